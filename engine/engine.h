@@ -1,0 +1,58 @@
+/* Umbrella of engine/: the forward pass over a model, its cache and its scratch.
+ * Nothing here computes on tensor data: every operation is a launch, hence counted.
+ * Start reading at forward.c. */
+#ifndef RB_ENGINE_H
+#define RB_ENGINE_H
+
+#include "../models/models.h"
+
+typedef struct rb_session rb_session;
+
+typedef struct rb_session_params {
+    int64_t n_layer; /* layers to run; 0: the model's own. More need rb_model_extend first */
+    int64_t n_seq;   /* parallel sequences, >= 1 */
+    int64_t n_ctx;   /* cache rows per sequence */
+    int64_t n_ubatch; /* most tokens per sequence in one micro-batch */
+    int64_t n_logits; /* most rows through lm_head in one call; 1 unless logits of all rows are wanted */
+    rb_dtype type_k, type_v; /* RB_F32 or RB_F16 */
+    int n_threads;
+    rb_isa isa;
+    bool capped;  /* an ISA cap was set: no BLAS */
+    bool act_f32; /* keep activations f32 even where a row would quantise them */
+    bool no_fuse; /* one launch per matrix: COUNTING's activation bytes */
+    bool dry;     /* count only; the model may be dry too */
+} rb_session_params;
+
+/* Defaults: all layers, 1 sequence, n_ctx 512, n_ubatch 512, f16 cache, 1 thread, detected ISA. */
+rb_session_params rb_session_defaults(void);
+rb_status rb_session_open(rb_session **s, const rb_model *model, const rb_session_params *params,
+                          rb_error *err);
+void rb_session_close(rb_session *s);
+
+/* Runs tokens[n_seq][n_tok] (row-major, ids below n_vocab) after what the cache holds, in
+ * micro-batches of n_ubatch. all_logits: every row goes through lm_head (n_tok <= n_logits), else
+ * only the last row of each sequence. Books everything under phase.
+ * tokens may be NULL in a dry session: distinct ids are then assumed to be min(n, V). */
+rb_status rb_session_run(rb_session *s, rb_phase phase, const int32_t *tokens, int64_t n_tok,
+                         bool all_logits, rb_error *err);
+
+/* Logits of the last run, [n_seq][rows][n_vocab] f32; rows is n_tok (all_logits) or 1.
+ * NULL in a dry session. Valid until the next run. */
+const float *rb_session_logits(const rb_session *s);
+
+int64_t rb_session_n_past(const rb_session *s);
+/* Forgets (n_past smaller) or pretends (n_past larger: cache rows hold whatever they hold, zero at
+ * first) so that a benchmark can decode at a depth. 0 <= n_past <= n_ctx. */
+void rb_session_set_past(rb_session *s, int64_t n_past);
+
+rb_ledger *rb_session_ledger(rb_session *s);
+/* Bytes the session owns: cache, scratch. */
+int64_t rb_session_kv_bytes(const rb_session *s);
+int64_t rb_session_scratch_bytes(const rb_session *s);
+/* Cache bytes of one token over all layers run. */
+int64_t rb_session_kv_bytes_per_token(const rb_session *s);
+
+/* Index of the largest of n logits (the lowest index of equals). */
+int32_t rb_argmax(const float *logits, int64_t n);
+
+#endif

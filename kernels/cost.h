@@ -1,0 +1,93 @@
+/* What a launch costs, and the ledger it is booked in.
+ * Counts are closed forms of shapes; nothing here looks at data. COUNTING conventions: a multiply-add
+ * is 2 FLOPs; exp, tanh, div and sqrt are 1 and also 1 special; compares, moves, conversions are 0.
+ * Read next: op.h. */
+#ifndef RB_COST_H
+#define RB_COST_H
+
+#include "types.h"
+
+typedef struct rb_cost {
+    uint64_t flops;        /* useful work, the same for every ISA, layout and dtype */
+    uint64_t extra, saved; /* executed = flops + extra - saved */
+    uint64_t special;      /* exp, tanh, div, sqrt within flops */
+    int64_t special_overhead;
+    uint64_t int_macs;   /* of the executed multiply-adds, those done in integers */
+    uint64_t dequant[3]; /* integer, conversion, float operations */
+    uint64_t rd[RB_N_STREAM], wr[RB_N_STREAM]; /* compulsory bytes */
+} rb_cost;
+
+typedef struct rb_tally {
+    rb_cost cost;
+    uint64_t calls;
+    uint64_t ns;         /* wall clock of the launches on the first thread */
+    uint64_t barrier_ns; /* of these, waiting for the other threads */
+    bool assumed;        /* some distinct count was assumed, not seen (dry run) */
+} rb_tally;
+
+void rb_cost_add(rb_cost *sum, const rb_cost *c);
+void rb_tally_add(rb_tally *sum, const rb_tally *t);
+bool rb_cost_equal(const rb_cost *a, const rb_cost *b);
+
+/* The five byte classes of a record, from a cost. */
+typedef struct rb_bytes {
+    uint64_t weight, kv_read, kv_write, act_read, act_write;
+} rb_bytes;
+rb_bytes rb_cost_bytes(const rb_cost *c);
+/* W + KV, the traffic of the paper's operational intensity. */
+uint64_t rb_bytes_wkv(const rb_bytes *b);
+uint64_t rb_bytes_all(const rb_bytes *b);
+
+/* ---- the ledger: [phase][site][op] ---- */
+
+typedef enum { RB_PREFILL, RB_DECODE, RB_N_PHASE } rb_phase;
+extern const char *const rb_phase_name[RB_N_PHASE];
+
+/* Where in the model a launch stands. */
+typedef enum {
+    RB_SITE_EMBED,
+    RB_SITE_ATTN_NORM,
+    RB_SITE_QKV, /* one launch for several of q, k, v */
+    RB_SITE_Q,
+    RB_SITE_K,
+    RB_SITE_V,
+    RB_SITE_QK_NORM,
+    RB_SITE_ROPE,
+    RB_SITE_KV_STORE,
+    RB_SITE_ATTN,
+    RB_SITE_O,
+    RB_SITE_FFN_NORM,
+    RB_SITE_GATE_UP, /* one launch for gate and up */
+    RB_SITE_GATE,
+    RB_SITE_UP,
+    RB_SITE_FFN_ACT,
+    RB_SITE_DOWN,
+    RB_SITE_RESIDUAL,
+    RB_SITE_OUT_NORM,
+    RB_SITE_LM_HEAD,
+    RB_N_SITE
+} rb_site;
+extern const char *const rb_site_name[RB_N_SITE];
+
+typedef enum {
+    RB_OP_EMBED,
+    RB_OP_RMSNORM,
+    RB_OP_MATMUL,
+    RB_OP_ROPE,
+    RB_OP_KV_STORE,
+    RB_OP_ATTEND,
+    RB_OP_SILU_GATE,
+    RB_OP_ADD,
+    RB_N_OP
+} rb_op_id;
+
+typedef struct rb_ledger {
+    rb_tally at[RB_N_PHASE][RB_N_SITE][RB_N_OP];
+} rb_ledger;
+
+void rb_ledger_clear(rb_ledger *l);
+/* Sum over sites and ops of one phase. */
+rb_tally rb_ledger_phase(const rb_ledger *l, rb_phase phase);
+rb_tally rb_ledger_site(const rb_ledger *l, rb_phase phase, rb_site site);
+
+#endif

@@ -1,0 +1,15 @@
+/* Umbrella of kernels/: the only header that other folders include.
+ * Start at ops.h for what can be run, op.h for how it is counted. */
+#ifndef RB_KERNELS_H
+#define RB_KERNELS_H
+
+#include "types.h"
+#include "cost.h"
+#include "op.h"
+#include "launch.h"
+#include "ops.h"
+#include "tables.h"
+#include "cases.h"
+#include "prove.h"
+
+#endif

@@ -1,0 +1,52 @@
+/* The one door: nothing runs a kernel but rb_launch, and running is counting.
+ * A team is a set of threads with one parallel region per step; inside a step every thread walks the
+ * same sequence of launches (SPMD) and each launch splits its work items over the team.
+ * Read next: launch.c. */
+#ifndef RB_LAUNCH_H
+#define RB_LAUNCH_H
+
+#include "op.h"
+
+typedef struct rb_team rb_team;
+
+typedef struct rb_team_params {
+    int n_threads;  /* >= 1 */
+    rb_isa isa;     /* highest ISA to use */
+    bool capped;    /* true: BLAS rows are excluded */
+    bool dry;       /* count only: no memory is touched, one thread */
+    bool act_f32;   /* true: rows that quantise activations are excluded */
+} rb_team_params;
+
+/* What one thread holds inside a step. The caller sets phase and site before each launch. */
+typedef struct rb_exec {
+    rb_team *team;
+    int thread;
+    rb_phase phase;
+    rb_site site;
+} rb_exec;
+
+rb_status rb_team_open(rb_team **team, const rb_team_params *params, rb_error *err);
+void rb_team_close(rb_team *team); /* NULL is fine */
+
+/* Runs fn(ex, arg) on every thread of the team, in one parallel region. */
+void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg);
+
+/* Checks the call, picks the row, counts it, runs it over the team, times it, books it under
+ * (ex->phase, ex->site, op). A call that does not fit its op aborts with op and operand named. */
+void rb_launch(rb_exec *ex, rb_op_id op, const rb_call *call);
+
+/* Scratch is planned: a dry team records the most that any launch would need ... */
+typedef struct rb_scratch {
+    int64_t shared_bytes, own_bytes;
+} rb_scratch;
+rb_scratch rb_team_scratch_needed(const rb_team *team);
+/* ... and a real team reserves it once. A launch that needs more aborts. */
+rb_status rb_team_reserve(rb_team *team, rb_scratch need, rb_error *err);
+
+rb_ledger *rb_team_ledger(rb_team *team);
+const rb_team_params *rb_team_get(const rb_team *team);
+
+/* The row the door would take; NULL if the registry has none. */
+const rb_kernel *rb_select(const rb_team_params *params, rb_op_id op, const rb_call *call);
+
+#endif

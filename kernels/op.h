@@ -1,0 +1,152 @@
+/* The contract of an operation and of a kernel that performs it.
+ * An op declares its operands, its dims and its FLOPs as tables of terms; cost and the text of
+ * --explain come from the same tables. A kernel (a registry row) is op x dtype keys x ISA and may
+ * only add what it does beyond the op (extra, saved, special_overhead, blocks it decodes).
+ * Read next: matmul.c for a kernel, launch.c for the one door. */
+#ifndef RB_OP_H
+#define RB_OP_H
+
+#include "cost.h"
+
+typedef enum {
+    RB_ISA_SCALAR,
+    RB_ISA_NEON,
+    RB_ISA_AVX2,
+    RB_ISA_AVX512,
+    RB_ISA_BLAS,    /* OpenBLAS: excluded whenever an ISA cap is set */
+    RB_ISA_COUNT1,  /* the counting ISA emulating 1, 8 and 16 lanes: never selected by the door */
+    RB_ISA_COUNT8,
+    RB_ISA_COUNT16,
+    RB_N_ISA
+} rb_isa;
+extern const char *const rb_isa_name[RB_N_ISA];
+
+enum { RB_MAX_ARG = 12, RB_MAX_DIM = 16, RB_MAX_KEY = 3 };
+
+typedef enum { RB_ROPE_NORM, RB_ROPE_NEOX } rb_rope_pairing; /* pairs (2j, 2j+1); (j, j + d/2) */
+
+typedef struct rb_param {
+    float eps;               /* rmsnorm */
+    float scale;             /* attend: of the scores */
+    rb_rope_pairing pairing; /* rope */
+} rb_param;
+
+/* past[sequence]: tokens in the cache before this call (ctrl: it is never traffic). */
+typedef struct rb_call {
+    rb_view t[RB_MAX_ARG];
+    rb_param p;
+    const int64_t *past;
+} rb_call;
+
+/* Which rows of a view a call uses, for operands whose share depends on the call. */
+typedef enum {
+    RB_ROWS_ALL,
+    RB_ROWS_SEEN,     /* cache rows [0, past + T) of each sequence */
+    RB_ROWS_NEW,      /* cache rows [past, past + T) of each sequence */
+    RB_ROWS_GATHERED, /* rows of axis 2 named by the index operand */
+} rb_rows;
+
+typedef struct rb_arg {
+    const char *name;
+    char mode;       /* 'r' read, 'w' written, 'u' read and written */
+    rb_rows rows;    /* SEEN and NEW count tokens by the op's token operand */
+    int index;       /* GATHERED: the operand that holds the row numbers (i32, ctrl) */
+    bool optional;
+} rb_arg;
+
+/* A dim is the extent of an operand's axis (0 if the operand is absent), or a named function of the
+ * call where the bound is irregular; the same function is then the bound of the kernel's loop. */
+typedef struct rb_dim {
+    const char *name;
+    int arg, axis;
+    int64_t (*fn)(const rb_call *call);
+} rb_dim;
+
+/* coef * dim * dim * dim; dim numbers index the op's dims, -1 means 1. A table ends with coef 0. */
+typedef struct rb_term {
+    int64_t coef;
+    int dim[3];
+} rb_term;
+
+typedef struct rb_op {
+    rb_op_id id;
+    const char *name;
+    rb_arg arg[RB_MAX_ARG];
+    int token_arg;              /* operand whose axis 1 is T, for RB_ROWS_SEEN and NEW */
+    int key_arg[RB_MAX_KEY];    /* operands whose dtypes are the registry key; -1: none */
+    rb_dim dim[RB_MAX_DIM];     /* ends with a NULL name */
+    const rb_term *flops, *special;
+    /* NULL if the operands fit together, else what is wrong (a programmer's mistake). */
+    const char *(*check)(const rb_call *call);
+} rb_op;
+
+/* Blocks of one operand that a kernel decodes (dequantises), as terms. */
+typedef struct rb_decode {
+    int arg;
+    const rb_term *elements;
+} rb_decode;
+
+typedef struct rb_kernel {
+    const rb_op *op;
+    rb_isa isa;
+    rb_dtype key[RB_MAX_KEY];
+    const char *variant; /* NULL, or what sets this row apart from others with its key ("i8") */
+    int n_phase;
+    int64_t (*units)(const rb_call *call, int phase);
+    /* Work items [first, last) of a phase. shared: scratch of the launch; own: of this thread. */
+    void (*run)(const rb_call *call, int phase, int64_t first, int64_t last, void *shared,
+                void *own);
+    int64_t (*shared_bytes)(const rb_call *call), (*own_bytes)(const rb_call *call); /* NULL: 0 */
+    const rb_term *extra, *saved, *special_overhead, *int_macs; /* NULL: zero, and proven so */
+    rb_decode decode[RB_MAX_KEY];                               /* ends with NULL elements */
+    bool (*accepts)(const rb_call *call);                       /* NULL: every shape */
+    const char *unproven;                                       /* NULL, or why (BLAS, AMX) */
+} rb_kernel;
+
+/* ---- registry ---- */
+
+/* Rows of one object file. */
+typedef struct rb_kernel_list {
+    const rb_kernel *row;
+    int n;
+} rb_kernel_list;
+
+#define RB_CAT2(a, b, c) a##b##_##c
+#define RB_CAT(a, b, c)  RB_CAT2(a, b, c)
+/* The only symbol a kernel file exports: rb_rows_<file>_<isa>. */
+#define RB_EXPORT(file, table)                                                                     \
+    extern const rb_kernel_list RB_CAT(rb_rows_, file, RB_BUILD);                                  \
+    const rb_kernel_list RB_CAT(rb_rows_, file, RB_BUILD) = { (table),                             \
+                                                              sizeof(table) / sizeof *(table) }
+
+int rb_registry_size(void);
+const rb_kernel *rb_registry_row(int i);
+/* Adds a row at run time (a user's kernel); the row must stay alive. Not thread safe; before any
+ * exec is opened. Fails when the table is full or the row is incomplete. */
+rb_status rb_register(const rb_kernel *row, rb_error *err);
+const rb_op *rb_op_get(rb_op_id id); /* the op as the registry knows it; NULL if it has no row */
+/* "matmul.q8_0.avx512", "attend.f16-f16-f16.avx2": stable, for people. Returns buf. */
+char *rb_kernel_name(const rb_kernel *k, char *buf, size_t size);
+
+/* ---- ISA ---- */
+
+bool rb_isa_supported(rb_isa isa); /* by this CPU and OS */
+/* The highest usable ISA, or the one that RBENCH_ISA names; *capped tells which. */
+rb_status rb_isa_detect(rb_isa *isa, bool *capped, rb_error *err);
+rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err);
+
+/* ---- cost of a call, without running it ---- */
+
+/* Evaluates a term table. */
+uint64_t rb_terms_eval(const rb_op *op, const rb_term *terms, const rb_call *call);
+/* The whole cost of running call with kernel k. *assumed is set if a distinct count was assumed. */
+rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed);
+/* "2 T M K + ..." as text. Returns buf. */
+char *rb_terms_text(const rb_op *op, const rb_term *terms, char *buf, size_t size);
+/* Byte ranges of buffer t[arg].buffer that operand arg covers, sorted and merged; -1 when out of
+ * memory. cb is called once per range. Used by the door's accounting and by the counting proof. */
+typedef struct rb_range {
+    int64_t first, last; /* [first, last) bytes of the buffer */
+} rb_range;
+
+#endif

@@ -1,0 +1,12 @@
+/* Constant tables that kernels read as operands, built once at context creation: not run-time work.
+ */
+#ifndef RB_TABLES_H
+#define RB_TABLES_H
+
+#include "types.h"
+
+/* Rows [cos | sin] for positions 0 .. n_pos-1, n_pos x d_rot f32, into dst (dense):
+ * angle_j(p) = p * base^(-2j/d_rot) / freq[j], j < d_rot/2; freq may be NULL. In double. */
+void rb_rope_table(float *dst, int64_t n_pos, int64_t d_rot, double base, const float *freq);
+
+#endif
