@@ -23,12 +23,12 @@ CFLAGS := -std=gnu11 -g -fopenmp -ffp-contract=off -fno-math-errno $(WARN) $(CFL
           $(EXTRA_CFLAGS)
 LDFLAGS := -fopenmp $(filter -fsanitize=%,$(CFLAGS_$(CONFIG)))
 
+comma := ,
 # OpenBLAS in its OpenMP flavour, by its own directory: Debian's alternative prefers pthreads.
 BLAS_DIR := $(firstword $(wildcard /usr/lib/$(PKG)/openblas-openmp /usr/lib*/openblas-openmp))
 BLAS_INC := $(firstword $(wildcard /usr/include/$(PKG)/openblas-openmp /usr/include/openblas*))
 LDLIBS := $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas \
           -ljansson -lm
-comma := ,
 CFLAGS += $(if $(BLAS_INC),-isystem $(BLAS_INC))
 
 # Kernel files, each compiled once per ISA and three times as the counting ISA.

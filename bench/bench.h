@@ -1,5 +1,6 @@
 /* Umbrella of bench/: workloads over sessions, statistics, records, tables.
- * Nothing here parses a command line or exits; output goes to the FILE it is handed. */
+ * Nothing here parses a command line or exits; output goes to the FILE it is handed.
+ * Start reading at run.c (one test), then plan.c (which tests), sweep.c (depth), report.c (output). */
 #ifndef RB_BENCH_H
 #define RB_BENCH_H
 
@@ -11,38 +12,187 @@ uint64_t rb_now_ns(void); /* CLOCK_MONOTONIC */
 
 typedef struct rb_stats {
     int n;
-    double median, mad, mean, stddev, min, max;
+    double median, mad, mean, stddev, min, max; /* mad: median |x - median|, unscaled; stddev: n-1 */
 } rb_stats;
 /* samples is not changed; n >= 1. */
-rb_stats rb_stats_of(const uint64_t *samples, int n);
+rb_stats rb_stats_of(const double *samples, int n);
+/* Index of the sample that is the (lower) median. */
+int rb_median_index(const uint64_t *samples, int n);
+
+/* ---- the machine ---- */
+
+/* Physical cores this process may use (affinity and container quota), or OMP_NUM_THREADS if set. */
+int rb_host_threads(void);
+/* Bytes that can be allocated now without swapping, within the container's limit; 0: unknown. */
+uint64_t rb_host_available(void);
+/* "AMD EPYC ..." as the kernel names it. Returns buf. */
+char *rb_host_cpu(char *buf, size_t size);
+
+/* ---- synthetic tokens ---- */
+
+/* A seeded permutation of the vocabulary, cut into one share per sequence: sequence s at position p
+ * reads element p (cycled) of share s, so that parallel sequences draw disjoint ids. */
+typedef struct rb_tokens {
+    int32_t *id;
+    int64_t n_vocab;
+} rb_tokens;
+rb_status rb_tokens_open(rb_tokens *t, int64_t n_vocab, uint64_t seed, rb_error *err);
+void rb_tokens_close(rb_tokens *t);
+/* Fills dst[n_seq][n_tok] with the tokens of positions first .. first + n_tok - 1. n_seq <= V. */
+void rb_tokens_fill(const rb_tokens *t, int32_t *dst, int64_t n_seq, int64_t first, int64_t n_tok);
 
 /* ---- one test ---- */
 
-/* pp: n_prompt tokens from an empty cache (or depth); tg: n_gen decode steps at depth. */
+/* n_prompt tokens of prefill from position n_depth, then n_gen decode steps. */
 typedef struct rb_test {
-    rb_phase phase;
     int64_t n_prompt, n_gen, n_depth;
     int64_t n_seq, n_layer;
+    int64_t n_batch, n_ubatch;
+    int n_threads;
+    rb_dtype type_k, type_v;
+    rb_isa isa;
+    bool capped;  /* the ISA was set by the user: no BLAS */
+    bool act_f32; /* activations stay f32 */
 } rb_test;
+
+const char *rb_test_phase(const rb_test *t); /* "prefill", "decode", "mixed" */
+/* "pp512", "tg128 @ d512", "pp512+tg128"; with several sequences "tg128 x 4". Returns buf. */
+char *rb_test_name(const rb_test *t, char *buf, size_t size);
+int64_t rb_test_tokens(const rb_test *t); /* of all sequences */
 
 enum { RB_MAX_REPS = 1000 };
 
+typedef struct rb_memory {
+    uint64_t weights, kv, scratch;
+} rb_memory;
+uint64_t rb_memory_total(const rb_memory *m);
+
 typedef struct rb_result {
     rb_test test;
-    char error[512]; /* empty: it ran */
-    rb_ledger ledger; /* of one repetition */
+    char error[512];  /* empty: it ran */
+    bool interrupted; /* stopped before all repetitions were done: not a row */
+    bool dry;         /* counts only */
+    char when[32];    /* ISO 8601, UTC */
+    rb_ledger ledger; /* counts of one repetition; times of the median one */
     rb_tally total;   /* sum of it */
+    rb_memory memory;
+    int64_t kv_bytes_per_token;
+    const char *kv_fill; /* "real", or "synthetic": the context at the start was never computed */
     int n_samples;
     uint64_t samples_ns[RB_MAX_REPS];
-    rb_stats ns;
-    int64_t kv_bytes_per_token;
-    char kv_fill[16];    /* "synthetic": the cache at depth holds zeros; "real" */
+    rb_stats ns, tps;
 } rb_result;
 
-/* Tokens per second at the median. */
-double rb_result_tps(const rb_result *r);
 /* flops / (weight + kv) bytes; flops / all bytes. 0 if there are no bytes. */
-double rb_result_oi(const rb_result *r);
-double rb_result_oi_kernel(const rb_result *r);
+double rb_tally_oi(const rb_tally *t);
+double rb_tally_oi_kernel(const rb_tally *t);
+/* At the median. GB/s of W + KV. */
+double rb_result_tps(const rb_result *r);
+double rb_result_gflops(const rb_result *r);
+double rb_result_gbps(const rb_result *r);
+
+/* ---- running ---- */
+
+typedef struct rb_bench rb_bench;
+
+typedef struct rb_bench_params {
+    int n_reps;
+    bool warmup, dry;
+    uint64_t seed;
+    /* Asked between repetitions and decode steps; true ends the test. May be NULL. */
+    bool (*stop)(void *arg);
+    /* Told before the warm-up (rep 0) and each repetition. May be NULL. */
+    void (*progress)(void *arg, int rep, int n_reps);
+    void *arg;
+} rb_bench_params;
+
+/* model: what runs (grown as tests ask for layers beyond it). shape: the same model, dry, to know
+ * memory beforehand; may equal model in a dry run. Both are borrowed. */
+rb_status rb_bench_open(rb_bench **b, rb_model *model, rb_model *shape,
+                        const rb_bench_params *params, rb_error *err);
+void rb_bench_close(rb_bench *b);
+/* Memory of a test; weights are those of the layers it has to have in memory. */
+rb_status rb_bench_memory(rb_bench *b, const rb_test *t, rb_memory *m, rb_error *err);
+/* Runs one test. Whatever goes wrong ends up in r->error. */
+void rb_bench_test(rb_bench *b, const rb_test *t, rb_result *r);
+uint64_t rb_model_bytes(const rb_model *m);
+
+/* ---- which tests ---- */
+
+typedef struct rb_list {
+    const int64_t *at;
+    int n;
+} rb_list;
+
+/* Every combination of the axes; in each of them first the prompts, then the generations, then the
+ * pairs (prompt, generation). Zero lengths give no test. */
+typedef struct rb_plan_lists {
+    rb_list layers, batch, ubatch, type_k, type_v, threads, isa, seq, depth;
+    rb_list prompt, gen, pair; /* pair: two numbers per entry, n counts numbers */
+    bool capped, act_f32;
+} rb_plan_lists;
+
+typedef struct rb_plan {
+    rb_test *test;
+    int n;
+} rb_plan;
+rb_status rb_plan_make(rb_plan *plan, const rb_plan_lists *lists, rb_error *err);
+void rb_plan_free(rb_plan *plan);
+
+/* ---- the sweep over layers ---- */
+
+/* How many of the (rising) depths in list fit into available bytes, with a tenth kept free.
+ * need[i]: bytes that depth i needs; available 0: unknown, everything fits. */
+int rb_sweep_fit(const uint64_t *need, int n, uint64_t available);
+
+typedef struct rb_trend_point {
+    int64_t n_layer;
+    uint64_t flops, bytes; /* bytes: W + KV */
+} rb_trend_point;
+
+typedef enum { RB_TREND_NONE, RB_TREND_FLAT, RB_TREND_RISES, RB_TREND_FALLS, RB_TREND_TURNS } rb_trend_kind;
+
+typedef struct rb_trend {
+    rb_trend_kind kind;
+    int first_turn, n_turn; /* index of the point where OI first turns; how often it does */
+    bool strict;            /* no two neighbouring depths have the same OI */
+    bool equal_layers;      /* every layer adds the same FLOPs and bytes */
+} rb_trend;
+
+/* -1, 0, 1: OI of a below, equal to, above that of b; exact. */
+int rb_oi_compare(const rb_trend_point *a, const rb_trend_point *b);
+rb_trend rb_trend_of(const rb_trend_point *p, int n);
+/* The closing sentence: what OI did with layers and why. Returns buf. */
+char *rb_trend_text(const char *test, const rb_trend_point *p, int n, char *buf, size_t size);
+
+/* ---- output ---- */
+
+typedef enum { RB_FORMAT_NONE, RB_FORMAT_MD, RB_FORMAT_JSON, RB_FORMAT_JSONL } rb_format;
+
+/* What the rows of one model have in common. Borrowed. */
+typedef struct rb_subject {
+    const char *filename;
+    const rb_model *model;
+    const char *cpu, *commit;
+} rb_subject;
+
+typedef struct rb_report rb_report;
+rb_status rb_report_open(rb_report **rep, FILE *out, rb_format format, rb_error *err);
+/* Announces the rows of one model: widths are computed and the table's head is written.
+ * sweep: rows belong to a sweep over layers with n_group tests per depth (0: no sweep). */
+rb_status rb_report_subject(rb_report *rep, const rb_subject *subject, const rb_plan *plan,
+                            int n_group, bool dry, rb_error *err);
+/* Writes and flushes one row. i: its index in the plan. */
+void rb_report_row(rb_report *rep, const rb_result *r, int i);
+/* md only: the table of kernels of one result; a paragraph. */
+void rb_report_kernels(rb_report *rep, const rb_result *r);
+void rb_report_text(rb_report *rep, const char *text);
+/* Closes what is open (a JSON array) and tells whether everything was written. NULL is fine. */
+rb_status rb_report_close(rb_report *rep, rb_error *err);
+
+/* The kernels of a result as a markdown table; shares are of its median repetition. */
+void rb_kernel_table(FILE *out, const rb_result *r);
+/* The formulas behind the counts of a result, for people. */
+void rb_explain(FILE *out, const rb_model *model, const rb_result *r);
 
 #endif

@@ -42,6 +42,11 @@ typedef struct rb_scratch {
 rb_scratch rb_team_scratch_needed(const rb_team *team);
 /* ... and a real team reserves it once. A launch that needs more aborts. */
 rb_status rb_team_reserve(rb_team *team, rb_scratch need, rb_error *err);
+rb_scratch rb_team_scratch_reserved(const rb_team *team);
+
+/* What is wrong with a call, NULL if nothing; *arg_name is the operand, NULL if it is not one alone.
+ */
+const char *rb_call_error(const rb_op *op, const rb_call *call, const char **arg_name);
 
 rb_ledger *rb_team_ledger(rb_team *team);
 const rb_team_params *rb_team_get(const rb_team *team);

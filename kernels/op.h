@@ -46,11 +46,20 @@ typedef enum {
     RB_ROWS_GATHERED, /* rows of axis 2 named by the index operand */
 } rb_rows;
 
+/* Streams that an operand may come from. */
+enum {
+    RB_IS_WEIGHT = 1 << RB_WEIGHT,
+    RB_IS_ACT = 1 << RB_ACT,
+    RB_IS_KV = 1 << RB_KV,
+    RB_IS_CTRL = 1 << RB_CTRL,
+};
+
 typedef struct rb_arg {
     const char *name;
-    char mode;       /* 'r' read, 'w' written, 'u' read and written */
-    rb_rows rows;    /* SEEN and NEW count tokens by the op's token operand */
-    int index;       /* GATHERED: the operand that holds the row numbers (i32, ctrl) */
+    char mode;    /* 'r' read, 'w' written, 'u' read and written */
+    rb_rows rows; /* SEEN and NEW count tokens by the op's token operand */
+    int index;    /* GATHERED: the operand that holds the row numbers (i32, ctrl) */
+    int streams;
     bool optional;
 } rb_arg;
 
@@ -111,6 +120,17 @@ typedef struct rb_kernel_list {
     int n;
 } rb_kernel_list;
 
+#define RB_ID2(isa)      RB_BUILD_ID_##isa
+#define RB_ID(isa)       RB_ID2(isa)
+#define RB_ISA_ID        RB_ID(RB_BUILD) /* the rb_isa that a kernel file is being built for */
+#define RB_BUILD_ID_scalar  RB_ISA_SCALAR
+#define RB_BUILD_ID_neon    RB_ISA_NEON
+#define RB_BUILD_ID_avx2    RB_ISA_AVX2
+#define RB_BUILD_ID_avx512  RB_ISA_AVX512
+#define RB_BUILD_ID_count1  RB_ISA_COUNT1
+#define RB_BUILD_ID_count8  RB_ISA_COUNT8
+#define RB_BUILD_ID_count16 RB_ISA_COUNT16
+
 #define RB_CAT2(a, b, c) a##b##_##c
 #define RB_CAT(a, b, c)  RB_CAT2(a, b, c)
 /* The only symbol a kernel file exports: rb_rows_<file>_<isa>. */
@@ -143,10 +163,4 @@ uint64_t rb_terms_eval(const rb_op *op, const rb_term *terms, const rb_call *cal
 rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed);
 /* "2 T M K + ..." as text. Returns buf. */
 char *rb_terms_text(const rb_op *op, const rb_term *terms, char *buf, size_t size);
-/* Byte ranges of buffer t[arg].buffer that operand arg covers, sorted and merged; -1 when out of
- * memory. cb is called once per range. Used by the door's accounting and by the counting proof. */
-typedef struct rb_range {
-    int64_t first, last; /* [first, last) bytes of the buffer */
-} rb_range;
-
 #endif

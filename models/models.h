@@ -9,6 +9,8 @@
 typedef enum { RB_ARCH_LLAMA, RB_ARCH_QWEN2, RB_ARCH_QWEN3, RB_N_ARCH } rb_arch;
 extern const char *const rb_arch_name[RB_N_ARCH]; /* "llama" ...: GGUF's general.architecture */
 
+enum { RB_MAX_LAYER = 4096 };
+
 /* The shape of a model, in the field's terms. All extents in elements. */
 typedef struct rb_config {
     rb_arch arch;
@@ -58,7 +60,7 @@ typedef struct rb_model {
 typedef struct rb_model_params {
     bool dry;
     rb_dtype type;
-    uint64_t seed;
+    uint64_t seed; /* of a preset's weights; 0: 1 */
 } rb_model_params;
 rb_status rb_model_open(rb_model **model, const char *name, const rb_model_params *params,
                         rb_error *err);

@@ -1,0 +1,119 @@
+/* The per-kernel table of one result: where its time, its FLOPs and its bytes went, site by site.
+ * Figures for people; the exact integers are in the JSON record.
+ * Read next: record.c. */
+#include "record.h"
+#include "table.h"
+
+#include <string.h>
+
+enum { MAX_ROWS = RB_N_PHASE * RB_N_SITE * RB_N_OP + 2 };
+
+typedef struct kernel_row {
+    const char *phase, *site, *op;
+    const rb_tally *tally; /* NULL: time only */
+    uint64_t ns;
+} kernel_row;
+
+static int collect(const rb_result *r, kernel_row *rows)
+{
+    int n = 0;
+    uint64_t inside = 0, outside = 0;
+    for (int phase = 0; phase < RB_N_PHASE; phase++) {
+        for (int site = 0; site < RB_N_SITE; site++) {
+            for (int op = 0; op < RB_N_OP; op++) {
+                const rb_tally *t = &r->ledger.at[phase][site][op];
+                const rb_op *known = rb_op_get((rb_op_id)op);
+                if (!t->calls)
+                    continue;
+                rows[n++] = (kernel_row){ rb_phase_name[phase], rb_site_name[site],
+                                   known ? known->name : "?", t, t->ns };
+                inside += t->ns;
+            }
+        }
+    }
+    if (!r->dry) {
+        uint64_t whole = r->samples_ns[rb_median_index(r->samples_ns, r->n_samples)];
+        outside = whole > inside ? whole - inside : 0;
+        rows[n++] = (kernel_row){ "", "other", "between launches", NULL, outside };
+    }
+    rows[n++] = (kernel_row){ "", "total", "", &r->total, inside + outside };
+    return n;
+}
+
+static void put_counts(char (*cell)[RB_CELL], const rb_tally *t)
+{
+    rb_bytes b = rb_cost_bytes(&t->cost);
+    rb_count_text((double)t->cost.flops, cell[0], RB_CELL);
+    rb_count_text((double)rb_bytes_all(&b), cell[1], RB_CELL);
+    snprintf(cell[2], RB_CELL, "%.4g", rb_tally_oi_kernel(t));
+}
+
+/* phase? site op calls [time share] FLOPs bytes OI [GFLOP/s GB/s] */
+static void fill(const rb_result *r, const kernel_row *row, double whole_ns, bool mixed, rb_cells cells)
+{
+    int c = 0;
+    memset(cells, 0, sizeof(rb_cells));
+    if (mixed)
+        snprintf(cells[c++], RB_CELL, "%s", row->phase);
+    snprintf(cells[c++], RB_CELL, "%s", row->site);
+    snprintf(cells[c++], RB_CELL, "%s", row->op);
+    if (row->tally)
+        snprintf(cells[c], RB_CELL, "%llu", (unsigned long long)row->tally->calls);
+    c++;
+    if (!r->dry) {
+        snprintf(cells[c++], RB_CELL, "%.3f", (double)row->ns / 1e6);
+        snprintf(cells[c++], RB_CELL, "%.1f %%", 100 * (double)row->ns / whole_ns);
+    }
+    if (row->tally)
+        put_counts(&cells[c], row->tally);
+    c += 3;
+    if (!r->dry && row->tally && row->ns) {
+        rb_bytes b = rb_cost_bytes(&row->tally->cost);
+        snprintf(cells[c++], RB_CELL, "%.2f", (double)row->tally->cost.flops / (double)row->ns);
+        snprintf(cells[c++], RB_CELL, "%.2f", (double)rb_bytes_all(&b) / (double)row->ns);
+    }
+}
+
+static rb_table columns_for(const rb_result *r, bool mixed)
+{
+    rb_table t = { 0 };
+    if (mixed)
+        rb_table_column(&t, "phase", false, 0);
+    rb_table_column(&t, "site", false, 0);
+    rb_table_column(&t, "op", false, 0);
+    rb_table_column(&t, "calls", true, 0);
+    if (!r->dry) {
+        rb_table_column(&t, "time ms", true, 0);
+        rb_table_column(&t, "share", true, 0);
+    }
+    rb_table_column(&t, "FLOPs", true, 0);
+    rb_table_column(&t, "bytes", true, 0);
+    rb_table_column(&t, "OI kernel", true, 0);
+    if (!r->dry) {
+        rb_table_column(&t, "GFLOP/s", true, 0);
+        rb_table_column(&t, "GB/s", true, 0);
+    }
+    return t;
+}
+
+void rb_kernel_table(FILE *out, const rb_result *r)
+{
+    kernel_row rows[MAX_ROWS];
+    rb_cells cells;
+    char name[64];
+    int n = collect(r, rows);
+    bool mixed = r->test.n_prompt && r->test.n_gen;
+    double whole = rows[n - 1].ns ? (double)rows[n - 1].ns : 1;
+    rb_table t = columns_for(r, mixed);
+    for (int i = 0; i < n; i++) {
+        fill(r, &rows[i], whole, mixed, cells);
+        rb_table_fit(&t, cells);
+    }
+    fprintf(out, "\nKernels of %s, %lld layers (bytes: weights, cache and activations):\n\n",
+            rb_test_name(&r->test, name, sizeof name), (long long)r->test.n_layer);
+    rb_table_head(out, &t);
+    for (int i = 0; i < n; i++) {
+        fill(r, &rows[i], whole, mixed, cells);
+        rb_table_row(out, &t, cells);
+    }
+}

@@ -1,0 +1,290 @@
+/* One result as a JSON object: llama-bench's names and types first, ours after them. Counts are exact
+ * integers; what was not measured is left out, never filled in.
+ * Read next: report.c, which writes them. */
+#include "record.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- values ---- */
+
+static json_t *count(uint64_t n)
+{
+    if (n > INT64_MAX) /* run.c refuses such tests before they start */
+        abort();
+    return json_integer((json_int_t)n);
+}
+
+static json_t *number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static void put_text(json_t *o, const char *key, const char *text)
+{
+    json_t *s = json_string(text);
+    json_object_set_new(o, key, s ? s : json_null()); /* NULL: a name that is not UTF-8 */
+}
+
+static void put_int(json_t *o, const char *key, int64_t n)
+{
+    json_object_set_new(o, key, json_integer(n));
+}
+
+static void put_count(json_t *o, const char *key, uint64_t n)
+{
+    json_object_set_new(o, key, count(n));
+}
+
+static void put_number(json_t *o, const char *key, double x)
+{
+    json_object_set_new(o, key, number(x));
+}
+
+static void put_bool(json_t *o, const char *key, bool b)
+{
+    json_object_set_new(o, key, json_boolean(b));
+}
+
+/* ---- what a model is called ---- */
+
+const char *rb_variant_name(const rb_config *c)
+{
+    return c->n_head_kv == c->n_head ? "mha" : c->n_head_kv == 1 ? "mqa" : "gqa";
+}
+
+rb_dtype rb_main_dtype(const rb_model *m)
+{
+    int best = 0;
+    for (int d = 1; d < RB_N_DTYPE; d++)
+        best = m->bytes_of[d] > m->bytes_of[best] ? d : best;
+    return (rb_dtype)best;
+}
+
+uint64_t rb_model_file_bytes(const rb_model *m)
+{
+    uint64_t sum = 0;
+    for (int d = 0; d < RB_N_DTYPE; d++)
+        sum += m->bytes_of[d];
+    return sum;
+}
+
+char *rb_count_text(double n, char *buf, size_t size)
+{
+    static const char *const unit[] = { "", " K", " M", " G", " T", " P" };
+    int u = 0;
+    while (n >= 999.995 && u < 5) {
+        n /= 1000;
+        u++;
+    }
+    snprintf(buf, size, u ? "%.2f%s" : "%.0f%s", n, unit[u]);
+    return buf;
+}
+
+/* ---- parts of a record ---- */
+
+static void put_model(json_t *o, const rb_subject *s)
+{
+    const rb_model *m = s->model;
+    char params[32], type[128];
+    rb_count_text((double)m->n_params, params, sizeof params);
+    snprintf(type, sizeof type, "%s %s %s", rb_arch_name[m->config.arch], params,
+             rb_dtype_get(rb_main_dtype(m))->name);
+    put_text(o, "model_filename", s->filename);
+    put_text(o, "model_type", type);
+    put_count(o, "model_size", rb_model_file_bytes(m));
+    put_count(o, "model_n_params", m->n_params);
+}
+
+static void put_test(json_t *o, const rb_test *t)
+{
+    put_int(o, "n_batch", t->n_batch);
+    put_int(o, "n_ubatch", t->n_ubatch);
+    put_int(o, "n_threads", t->n_threads);
+    put_text(o, "type_k", rb_dtype_get(t->type_k)->name);
+    put_text(o, "type_v", rb_dtype_get(t->type_v)->name);
+    put_int(o, "n_prompt", t->n_prompt);
+    put_int(o, "n_gen", t->n_gen);
+    put_int(o, "n_depth", t->n_depth);
+}
+
+/* What llama-bench has and this engine has not, so that scripts find their columns. */
+static void put_constants(json_t *o)
+{
+    put_int(o, "build_number", 0);
+    put_text(o, "gpu_info", "");
+    put_int(o, "n_gpu_layers", 0);
+    put_text(o, "split_mode", "none");
+    put_int(o, "main_gpu", 0);
+    put_text(o, "tensor_split", "0.00");
+    put_bool(o, "no_kv_offload", true);
+    put_bool(o, "flash_attn", true);
+    put_text(o, "cpu_mask", "0x0");
+    put_bool(o, "cpu_strict", false);
+    put_int(o, "poll", 0);
+    put_bool(o, "use_mmap", false);
+    put_bool(o, "embeddings", false);
+}
+
+static void put_workload(json_t *o, const rb_subject *s, const rb_result *r)
+{
+    const rb_model *m = s->model;
+    json_t *types = json_object();
+    for (int d = 0; d < RB_N_DTYPE; d++) {
+        if (m->bytes_of[d])
+            put_count(types, rb_dtype_get((rb_dtype)d)->name, m->bytes_of[d]);
+    }
+    put_int(o, "schema_version", 1);
+    put_text(o, "phase", rb_test_phase(&r->test));
+    put_text(o, "arch", rb_arch_name[m->config.arch]);
+    put_text(o, "attn_variant", rb_variant_name(&m->config));
+    put_bool(o, "attn_exact", true);
+    put_int(o, "n_layer", m->config.n_layer);
+    put_int(o, "n_layer_run", r->test.n_layer);
+    put_int(o, "n_seq", r->test.n_seq);
+    put_text(o, "isa", rb_isa_name[r->test.isa]);
+    put_text(o, "act", r->test.act_f32 ? "f32" : "native");
+    json_object_set_new(o, "weight_types", types);
+}
+
+static json_t *bytes_object(const rb_cost *c)
+{
+    rb_bytes b = rb_cost_bytes(c);
+    json_t *o = json_object();
+    put_count(o, "weight", b.weight);
+    put_count(o, "kv_read", b.kv_read);
+    put_count(o, "kv_write", b.kv_write);
+    put_count(o, "act_read", b.act_read);
+    put_count(o, "act_write", b.act_write);
+    return o;
+}
+
+static void put_cost(json_t *o, const rb_cost *c)
+{
+    json_t *dequant = json_object();
+    put_count(dequant, "int", c->dequant[0]);
+    put_count(dequant, "conv", c->dequant[1]);
+    put_count(dequant, "float", c->dequant[2]);
+    put_count(o, "flops", c->flops);
+    put_count(o, "flops_extra", c->extra);
+    put_count(o, "flops_saved", c->saved);
+    put_count(o, "special", c->special);
+    put_int(o, "special_overhead", c->special_overhead);
+    put_count(o, "int_macs", c->int_macs);
+    json_object_set_new(o, "dequant_ops", dequant);
+    json_object_set_new(o, "bytes", bytes_object(c));
+}
+
+static void put_memory(json_t *o, const rb_memory *m)
+{
+    json_t *memory = json_object();
+    put_count(memory, "weights", m->weights);
+    put_count(memory, "kv", m->kv);
+    put_count(memory, "scratch", m->scratch);
+    put_count(memory, "total", rb_memory_total(m));
+    json_object_set_new(o, "memory", memory);
+}
+
+static void put_times(json_t *o, const rb_result *r)
+{
+    json_t *ns = json_array(), *ts = json_array();
+    for (int i = 0; i < r->n_samples; i++) {
+        json_array_append_new(ns, count(r->samples_ns[i]));
+        json_array_append_new(
+            ts, number((double)rb_test_tokens(&r->test) * 1e9 / (double)r->samples_ns[i]));
+    }
+    put_text(o, "test_time", r->when);
+    put_int(o, "avg_ns", (int64_t)llround(r->ns.mean));
+    put_int(o, "stddev_ns", (int64_t)llround(r->ns.stddev));
+    put_number(o, "avg_ts", r->tps.mean);
+    put_number(o, "stddev_ts", r->tps.stddev);
+    json_object_set_new(o, "samples_ns", ns);
+    json_object_set_new(o, "samples_ts", ts);
+    put_number(o, "median_ns", r->ns.median);
+    put_number(o, "mad_ns", r->ns.mad);
+    put_number(o, "gflops", rb_result_gflops(r));
+    put_number(o, "gbps", rb_result_gbps(r));
+}
+
+/* ---- kernels ---- */
+
+static json_t *kernel_object(const rb_tally *t, rb_phase phase, rb_site site, rb_op_id op, bool dry)
+{
+    const rb_op *known = rb_op_get(op);
+    json_t *o = json_object();
+    put_text(o, "op", known ? known->name : "?");
+    put_text(o, "site", rb_site_name[site]);
+    put_text(o, "phase", rb_phase_name[phase]);
+    put_count(o, "calls", t->calls);
+    put_cost(o, &t->cost);
+    put_number(o, "oi_kernel", rb_tally_oi_kernel(t));
+    if (dry)
+        return o;
+    rb_bytes b = rb_cost_bytes(&t->cost);
+    put_count(o, "ns", t->ns);
+    put_count(o, "barrier_ns", t->barrier_ns);
+    if (t->ns) {
+        put_number(o, "gflops", (double)t->cost.flops / (double)t->ns);
+        put_number(o, "gbps", (double)rb_bytes_all(&b) / (double)t->ns);
+    }
+    return o;
+}
+
+/* Time of the median repetition outside of launches, so that ns sums to it. */
+static json_t *other_object(const rb_result *r, uint64_t in_kernels)
+{
+    uint64_t whole = r->samples_ns[rb_median_index(r->samples_ns, r->n_samples)];
+    json_t *o = json_object();
+    put_text(o, "op", "other");
+    put_count(o, "ns", whole > in_kernels ? whole - in_kernels : 0);
+    return o;
+}
+
+static json_t *kernels_array(const rb_result *r)
+{
+    json_t *list = json_array();
+    uint64_t ns = 0;
+    for (int phase = 0; phase < RB_N_PHASE; phase++) {
+        for (int site = 0; site < RB_N_SITE; site++) {
+            for (int op = 0; op < RB_N_OP; op++) {
+                const rb_tally *t = &r->ledger.at[phase][site][op];
+                if (!t->calls)
+                    continue;
+                ns += t->ns;
+                json_array_append_new(list, kernel_object(t, (rb_phase)phase, (rb_site)site,
+                                                          (rb_op_id)op, r->dry));
+            }
+        }
+    }
+    if (!r->dry)
+        json_array_append_new(list, other_object(r, ns));
+    return list;
+}
+
+json_t *rb_record(const rb_subject *s, const rb_result *r)
+{
+    json_t *o = json_object();
+    put_text(o, "build_commit", s->commit);
+    put_text(o, "cpu_info", s->cpu);
+    put_text(o, "backends", "CPU");
+    put_model(o, s);
+    put_test(o, &r->test);
+    put_constants(o);
+    put_workload(o, s, r);
+    if (r->error[0]) {
+        put_text(o, "error", r->error);
+        return o;
+    }
+    if (!r->dry)
+        put_times(o, r);
+    put_cost(o, &r->total.cost);
+    put_number(o, "oi", rb_tally_oi(&r->total));
+    put_number(o, "oi_kernel", rb_tally_oi_kernel(&r->total));
+    put_int(o, "kv_bytes_per_token", r->kv_bytes_per_token);
+    if (!r->dry)
+        put_text(o, "kv_fill", r->kv_fill);
+    put_bool(o, "counts_assumed", r->total.assumed);
+    put_memory(o, &r->memory);
+    json_object_set_new(o, "kernels", kernels_array(r));
+    return o;
+}

@@ -1,0 +1,19 @@
+/* Private to bench/: the JSON object of one result. */
+#ifndef RB_RECORD_H
+#define RB_RECORD_H
+
+#include "bench.h"
+
+#include <jansson.h>
+
+/* A new reference, or NULL when out of memory. Fields that were not measured are left out. */
+json_t *rb_record(const rb_subject *subject, const rb_result *r);
+/* "gqa", "mha" or "mqa": one variant, named by its config. */
+const char *rb_variant_name(const rb_config *c);
+/* The dtype that holds most bytes. */
+rb_dtype rb_main_dtype(const rb_model *m);
+uint64_t rb_model_file_bytes(const rb_model *m); /* of the tensors of its own layers */
+/* 134515008 -> "134.52 M". Returns buf. */
+char *rb_count_text(double count, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,157 @@
+/* Writes results in one of three formats: a markdown table, a JSON array, JSON lines. Every row is
+ * flushed when it comes; a JSON array is closed by rb_report_close, also after an interrupt.
+ * Text for people only goes into md. Read next: record.c (the JSON), table.c (the table). */
+#include "columns.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct rb_report {
+    FILE *out;
+    rb_format format;
+    const rb_subject *subject;
+    rb_layout layout;
+    int n_group;         /* tests per depth of a sweep; 0: no sweep */
+    double *first_oi;    /* of each test of a group, at the first depth */
+    char difference[40]; /* head of the column of differences */
+    rb_table table;
+    const rb_column *column[RB_MAX_COLUMN];
+    long n_json;  /* objects written */
+    int n_tables; /* md: tables written */
+};
+
+rb_status rb_report_open(rb_report **rep, FILE *out, rb_format format, rb_error *err)
+{
+    *rep = calloc(1, sizeof **rep);
+    if (!*rep)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a report");
+    (*rep)->out = out;
+    (*rep)->format = format;
+    if (format == RB_FORMAT_JSON)
+        fputs("[", out);
+    fflush(out);
+    return RB_OK;
+}
+
+/* Picks the columns and their widths, from the tests that will run. */
+static void lay_out(rb_report *rep, rb_result *probe)
+{
+    const rb_place place = { rep->subject, probe, 0 };
+    const rb_plan *plan = rep->layout.plan;
+    rb_cells cells;
+    rep->table = (rb_table){ 0 };
+    for (int c = 0; c < rb_n_columns && rep->table.n < RB_MAX_COLUMN; c++) {
+        const rb_column *col = &rb_columns[c];
+        if (col->wanted && !col->wanted(&rep->layout))
+            continue;
+        rep->column[rep->table.n] = col;
+        rb_table_column(&rep->table, col->head ? col->head : rep->difference, col->right,
+                        col->width);
+    }
+    for (int i = 0; i < plan->n; i++) {
+        probe->test = plan->test[i];
+        for (int c = 0; c < rep->table.n; c++) {
+            cells[c][0] = 0;
+            if (!rep->column[c]->measured)
+                rep->column[c]->cell(&place, cells[c]);
+        }
+        rb_table_fit(&rep->table, cells);
+    }
+}
+
+rb_status rb_report_subject(rb_report *rep, const rb_subject *subject, const rb_plan *plan,
+                            int n_group, bool dry, rb_error *err)
+{
+    rep->subject = subject;
+    rep->layout = (rb_layout){ plan, dry, n_group > 0 };
+    rep->n_group = n_group;
+    free(rep->first_oi);
+    rep->first_oi = calloc((size_t)n_group + 1, sizeof *rep->first_oi);
+    rb_result *probe = calloc(1, sizeof *probe);
+    if (!rep->first_oi || !probe) {
+        free(probe);
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a report");
+    }
+    if (plan->n)
+        snprintf(rep->difference, sizeof rep->difference, "OI - OI(%lld)",
+                 (long long)plan->test[0].n_layer);
+    if (rep->format == RB_FORMAT_MD) {
+        lay_out(rep, probe);
+        fputs(rep->n_tables++ ? "\n" : "", rep->out);
+        rb_table_head(rep->out, &rep->table);
+        fflush(rep->out);
+    }
+    free(probe);
+    return RB_OK;
+}
+
+static void put_md_row(rb_report *rep, const rb_result *r, int i)
+{
+    const rb_place place = { rep->subject, r, rep->n_group ? rep->first_oi[i % rep->n_group] : 0 };
+    rb_cells cells;
+    bool first = true;
+    for (int c = 0; c < rep->table.n; c++) {
+        const rb_column *col = rep->column[c];
+        if (!r->error[0] || !col->measured)
+            col->cell(&place, cells[c]);
+        else
+            snprintf(cells[c], RB_CELL, "%s", first ? "error" : "-");
+        first = first && !col->measured;
+    }
+    rb_table_row(rep->out, &rep->table, cells);
+}
+
+static void put_json_row(rb_report *rep, const rb_result *r)
+{
+    json_t *o = rb_record(rep->subject, r);
+    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    if (rep->format == RB_FORMAT_JSON)
+        fprintf(rep->out, "%s\n", rep->n_json ? "," : "");
+    fputs(text ? text : "null", rep->out);
+    if (rep->format == RB_FORMAT_JSONL)
+        fputc('\n', rep->out);
+    rep->n_json++;
+    free(text);
+    json_decref(o);
+}
+
+void rb_report_row(rb_report *rep, const rb_result *r, int i)
+{
+    if (rep->n_group > 0 && i < rep->n_group && !r->error[0])
+        rep->first_oi[i] = rb_tally_oi(&r->total);
+    if (rep->format == RB_FORMAT_MD)
+        put_md_row(rep, r, i);
+    else
+        put_json_row(rep, r);
+    fflush(rep->out);
+}
+
+void rb_report_text(rb_report *rep, const char *text)
+{
+    if (rep->format != RB_FORMAT_MD)
+        return;
+    fprintf(rep->out, "\n%s\n", text);
+    fflush(rep->out);
+}
+
+void rb_report_kernels(rb_report *rep, const rb_result *r)
+{
+    if (rep->format != RB_FORMAT_MD)
+        return;
+    rb_kernel_table(rep->out, r);
+    fflush(rep->out);
+}
+
+rb_status rb_report_close(rb_report *rep, rb_error *err)
+{
+    if (!rep)
+        return RB_OK;
+    if (rep->format == RB_FORMAT_JSON)
+        fputs("\n]\n", rep->out);
+    bool bad = fflush(rep->out) != 0 || ferror(rep->out);
+    int why = errno;
+    free(rep->first_oi);
+    free(rep);
+    return bad ? rb_fail(err, RB_ERR_IO, "cannot write the results: %s", strerror(why)) : RB_OK;
+}

@@ -1,0 +1,45 @@
+/* The KV cache: a buffer of its own for K and for V of each layer that runs, so that repeated layers
+ * never share cache lines. Read next: session.c. */
+#include "session.h"
+
+#include <stdlib.h>
+
+static rb_status open_one(const rb_session *s, rb_buffer *buffer, rb_view *view, rb_dtype dtype,
+                          int64_t d, rb_error *err)
+{
+    const rb_session_params *p = &s->params;
+    const int64_t rows = p->n_seq * p->n_ctx * s->model->config.n_head_kv;
+    const rb_status status =
+        rb_buffer_alloc(buffer, (size_t)(rows * rb_row_bytes(dtype, d)), p->dry, err);
+    *view = rb_view_dense(buffer, dtype, RB_KV, 0, p->n_seq, p->n_ctx, s->model->config.n_head_kv,
+                          d);
+    return status;
+}
+
+rb_status rb_kv_open(rb_session *s, rb_error *err)
+{
+    const rb_config *c = &s->model->config;
+    s->kv = calloc((size_t)s->params.n_layer, sizeof *s->kv);
+    if (!s->kv)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for the cache of %lld layers",
+                       (long long)s->params.n_layer);
+    for (int64_t l = 0; l < s->params.n_layer; l++) {
+        rb_kv_layer *kv = &s->kv[l];
+        rb_status status = open_one(s, &kv->k_buffer, &kv->k, s->params.type_k, c->d_head_k, err);
+        if (status == RB_OK)
+            status = open_one(s, &kv->v_buffer, &kv->v, s->params.type_v, c->d_head_v, err);
+        if (status != RB_OK)
+            return status;
+    }
+    return RB_OK;
+}
+
+void rb_kv_close(rb_session *s)
+{
+    for (int64_t l = 0; s->kv && l < s->params.n_layer; l++) {
+        rb_buffer_free(&s->kv[l].k_buffer);
+        rb_buffer_free(&s->kv[l].v_buffer);
+    }
+    free(s->kv);
+    s->kv = NULL;
+}

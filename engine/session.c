@@ -1,0 +1,288 @@
+/* Sessions: cache, activations and scratch planned once at opening, then prefill and decode without
+ * an allocation. Refuses contexts that do not fit, ids outside the vocabulary.
+ * Read next: forward.c. */
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+rb_session_params rb_session_defaults(void)
+{
+    rb_session_params p = { .n_seq = 1,
+                            .n_ctx = 512,
+                            .n_ubatch = 512,
+                            .n_logits = 1,
+                            .type_k = RB_F16,
+                            .type_v = RB_F16,
+                            .n_threads = 1 };
+    if (rb_isa_detect(&p.isa, &p.capped, NULL) != RB_OK)
+        p.isa = RB_ISA_SCALAR;
+    return p;
+}
+
+static rb_status check_params(const rb_model *model, rb_session_params *p, rb_error *err)
+{
+    const int64_t limit = (int64_t)1 << 31;
+    if (p->n_layer == 0)
+        p->n_layer = model->config.n_layer;
+    const int64_t have = model->n_layer_alloc;
+    if (p->n_layer < 1 || p->n_layer > have)
+        return rb_fail(err, RB_ERR_ARGUMENT, "%lld layers: the model has %lld",
+                       (long long)p->n_layer, (long long)have);
+    if (p->n_seq < 1 || p->n_ctx < 1 || p->n_ubatch < 1 || p->n_logits < 1 || p->n_ctx >= limit ||
+        p->n_seq > 65536 || p->n_logits > p->n_ctx)
+        return rb_fail(err, RB_ERR_ARGUMENT,
+                       "%lld sequences of %lld tokens, micro-batches of %lld: out of range",
+                       (long long)p->n_seq, (long long)p->n_ctx, (long long)p->n_ubatch);
+    if (p->n_ubatch > p->n_ctx)
+        p->n_ubatch = p->n_ctx;
+    if ((p->type_k != RB_F32 && p->type_k != RB_F16) ||
+        (p->type_v != RB_F32 && p->type_v != RB_F16))
+        return rb_fail(err, RB_ERR_ARGUMENT, "the cache holds f32 or f16");
+    return RB_OK;
+}
+
+/* A buffer of rows x columns f32, refused when the product is absurd. */
+static rb_status open_rows(const rb_session *s, rb_buffer *b, int64_t rows, int64_t columns,
+                           rb_error *err)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow((size_t)rows, (size_t)columns * sizeof(float), &bytes))
+        return rb_fail(err, RB_ERR_MEMORY, "activations of %lld x %lld do not fit in memory",
+                       (long long)rows, (long long)columns);
+    return rb_buffer_alloc(b, bytes, s->params.dry, err);
+}
+
+static rb_status open_pad(rb_session *s, rb_error *err)
+{
+    const rb_config *c = &s->model->config;
+    const rb_session_params *p = &s->params;
+    const int64_t rows = p->n_seq * p->n_ubatch, heads = p->n_seq * p->n_logits;
+    rb_scratchpad *pad = &s->pad;
+    const struct {
+        rb_buffer *buffer;
+        int64_t rows, columns;
+    } want[] = {
+        { &pad->x, rows, c->n_embd },
+        { &pad->normed, rows, c->n_embd },
+        { &pad->y, rows, c->n_embd },
+        { &pad->q, rows, c->n_head * c->d_head_k },
+        { &pad->k, rows, c->n_head_kv * c->d_head_k },
+        { &pad->v, rows, c->n_head_kv * c->d_head_v },
+        { &pad->o, rows, c->n_head * c->d_head_v },
+        { &pad->gate, rows, c->n_ff },
+        { &pad->up, rows, c->n_ff },
+        { &pad->last, heads, c->n_embd },
+        { &pad->logits, heads, c->n_vocab },
+        { &pad->rope_table, p->n_ctx, c->d_rot },
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const rb_status status = open_rows(s, want[i].buffer, want[i].rows, want[i].columns, err);
+        if (status != RB_OK)
+            return status;
+    }
+    rb_status status = rb_buffer_alloc(&pad->ids, (size_t)rows * sizeof(int32_t), false, err);
+    if (status == RB_OK)
+        status = rb_buffer_alloc(&pad->pos, (size_t)rows * sizeof(int32_t), false, err);
+    s->no_ids = (rb_buffer){ NULL, pad->ids.bytes };
+    return status;
+}
+
+static void fill_rope_table(rb_session *s)
+{
+    const rb_config *c = &s->model->config;
+    const rb_view *freqs = &s->model->rope_freqs;
+    if (!s->params.dry)
+        rb_rope_table(s->pad.rope_table.data, s->params.n_ctx, c->d_rot, (double)c->rope_base,
+                      freqs->buffer ? (const float *)rb_at(freqs, 0, 0, 0) : NULL);
+}
+
+static void set_positions(rb_session *s)
+{
+    const int64_t n_tok = s->batch.n_tok;
+    int32_t *pos = s->pad.pos.data;
+    for (int64_t q = 0; q < s->params.n_seq; q++) {
+        s->past[q] = s->n_past;
+        for (int64_t t = 0; t < n_tok; t++)
+            pos[q * n_tok + t] = (int32_t)(s->n_past + t);
+    }
+}
+
+/* Walks the shapes that can need the most scratch on a dry team, and reserves it: few tokens (split
+ * keys), then a whole micro-batch, both at the end of the context. */
+static rb_status plan_scratch(rb_session *s, rb_team *dry, rb_error *err)
+{
+    enum { FEW = 16 };
+    const int64_t ub = s->params.n_ubatch;
+    for (int64_t n = 1; n <= ub; n = n < FEW ? n + 1 : n < ub ? ub : ub + 1) {
+        s->batch = (rb_batch){ .n_tok = n, .n_head = 1, .n_logits = 1 };
+        s->n_past = s->params.n_ctx - n;
+        set_positions(s);
+        rb_step(dry, rb_forward, s);
+    }
+    s->n_past = 0;
+    return rb_team_reserve(s->team, rb_team_scratch_needed(dry), err);
+}
+
+static rb_status open_team(rb_session *s, rb_error *err)
+{
+    const rb_session_params *p = &s->params;
+    rb_team_params team = { .n_threads = p->n_threads,
+                            .isa = p->isa,
+                            .capped = p->capped,
+                            .dry = p->dry,
+                            .act_f32 = p->act_f32 };
+    rb_team *dry = NULL;
+    rb_status status = rb_team_open(&s->team, &team, err);
+    if (status != RB_OK)
+        return status;
+    team.dry = true;
+    status = rb_team_open(&dry, &team, err);
+    if (status == RB_OK)
+        status = plan_scratch(s, dry, err);
+    rb_team_close(dry);
+    return status;
+}
+
+rb_status rb_session_open(rb_session **out, const rb_model *model, const rb_session_params *params,
+                          rb_error *err)
+{
+    *out = NULL;
+    rb_session *s = calloc(1, sizeof *s);
+    if (!s)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a session");
+    s->model = model;
+    s->params = *params;
+    s->attn = &rb_attn_gqa;
+    rb_status status = check_params(model, &s->params, err);
+    if (status != RB_OK)
+        goto fail;
+    s->past = calloc((size_t)s->params.n_seq, sizeof *s->past);
+    if (!s->past) {
+        status = rb_fail(err, RB_ERR_MEMORY, "no memory for %lld sequences",
+                         (long long)s->params.n_seq);
+        goto fail;
+    }
+    if ((status = rb_kv_open(s, err)) != RB_OK || (status = open_pad(s, err)) != RB_OK ||
+        (status = open_team(s, err)) != RB_OK)
+        goto fail;
+    fill_rope_table(s);
+    *out = s;
+    return RB_OK;
+fail:
+    rb_session_close(s);
+    return status;
+}
+
+void rb_session_close(rb_session *s)
+{
+    if (!s)
+        return;
+    rb_scratchpad *pad = &s->pad;
+    rb_buffer *const all[] = { &pad->x,    &pad->normed, &pad->q,      &pad->k,   &pad->v,
+                               &pad->o,    &pad->y,      &pad->gate,   &pad->up,  &pad->last,
+                               &pad->ids,  &pad->pos,    &pad->logits, &pad->rope_table };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        rb_buffer_free(all[i]);
+    rb_kv_close(s);
+    rb_team_close(s->team);
+    free(s->past);
+    free(s);
+}
+
+static rb_status check_run(const rb_session *s, const int32_t *tokens, int64_t n_tok,
+                           bool all_logits, rb_error *err)
+{
+    const rb_session_params *p = &s->params;
+    if (n_tok < 1 || n_tok > p->n_ctx - s->n_past)
+        return rb_fail(err, RB_ERR_ARGUMENT, "%lld tokens after %lld: the context holds %lld",
+                       (long long)n_tok, (long long)s->n_past, (long long)p->n_ctx);
+    if (all_logits && n_tok > p->n_logits)
+        return rb_fail(err, RB_ERR_ARGUMENT, "logits of %lld rows: the session holds %lld",
+                       (long long)n_tok, (long long)p->n_logits);
+    if (!tokens)
+        return p->dry ? RB_OK : rb_fail(err, RB_ERR_ARGUMENT, "tokens are wanted");
+    for (int64_t i = 0; i < p->n_seq * n_tok; i++)
+        if (tokens[i] < 0 || tokens[i] >= s->model->config.n_vocab)
+            return rb_fail(err, RB_ERR_ARGUMENT, "token %d: the vocabulary has %lld", tokens[i],
+                           (long long)s->model->config.n_vocab);
+    return RB_OK;
+}
+
+static void run_batch(rb_session *s, const int32_t *tokens, int64_t first, int64_t n_tok_all)
+{
+    const rb_batch *b = &s->batch;
+    int32_t *ids = s->pad.ids.data;
+    for (int64_t q = 0; tokens && q < s->params.n_seq; q++)
+        memcpy(ids + q * b->n_tok, tokens + q * n_tok_all + first,
+               (size_t)b->n_tok * sizeof *ids);
+    set_positions(s);
+    rb_step(s->team, rb_forward, s);
+    s->n_past += b->n_tok;
+}
+
+rb_status rb_session_run(rb_session *s, rb_phase phase, const int32_t *tokens, int64_t n_tok,
+                         bool all_logits, rb_error *err)
+{
+    const rb_status status = check_run(s, tokens, n_tok, all_logits, err);
+    if (status != RB_OK)
+        return status;
+    for (int64_t first = 0; first < n_tok; first += s->params.n_ubatch) {
+        const int64_t rest = n_tok - first;
+        const int64_t n = rest < s->params.n_ubatch ? rest : s->params.n_ubatch;
+        s->batch = (rb_batch){ .phase = phase,
+                               .n_tok = n,
+                               .head_row = all_logits ? first : 0,
+                               .n_head = all_logits ? n : n == rest,
+                               .n_logits = all_logits ? n_tok : 1,
+                               .ids_known = tokens != NULL };
+        run_batch(s, tokens, first, n_tok);
+    }
+    return RB_OK;
+}
+
+const float *rb_session_logits(const rb_session *s)
+{
+    return s->pad.logits.data;
+}
+
+int64_t rb_session_n_past(const rb_session *s)
+{
+    return s->n_past;
+}
+
+void rb_session_set_past(rb_session *s, int64_t n_past)
+{
+    s->n_past = n_past < 0 ? 0 : n_past < s->params.n_ctx ? n_past : s->params.n_ctx;
+}
+
+rb_ledger *rb_session_ledger(rb_session *s)
+{
+    return rb_team_ledger(s->team);
+}
+
+int64_t rb_session_kv_bytes(const rb_session *s)
+{
+    int64_t sum = 0;
+    for (int64_t l = 0; l < s->params.n_layer; l++)
+        sum += (int64_t)(s->kv[l].k_buffer.bytes + s->kv[l].v_buffer.bytes);
+    return sum;
+}
+
+int64_t rb_session_kv_bytes_per_token(const rb_session *s)
+{
+    return rb_session_kv_bytes(s) / (s->params.n_seq * s->params.n_ctx);
+}
+
+int64_t rb_session_scratch_bytes(const rb_session *s)
+{
+    const rb_scratchpad *p = &s->pad;
+    const rb_scratch scratch = rb_team_scratch_reserved(s->team);
+    const rb_buffer *const all[] = { &p->x,    &p->normed, &p->q,      &p->k,   &p->v,
+                                     &p->o,    &p->y,      &p->gate,   &p->up,  &p->last,
+                                     &p->ids,  &p->pos,    &p->logits, &p->rope_table };
+    int64_t sum = scratch.shared_bytes + scratch.own_bytes * s->params.n_threads;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        sum += (int64_t)all[i]->bytes;
+    return sum;
+}

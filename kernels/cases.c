@@ -1,0 +1,281 @@
+/* Random valid problems, one maker per op. Sizes are drawn around what kernels branch on: lanes,
+ * register tiles, panels, key tiles and splits. Rows are sometimes padded and operands offset, so
+ * that steps matter. Refuses nothing: every case it makes must run. Read next: prove.c. */
+#include "cases.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* splitmix64 (Steele, Lea & Flood 2014) */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+uint64_t rb_random_below(uint64_t *state, uint64_t n)
+{
+    return next_random(state) % n;
+}
+
+typedef struct maker {
+    rb_case *c;
+    const rb_kernel *k;
+    rb_fill fill;
+    uint64_t seed;
+    rb_error *err;
+} maker;
+
+static int64_t pick(maker *m, const int64_t *from, size_t n)
+{
+    return from[rb_random_below(&m->seed, n)];
+}
+#define PICK(m, ...)                                                                               \
+    pick(m, (const int64_t[]){ __VA_ARGS__ }, sizeof(const int64_t[]){ __VA_ARGS__ } / 8)
+
+static bool chance(maker *m, uint64_t one_in)
+{
+    return rb_random_below(&m->seed, one_in) == 0;
+}
+
+/* A column count that the dtype's blocks divide. */
+static int64_t columns(maker *m, rb_dtype dtype)
+{
+    const int64_t block = rb_dtype_get(dtype)->block;
+    if (block == 256)
+        return 256 * PICK(m, 1, 2);
+    if (block == 32)
+        return 32 * PICK(m, 1, 2, 3, 5);
+    return PICK(m, 1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 100);
+}
+
+static float value(maker *m)
+{
+    const double u = (double)(next_random(&m->seed) >> 11) * 0x1p-53 * 2.0 - 1.0;
+    if (m->fill == RB_FILL_EXTREME) {
+        static const float extreme[] = { 0.0f, -0.0f, 1.0f, -1.0f, 30.0f, -30.0f, 1e-3f, -1e-3f };
+        return extreme[rb_random_below(&m->seed, 8)];
+    }
+    if (m->fill == RB_FILL_DENORMAL)
+        return (float)u * (chance(m, 2) ? FLT_MIN : 1.0f);
+    return (float)u;
+}
+
+static void fill_view(maker *m, const rb_view *v)
+{
+    enum { MOST = 4096 };
+    float row[MOST];
+    const rb_dtype_info *d = rb_dtype_get(v->dtype);
+    for (int64_t s = 0; s < v->n[0]; s++)
+        for (int64_t t = 0; t < v->n[1]; t++)
+            for (int64_t h = 0; h < v->n[2]; h++) {
+                for (int64_t i = 0; i < v->n[3]; i++)
+                    row[i] = value(m);
+                d->encode_row(rb_at(v, s, t, h), row, v->n[3]);
+            }
+}
+
+/* Operand a as n0 x n1 x n2 x n3 in a buffer of its own, rows sometimes padded, filled. */
+static rb_status operand(maker *m, int a, rb_dtype dtype, rb_stream stream, int64_t n0, int64_t n1,
+                         int64_t n2, int64_t n3)
+{
+    const int64_t unit = rb_dtype_get(dtype)->block_bytes;
+    const int64_t row = rb_row_bytes(dtype, n3) + (chance(m, 2) ? unit : 0);
+    const int64_t offset = chance(m, 2) ? 3 * unit : 0;
+    rb_buffer *b = &m->c->buffer[a];
+    const rb_status status =
+        rb_buffer_alloc(b, (size_t)(offset + n0 * n1 * n2 * row + unit), false, m->err);
+    if (status != RB_OK)
+        return status;
+    memset(b->data, 0x7f, b->bytes); /* poison: NaN where a kernel should not look */
+    rb_view v = rb_view_dense(b, dtype, stream, offset, n0, n1, n2, n3);
+    v.step_bytes[2] = row;
+    v.step_bytes[1] = row * n2;
+    v.step_bytes[0] = row * n2 * n1;
+    m->c->call.t[a] = v;
+    if (stream != RB_CTRL)
+        fill_view(m, &v);
+    return RB_OK;
+}
+
+static void fill_indices(maker *m, int a, int64_t below)
+{
+    const rb_view *v = &m->c->call.t[a];
+    for (int64_t i = 0; i < v->n[3]; i++)
+        ((int32_t *)rb_at(v, 0, 0, 0))[i] = (int32_t)rb_random_below(&m->seed, (uint64_t)below);
+}
+
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        const rb_status status_ = (call);                                                          \
+        if (status_ != RB_OK)                                                                      \
+            return status_;                                                                        \
+    } while (0)
+
+static rb_status make_embed(maker *m)
+{
+    const rb_dtype dtype = m->k->key[0];
+    const int64_t n = PICK(m, 1, 2, 5, 40), h = columns(m, dtype), vocab = PICK(m, 1, 7, 100);
+    TRY(operand(m, 0, RB_F32, RB_ACT, 1, n, 1, h));
+    TRY(operand(m, 1, dtype, RB_WEIGHT, 1, 1, vocab, h));
+    TRY(operand(m, 2, RB_I32, RB_CTRL, 1, 1, 1, n));
+    fill_indices(m, 2, vocab);
+    return RB_OK;
+}
+
+static rb_status make_rmsnorm(maker *m)
+{
+    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 3), h = PICK(m, 1, 4), d = columns(m, RB_F32);
+    m->c->call.p.eps = 1e-5f;
+    TRY(operand(m, 0, RB_F32, RB_ACT, s, t, h, d));
+    TRY(operand(m, 1, RB_F32, RB_ACT, s, t, h, d));
+    TRY(operand(m, 2, RB_F32, RB_WEIGHT, 1, 1, 1, d));
+    if (chance(m, 3))
+        m->c->call.t[0] = m->c->call.t[1]; /* in place */
+    return RB_OK;
+}
+
+static rb_status make_matmul(maker *m)
+{
+    const rb_dtype dtype = m->k->key[0];
+    const bool blas = m->k->isa == RB_ISA_BLAS;
+    const int64_t s = blas ? 1 : PICK(m, 1, 2), k = columns(m, dtype);
+    const int64_t t = blas ? PICK(m, 32, 50) : PICK(m, 1, 2, 4, 5, 7, 13);
+    const int n_out = (int)PICK(m, 1, 2, 3);
+    TRY(operand(m, 0, RB_F32, RB_ACT, s, t, 1, k));
+    for (int i = 0; i < n_out; i++) {
+        const int64_t rows = blas ? PICK(m, 32, 33, 64) : PICK(m, 1, 3, 4, 15, 16, 17, 37);
+        TRY(operand(m, 1 + 3 * i, RB_F32, RB_ACT, s, t, 1, rows));
+        TRY(operand(m, 2 + 3 * i, dtype, RB_WEIGHT, 1, 1, rows, k));
+        if (!blas && chance(m, 2))
+            TRY(operand(m, 3 + 3 * i, RB_F32, RB_WEIGHT, 1, 1, 1, rows));
+    }
+    return RB_OK;
+}
+
+/* BLAS wants dense tokens: take the padding out again. */
+static void make_dense(rb_view *v)
+{
+    if (v->buffer)
+        *v = rb_view_dense(v->buffer, v->dtype, v->stream, v->offset_bytes, v->n[0], v->n[1],
+                           v->n[2], v->n[3]);
+}
+
+static rb_status make_rope(maker *m)
+{
+    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 2, 5), d = 2 * PICK(m, 1, 2, 4, 6, 9, 16, 33);
+    const int64_t rows = PICK(m, 1, 9, 40);
+    m->c->call.p.pairing = chance(m, 2) ? RB_ROPE_NORM : RB_ROPE_NEOX;
+    TRY(operand(m, 0, RB_F32, RB_ACT, s, t, PICK(m, 1, 3), d));
+    if (chance(m, 2))
+        TRY(operand(m, 1, RB_F32, RB_ACT, s, t, PICK(m, 1, 2), d));
+    TRY(operand(m, 2, RB_F32, RB_ACT, 1, 1, rows, d));
+    TRY(operand(m, 3, RB_I32, RB_CTRL, 1, 1, 1, s * t));
+    fill_indices(m, 3, rows);
+    return RB_OK;
+}
+
+static void make_past(maker *m, int64_t n_seq, int64_t most)
+{
+    for (int64_t s = 0; s < n_seq; s++)
+        m->c->past[s] = (int64_t)rb_random_below(&m->seed, (uint64_t)most + 1);
+    m->c->call.past = m->c->past;
+}
+
+static rb_status make_kv_store(maker *m)
+{
+    const int64_t s = PICK(m, 1, 3), t = PICK(m, 1, 2, 5), past = PICK(m, 0, 1, 9);
+    const int64_t room = past + t + PICK(m, 0, 2);
+    for (int i = 0; i < 2 && m->k->key[i] != RB_NO_DTYPE; i++) {
+        const int64_t heads = PICK(m, 1, 2, 3), d = columns(m, RB_F32);
+        TRY(operand(m, 2 * i, m->k->key[i], RB_KV, s, room, heads, d));
+        TRY(operand(m, 2 * i + 1, RB_F32, RB_ACT, s, t, heads, d));
+    }
+    make_past(m, s, past);
+    return RB_OK;
+}
+
+static rb_status make_attend(maker *m)
+{
+    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 1, 2, 5, 17, 35), past = PICK(m, 0, 1, 9, 70, 200);
+    const int64_t room = past + t + PICK(m, 0, 2), groups = PICK(m, 1, 2, 4);
+    const int64_t heads = groups * PICK(m, 1, 2, 3);
+    const int64_t g_k = chance(m, 3) ? 1 : groups, g_v = g_k == groups && chance(m, 3) ? 1 : groups;
+    const int64_t d1 = columns(m, RB_F32), d_v = columns(m, RB_F32);
+    const int64_t d2 = m->k->key[1] == RB_NO_DTYPE ? 0 : PICK(m, 1, 4, 16, 20);
+    m->c->call.p.scale = 1.0f / sqrtf((float)(d1 + d2));
+    TRY(operand(m, 0, RB_F32, RB_ACT, s, t, heads, d_v));
+    TRY(operand(m, 1, RB_F32, RB_ACT, s, t, heads, d1 + d2));
+    TRY(operand(m, 2, m->k->key[0], RB_KV, s, room, g_k, d1));
+    if (d2 > 0)
+        TRY(operand(m, 3, m->k->key[1], RB_KV, s, room, 1, d2));
+    TRY(operand(m, 4, m->k->key[2], RB_KV, s, room, g_v, d_v));
+    /* V inside K's rows, as in absorbed MLA */
+    if (m->k->key[0] == m->k->key[2] && d_v <= d1 && g_k == g_v && chance(m, 2)) {
+        m->c->call.t[4] = m->c->call.t[2];
+        m->c->call.t[4].n[3] = d_v;
+    }
+    make_past(m, s, past);
+    return RB_OK;
+}
+
+static rb_status make_rows(maker *m, int n_operand)
+{
+    const int64_t t = PICK(m, 1, 2, 5), d = PICK(m, 1, 7, 16, 33, 511, 512, 513, 1100);
+    for (int i = 0; i < n_operand; i++)
+        TRY(operand(m, i, RB_F32, RB_ACT, 1, t, 1, d));
+    return RB_OK;
+}
+
+static rb_status make(maker *m)
+{
+    switch (m->k->op->id) {
+    case RB_OP_EMBED:
+        return make_embed(m);
+    case RB_OP_RMSNORM:
+        return make_rmsnorm(m);
+    case RB_OP_MATMUL:
+        return make_matmul(m);
+    case RB_OP_ROPE:
+        return make_rope(m);
+    case RB_OP_KV_STORE:
+        return make_kv_store(m);
+    case RB_OP_ATTEND:
+        return make_attend(m);
+    case RB_OP_SILU_GATE:
+        return make_rows(m, 3);
+    case RB_OP_ADD:
+        return make_rows(m, 2);
+    case RB_N_OP:
+        break;
+    }
+    return rb_fail(m->err, RB_ERR_UNSUPPORTED, "no case maker for op %s", m->k->op->name);
+}
+
+rb_status rb_case_make(rb_case *c, const rb_kernel *k, rb_fill fill, uint64_t seed, rb_error *err)
+{
+    memset(c, 0, sizeof *c);
+    maker m = { .c = c, .k = k, .fill = fill, .seed = seed, .err = err };
+    const rb_status status = make(&m);
+    if (status == RB_OK && k->isa == RB_ISA_BLAS)
+        for (int a = 0; a < RB_MAX_ARG; a++)
+            make_dense(&c->call.t[a]);
+    if (status == RB_OK && k->isa == RB_ISA_BLAS)
+        for (int a = 0; a < RB_MAX_ARG; a++)
+            if (c->call.t[a].buffer && c->call.t[a].stream != RB_CTRL)
+                fill_view(&m, &c->call.t[a]);
+    if (status != RB_OK)
+        rb_case_free(c);
+    return status;
+}
+
+void rb_case_free(rb_case *c)
+{
+    for (int a = 0; a < RB_MAX_ARG; a++)
+        rb_buffer_free(&c->buffer[a]);
+    memset(c, 0, sizeof *c);
+}

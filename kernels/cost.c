@@ -1,0 +1,381 @@
+/* Costs: term tables evaluated, bytes derived from views, sums of both.
+ * Bytes are the distinct storage units an operand covers: ranges of operands that share a buffer and
+ * a direction are merged before they are summed. Nothing here reads tensor data but the index
+ * operands of gathered rows. Read next: launch.c, the only caller that books. */
+#include "op.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const rb_stream_name[RB_N_STREAM] = { "weight", "act", "kv", "ctrl" };
+const char *const rb_phase_name[RB_N_PHASE] = { "prefill", "decode" };
+const char *const rb_site_name[RB_N_SITE] = {
+    [RB_SITE_EMBED] = "embed",         [RB_SITE_ATTN_NORM] = "attn_norm",
+    [RB_SITE_QKV] = "qkv",             [RB_SITE_Q] = "q",
+    [RB_SITE_K] = "k",                 [RB_SITE_V] = "v",
+    [RB_SITE_QK_NORM] = "qk_norm",     [RB_SITE_ROPE] = "rope",
+    [RB_SITE_KV_STORE] = "kv_store",   [RB_SITE_ATTN] = "attn",
+    [RB_SITE_O] = "o",                 [RB_SITE_FFN_NORM] = "ffn_norm",
+    [RB_SITE_GATE_UP] = "gate_up",     [RB_SITE_GATE] = "gate",
+    [RB_SITE_UP] = "up",               [RB_SITE_FFN_ACT] = "ffn_act",
+    [RB_SITE_DOWN] = "down",           [RB_SITE_RESIDUAL] = "residual",
+    [RB_SITE_OUT_NORM] = "out_norm",   [RB_SITE_LM_HEAD] = "lm_head",
+};
+
+/* ---- sums ---- */
+
+void rb_cost_add(rb_cost *sum, const rb_cost *c)
+{
+    sum->flops += c->flops;
+    sum->extra += c->extra;
+    sum->saved += c->saved;
+    sum->special += c->special;
+    sum->special_overhead += c->special_overhead;
+    sum->int_macs += c->int_macs;
+    for (int i = 0; i < 3; i++)
+        sum->dequant[i] += c->dequant[i];
+    for (int s = 0; s < RB_N_STREAM; s++) {
+        sum->rd[s] += c->rd[s];
+        sum->wr[s] += c->wr[s];
+    }
+}
+
+void rb_tally_add(rb_tally *sum, const rb_tally *t)
+{
+    rb_cost_add(&sum->cost, &t->cost);
+    sum->calls += t->calls;
+    sum->ns += t->ns;
+    sum->barrier_ns += t->barrier_ns;
+    sum->assumed |= t->assumed;
+}
+
+bool rb_cost_equal(const rb_cost *a, const rb_cost *b)
+{
+    return memcmp(a, b, sizeof *a) == 0; /* 8-byte fields only: no padding */
+}
+
+rb_bytes rb_cost_bytes(const rb_cost *c)
+{
+    return (rb_bytes){ .weight = c->rd[RB_WEIGHT] + c->wr[RB_WEIGHT],
+                       .kv_read = c->rd[RB_KV],
+                       .kv_write = c->wr[RB_KV],
+                       .act_read = c->rd[RB_ACT],
+                       .act_write = c->wr[RB_ACT] };
+}
+
+uint64_t rb_bytes_wkv(const rb_bytes *b)
+{
+    return b->weight + b->kv_read + b->kv_write;
+}
+
+uint64_t rb_bytes_all(const rb_bytes *b)
+{
+    return rb_bytes_wkv(b) + b->act_read + b->act_write;
+}
+
+void rb_ledger_clear(rb_ledger *l)
+{
+    memset(l, 0, sizeof *l);
+}
+
+rb_tally rb_ledger_site(const rb_ledger *l, rb_phase phase, rb_site site)
+{
+    rb_tally sum = { 0 };
+    for (int op = 0; op < RB_N_OP; op++)
+        rb_tally_add(&sum, &l->at[phase][site][op]);
+    return sum;
+}
+
+rb_tally rb_ledger_phase(const rb_ledger *l, rb_phase phase)
+{
+    rb_tally sum = { 0 };
+    for (rb_site site = 0; site < RB_N_SITE; site++) {
+        const rb_tally at = rb_ledger_site(l, phase, site);
+        rb_tally_add(&sum, &at);
+    }
+    return sum;
+}
+
+/* ---- terms ---- */
+
+static int64_t dim_value(const rb_op *op, int dim, const rb_call *call)
+{
+    if (dim < 0)
+        return 1;
+    const rb_dim *d = &op->dim[dim];
+    if (d->fn)
+        return d->fn(call);
+    return call->t[d->arg].buffer ? call->t[d->arg].n[d->axis] : 0;
+}
+
+uint64_t rb_terms_eval(const rb_op *op, const rb_term *terms, const rb_call *call)
+{
+    uint64_t sum = 0;
+    for (const rb_term *t = terms; t && t->coef; t++) {
+        uint64_t product = (uint64_t)t->coef;
+        for (int i = 0; i < 3 && product; i++)
+            product *= (uint64_t)dim_value(op, t->dim[i], call);
+        sum += product;
+    }
+    return sum;
+}
+
+char *rb_terms_text(const rb_op *op, const rb_term *terms, char *buf, size_t size)
+{
+    size_t n = 0;
+    buf[0] = '\0';
+    for (const rb_term *t = terms; t && t->coef; t++) {
+        n += (size_t)snprintf(buf + n, size - n, "%s%lld", t == terms ? "" : " + ",
+                              (long long)t->coef);
+        for (int i = 0; i < 3 && n < size; i++)
+            if (t->dim[i] >= 0)
+                n += (size_t)snprintf(buf + n, size - n, " %s", op->dim[t->dim[i]].name);
+        if (n >= size)
+            return buf; /* cut off, terminated by snprintf */
+    }
+    if (n == 0)
+        snprintf(buf, size, "0");
+    return buf;
+}
+
+/* ---- bytes ---- */
+
+/* The storage of an operand as runs of bytes: at first + sum of i[a] * step[a], i[a] < n[a]. */
+typedef struct runs {
+    int64_t first, bytes, n[3], step[3];
+} runs;
+
+/* Distinct row numbers among n ids below n_rows. */
+static int64_t distinct(const int32_t *id, int64_t n, int64_t n_rows)
+{
+    enum { WORDS = 8192, SMALL = 16 };
+    int64_t count = 1, i = 1;
+    while (i < n && id[i] > id[i - 1])
+        i++;
+    if (i >= n)
+        return n; /* rising: all differ */
+    if (n <= SMALL) {
+        for (i = 1; i < n; i++) {
+            int64_t j = 0;
+            while (j < i && id[j] != id[i])
+                j++;
+            count += j == i;
+        }
+        return count;
+    }
+    uint64_t small[WORDS], *seen = small;
+    const int64_t words = (n_rows + 63) / 64;
+    if (words > WORDS) {
+        seen = malloc((size_t)words * sizeof *seen);
+        if (!seen)
+            abort(); /* a vocabulary beyond half a million rows and no memory for one bit each */
+    }
+    memset(seen, 0, (size_t)words * sizeof *seen);
+    count = 0;
+    for (i = 0; i < n; i++) {
+        const uint64_t bit = 1ull << (id[i] & 63);
+        count += !(seen[id[i] >> 6] & bit);
+        seen[id[i] >> 6] |= bit;
+    }
+    if (seen != small)
+        free(seen);
+    return count;
+}
+
+static int64_t gathered_rows(const rb_call *call, const rb_arg *arg, const rb_view *v,
+                             bool *assumed)
+{
+    const rb_view *index = &call->t[arg->index];
+    const int64_t n = index->n[3];
+    if (index->buffer->data)
+        return distinct((const int32_t *)rb_at(index, 0, 0, 0), n, v->n[2]);
+    *assumed = true;
+    return n < v->n[2] ? n : v->n[2];
+}
+
+/* Rows of axis 1 that sequence s uses: [from, to). */
+static void token_rows(const rb_op *op, const rb_arg *arg, const rb_view *v, const rb_call *call,
+                       int64_t s, int64_t *from, int64_t *to)
+{
+    *from = 0;
+    *to = v->n[1];
+    if (arg->rows == RB_ROWS_SEEN || arg->rows == RB_ROWS_NEW) {
+        *from = arg->rows == RB_ROWS_NEW ? call->past[s] : 0;
+        *to = call->past[s] + call->t[op->token_arg].n[1];
+    }
+}
+
+/* Merges axes that continue each other and drops those of extent 1 or shared. */
+static runs runs_of(const rb_view *v, int64_t from, int64_t to, int64_t n_seq)
+{
+    runs r = { .first = v->offset_bytes + from * v->step_bytes[1],
+               .bytes = rb_row_bytes(v->dtype, v->n[3]) };
+    const int64_t n[3] = { n_seq, to - from, v->n[2] };
+    int k = 0;
+    for (int a = 2; a >= 0; a--) {
+        if (n[a] == 1 || v->step_bytes[a] == 0)
+            continue;
+        if (k == 0 && v->step_bytes[a] == r.bytes) {
+            r.bytes *= n[a];
+        } else {
+            r.n[k] = n[a];
+            r.step[k++] = v->step_bytes[a];
+        }
+    }
+    for (; k < 3; k++)
+        r.n[k] = 1;
+    return r;
+}
+
+static int64_t runs_bytes(const runs *r)
+{
+    return r->bytes * r->n[0] * r->n[1] * r->n[2];
+}
+
+static int64_t runs_last(const runs *r)
+{
+    int64_t last = r->first + r->bytes;
+    for (int a = 0; a < 3; a++)
+        last += (r->n[a] - 1) * r->step[a];
+    return last;
+}
+
+/* Distinct bytes of operand i alone. */
+static int64_t operand_bytes(const rb_op *op, const rb_call *call, int i, bool *assumed)
+{
+    const rb_arg *arg = &op->arg[i];
+    const rb_view *v = &call->t[i];
+    if (arg->rows == RB_ROWS_GATHERED)
+        return gathered_rows(call, arg, v, assumed) * rb_row_bytes(v->dtype, v->n[3]);
+    int64_t sum = 0, from, to;
+    if (arg->rows == RB_ROWS_ALL) {
+        const runs r = runs_of(v, 0, v->n[1], v->n[0]);
+        return runs_bytes(&r);
+    }
+    for (int64_t s = 0; s < v->n[0]; s++) {
+        token_rows(op, arg, v, call, s, &from, &to);
+        const runs r = runs_of(v, from, to, 1);
+        sum += runs_bytes(&r);
+    }
+    return sum;
+}
+
+static void bounds_of(const rb_op *op, const rb_call *call, int i, int64_t *first, int64_t *last)
+{
+    const rb_view *v = &call->t[i];
+    *first = INT64_MAX;
+    *last = INT64_MIN;
+    for (int64_t s = 0; s < v->n[0]; s++) {
+        int64_t from, to;
+        token_rows(op, &op->arg[i], v, call, s, &from, &to);
+        runs r = runs_of(v, from, to, 1);
+        r.first += s * v->step_bytes[0];
+        *first = r.first < *first ? r.first : *first;
+        *last = runs_last(&r) > *last ? runs_last(&r) : *last;
+    }
+}
+
+static bool reads(const rb_arg *arg)
+{
+    return arg->mode != 'w';
+}
+
+static bool writes(const rb_arg *arg)
+{
+    return arg->mode != 'r';
+}
+
+static bool same_direction(const rb_arg *a, const rb_arg *b)
+{
+    return (reads(a) && reads(b)) || (writes(a) && writes(b));
+}
+
+/* Whether operand j covers bytes that an earlier operand covers in the same direction. */
+static bool may_overlap(const rb_op *op, const rb_call *call, int i, int j)
+{
+    if (call->t[i].buffer != call->t[j].buffer || !same_direction(&op->arg[i], &op->arg[j]))
+        return false;
+    int64_t fi, li, fj, lj;
+    bounds_of(op, call, i, &fi, &li);
+    bounds_of(op, call, j, &fj, &lj);
+    return fi < lj && fj < li;
+}
+
+static void mark_operand(const rb_op *op, const rb_call *call, int i, uint8_t *map)
+{
+    const rb_view *v = &call->t[i];
+    const int64_t row = rb_row_bytes(v->dtype, v->n[3]);
+    for (int64_t s = 0; s < v->n[0]; s++) {
+        int64_t from, to;
+        token_rows(op, &op->arg[i], v, call, s, &from, &to);
+        for (int64_t t = from; t < to; t++)
+            for (int64_t h = 0; h < v->n[2]; h++)
+                memset(map + v->offset_bytes + s * v->step_bytes[0] + t * v->step_bytes[1] +
+                           h * v->step_bytes[2],
+                       1, (size_t)row);
+    }
+}
+
+/* Bytes of operand j that no earlier operand of its buffer and direction covers; the slow, general
+ * way over a byte map, for calls whose operands really overlap (V inside K's rows). */
+static int64_t fresh_bytes(const rb_op *op, const rb_call *call, int j)
+{
+    const size_t size = call->t[j].buffer->bytes;
+    uint8_t *before = calloc(2, size);
+    if (!before)
+        abort(); /* as large as one cache layer; the launch door has no error to return */
+    uint8_t *mine = before + size;
+    for (int i = 0; i < j; i++)
+        if (call->t[i].buffer == call->t[j].buffer && same_direction(&op->arg[i], &op->arg[j]))
+            mark_operand(op, call, i, before);
+    mark_operand(op, call, j, mine);
+    int64_t fresh = 0;
+    for (size_t b = 0; b < size; b++)
+        fresh += mine[b] & !before[b];
+    free(before);
+    return fresh;
+}
+
+static void add_bytes(rb_cost *cost, const rb_op *op, const rb_call *call, bool *assumed)
+{
+    for (int j = 0; j < RB_MAX_ARG && op->arg[j].name; j++) {
+        const rb_view *v = &call->t[j];
+        if (!v->buffer)
+            continue;
+        bool overlaps = false;
+        for (int i = 0; i < j && !overlaps; i++)
+            overlaps = call->t[i].buffer == v->buffer && may_overlap(op, call, i, j);
+        const int64_t bytes = overlaps ? fresh_bytes(op, call, j)
+                                       : operand_bytes(op, call, j, assumed);
+        if (reads(&op->arg[j]))
+            cost->rd[v->stream] += (uint64_t)bytes;
+        if (writes(&op->arg[j]))
+            cost->wr[v->stream] += (uint64_t)bytes;
+    }
+}
+
+rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed)
+{
+    const rb_op *op = k->op;
+    rb_cost cost = {
+        .flops = rb_terms_eval(op, op->flops, call),
+        .special = rb_terms_eval(op, op->special, call),
+        .extra = rb_terms_eval(op, k->extra, call),
+        .saved = rb_terms_eval(op, k->saved, call),
+        .special_overhead = (int64_t)rb_terms_eval(op, k->special_overhead, call),
+        .int_macs = rb_terms_eval(op, k->int_macs, call),
+    };
+    for (int i = 0; i < RB_MAX_KEY && k->decode[i].elements; i++) {
+        const rb_view *v = &call->t[k->decode[i].arg];
+        if (!v->buffer)
+            continue;
+        const rb_dtype_info *d = rb_dtype_get(v->dtype);
+        const uint64_t blocks =
+            rb_terms_eval(op, k->decode[i].elements, call) / (uint64_t)d->block;
+        cost.dequant[0] += blocks * d->dq.integer;
+        cost.dequant[1] += blocks * d->dq.conversion;
+        cost.dequant[2] += blocks * d->dq.flt;
+    }
+    add_bytes(&cost, op, call, assumed);
+    return cost;
+}

@@ -1,0 +1,56 @@
+/* embed: y[t][H] = w[ids[t]][H], w of any dtype. Work unit: one token.
+ * Refuses ids outside the vocabulary only by contract: the session checks them.
+ * Read next: rows.h. */
+#include "rows.h"
+
+enum { Y, W, IDS };
+enum { T, H };
+
+static const char *check(const rb_call *c)
+{
+    if (c->t[Y].n[1] != c->t[IDS].n[3])
+        return "as many ids as rows of y are wanted";
+    return c->t[Y].n[3] == c->t[W].n[3] ? NULL : "y and w differ in columns";
+}
+
+static int64_t units(const rb_call *c, int phase)
+{
+    (void)phase;
+    return c->t[Y].n[1];
+}
+
+static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
+{
+    (void)phase, (void)shared, (void)own;
+    const void *ids = rb_at(&c->t[IDS], 0, 0, 0);
+    for (int64_t t = first; t < last; t++)
+        decode_row((f32 *)rb_at(&c->t[Y], 0, t, 0), rb_at(&c->t[W], 0, 0, c_load(ids, t)),
+                   c->t[W].n[3], c->t[W].dtype);
+}
+
+static const rb_term nothing[] = { { 0 } };
+static const rb_term elements[] = { { 1, { T, H, -1 } }, { 0 } };
+
+static const rb_op op = {
+    .id = RB_OP_EMBED,
+    .name = "embed",
+    .arg = { { "y", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, false },
+             { "w", 'r', RB_ROWS_GATHERED, IDS, RB_IS_WEIGHT, false },
+             { "ids", 'r', RB_ROWS_ALL, -1, RB_IS_CTRL, false } },
+    .token_arg = Y,
+    .key_arg = { W, -1, -1 },
+    .dim = { { "T", Y, 1, NULL }, { "H", Y, 3, NULL } },
+    .flops = nothing,
+    .special = nothing,
+    .check = check,
+};
+
+#define ROW(dtype)                                                                                 \
+    {                                                                                              \
+        .op = &op, .isa = RB_ISA_ID, .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE }, .n_phase = 1,     \
+        .units = units, .run = run, .decode = { { W, elements } }                                  \
+    }
+static const rb_kernel rows[] = { ROW(RB_F32),  ROW(RB_F16),  ROW(RB_BF16),
+                                  ROW(RB_Q8_0), ROW(RB_Q4_0), ROW(RB_Q4_1),
+                                  ROW(RB_Q5_0), ROW(RB_Q5_1), ROW(RB_Q6_K) };
+RB_EXPORT(embed, rows);

@@ -1,0 +1,78 @@
+/* silu_gate: y = silu(gate) * up, silu(g) = g / (1 + exp(-g)) (Shazeer 2020, eq. 6). Work unit: up to
+ * CHUNK columns of one row, so that a single token still feeds every thread.
+ * Read next: elt.c. */
+#include "rows.h"
+
+enum { Y, GATE, UP };
+enum { TOKENS, F };
+enum { CHUNK = 512 };
+
+static const char *check(const rb_call *c)
+{
+    for (int i = 0; i < 4; i++)
+        if (c->t[Y].n[i] != c->t[GATE].n[i] || c->t[Y].n[i] != c->t[UP].n[i])
+            return "y, gate and up differ in shape";
+    return c->t[Y].n[0] == 1 && c->t[Y].n[2] == 1 ? NULL : "one sequence axis, one head are wanted";
+}
+
+static int64_t chunks(const rb_call *c)
+{
+    return (c->t[Y].n[3] + CHUNK - 1) / CHUNK;
+}
+
+static int64_t units(const rb_call *c, int phase)
+{
+    (void)phase;
+    return c->t[Y].n[1] * chunks(c);
+}
+
+static vf silu_gate(vf gate, vf up)
+{
+    const vf one = v_set(s_const(1.0));
+    return v_mul(v_div(gate, v_add(v_exp(v_neg(gate)), one)), up);
+}
+
+static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
+{
+    (void)phase, (void)shared, (void)own;
+    for (int64_t u = first; u < last; u++) {
+        const int64_t t = u / chunks(c), from = u % chunks(c) * CHUNK;
+        const int64_t to = from + CHUNK < c->t[Y].n[3] ? from + CHUNK : c->t[Y].n[3];
+        f32 *y = (f32 *)rb_at(&c->t[Y], 0, t, 0);
+        const f32 *gate = (const f32 *)rb_at(&c->t[GATE], 0, t, 0);
+        const f32 *up = (const f32 *)rb_at(&c->t[UP], 0, t, 0);
+        int64_t i = from;
+        for (; i + V_LANES <= to; i += V_LANES)
+            v_store(y + i, silu_gate(v_load(gate + i), v_load(up + i)));
+        if (i < to)
+            v_store_n(y + i, silu_gate(v_load_n(gate + i, to - i), v_load_n(up + i, to - i)),
+                      to - i);
+    }
+}
+
+static const rb_term flops[] = { { 4, { TOKENS, F, -1 } }, { 0 } };
+static const rb_term special[] = { { 2, { TOKENS, F, -1 } }, { 0 } };
+
+static const rb_op op = {
+    .id = RB_OP_SILU_GATE,
+    .name = "silu_gate",
+    .arg = { { "y", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, false },
+             { "gate", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, false },
+             { "up", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, false } },
+    .token_arg = Y,
+    .key_arg = { GATE, -1, -1 },
+    .dim = { { "T", Y, 1, NULL }, { "F", Y, 3, NULL } },
+    .flops = flops,
+    .special = special,
+    .check = check,
+};
+
+static const rb_kernel rows[] = { {
+    .op = &op,
+    .isa = RB_ISA_ID,
+    .key = { RB_F32, RB_NO_DTYPE, RB_NO_DTYPE },
+    .n_phase = 1,
+    .units = units,
+    .run = run,
+} };
+RB_EXPORT(glu, rows);

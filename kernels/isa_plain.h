@@ -1,0 +1,94 @@
+/* Primitives on scalars and control data that all plain (not counting) ISAs share.
+ * No intrinsics. Read next: isa_scalar.h, isa_avx512.h. */
+#ifndef RB_ISA_PLAIN_H
+#define RB_ISA_PLAIN_H
+
+RB_INLINE sf s_const(double x)
+{
+    return (sf){ (float)x };
+}
+
+RB_INLINE sf s_load(const f32 *p)
+{
+    return (sf){ p->bits };
+}
+
+RB_INLINE void s_store(f32 *p, sf a)
+{
+    p->bits = a.v;
+}
+
+RB_INLINE sf s_add(sf a, sf b)
+{
+    return (sf){ a.v + b.v };
+}
+
+RB_INLINE sf s_sub(sf a, sf b)
+{
+    return (sf){ a.v - b.v };
+}
+
+RB_INLINE sf s_mul(sf a, sf b)
+{
+    return (sf){ a.v * b.v };
+}
+
+RB_INLINE sf s_div(sf a, sf b)
+{
+    return (sf){ a.v / b.v };
+}
+
+RB_INLINE sf s_fma(sf a, sf b, sf c)
+{
+    return (sf){ a.v * b.v + c.v };
+}
+
+RB_INLINE sf s_sqrt(sf a)
+{
+    return (sf){ sqrtf(a.v) };
+}
+
+RB_INLINE sf s_exp(sf a)
+{
+    return (sf){ expf(a.v) };
+}
+
+RB_INLINE sf s_max(sf a, sf b)
+{
+    return a.v > b.v || a.v != a.v ? a : b;
+}
+
+RB_INLINE sf dq_load_f16(const u8 *p)
+{
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+#if defined __F16C__ || defined __aarch64__
+    _Float16 x;
+    memcpy(&x, &h, sizeof x);
+    return (sf){ (float)x };
+#else
+    return (sf){ rb_f16_to_f32(h) };
+#endif
+}
+
+RB_INLINE sf dq_load_s8(const u8 *p)
+{
+    return (sf){ (float)(int8_t)p->bits };
+}
+
+RB_INLINE sf dq_smul(sf a, sf b)
+{
+    return s_mul(a, b);
+}
+
+RB_INLINE void dq_event(rb_dtype dtype, int64_t blocks)
+{
+    (void)dtype, (void)blocks;
+}
+
+RB_INLINE int32_t c_load(const void *p, int64_t i)
+{
+    return ((const int32_t *)p)[i];
+}
+
+#endif

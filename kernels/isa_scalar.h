@@ -1,0 +1,226 @@
+/* One lane, plain C: the ISA that every machine has. Defines nothing faster than the language does.
+ * Read next: isa_avx2.h for the same primitives with lanes. */
+#ifndef RB_ISA_SCALAR_H
+#define RB_ISA_SCALAR_H
+
+enum { V_LANES = 1 };
+typedef struct {
+    float v;
+} vf;
+typedef struct {
+    int32_t v;
+} vi;
+
+RB_INLINE vf v_zero(void)
+{
+    return (vf){ 0.0f };
+}
+
+RB_INLINE vf v_set(sf a)
+{
+    return (vf){ a.v };
+}
+
+RB_INLINE vf v_bcast(const f32 *p)
+{
+    return (vf){ p->bits };
+}
+
+RB_INLINE vf v_load(const f32 *p)
+{
+    return (vf){ p->bits };
+}
+
+RB_INLINE vf v_load_n(const f32 *p, int64_t n)
+{
+    (void)n;
+    return v_load(p);
+}
+
+RB_INLINE void v_store(f32 *p, vf a)
+{
+    p->bits = a.v;
+}
+
+RB_INLINE void v_store_n(f32 *p, vf a, int64_t n)
+{
+    (void)n;
+    v_store(p, a);
+}
+
+RB_INLINE void v_load2_n(const f32 *p, int64_t n, vf *a, vf *b)
+{
+    (void)n;
+    *a = v_load(p);
+    *b = v_load(p + 1);
+}
+
+RB_INLINE void v_store2_n(f32 *p, int64_t n, vf a, vf b)
+{
+    (void)n;
+    v_store(p, a);
+    v_store(p + 1, b);
+}
+
+RB_INLINE vf v_load_f16(const f16 *p)
+{
+    return (vf){ dq_load_f16((const u8 *)p).v };
+}
+
+RB_INLINE vf v_load_f16_n(const f16 *p, int64_t n)
+{
+    (void)n;
+    return v_load_f16(p);
+}
+
+RB_INLINE void v_store_f16(f16 *p, vf a)
+{
+    p->bits = rb_f32_to_f16(a.v);
+}
+
+RB_INLINE void v_store_f16_n(f16 *p, vf a, int64_t n)
+{
+    (void)n;
+    v_store_f16(p, a);
+}
+
+RB_INLINE vf v_load_bf16(const bf16 *p)
+{
+    return (vf){ rb_bf16_to_f32(p->bits) };
+}
+
+RB_INLINE vf v_load_bf16_n(const bf16 *p, int64_t n)
+{
+    (void)n;
+    return v_load_bf16(p);
+}
+
+RB_INLINE vf v_add(vf a, vf b)
+{
+    return (vf){ a.v + b.v };
+}
+
+RB_INLINE vf v_sub(vf a, vf b)
+{
+    return (vf){ a.v - b.v };
+}
+
+RB_INLINE vf v_mul(vf a, vf b)
+{
+    return (vf){ a.v * b.v };
+}
+
+RB_INLINE vf v_div(vf a, vf b)
+{
+    return (vf){ a.v / b.v };
+}
+
+RB_INLINE vf v_neg(vf a)
+{
+    return (vf){ -a.v };
+}
+
+RB_INLINE vf v_exp(vf a)
+{
+    return (vf){ expf(a.v) };
+}
+
+RB_INLINE vf v_fma(vf a, vf b, vf c)
+{
+    return (vf){ a.v * b.v + c.v };
+}
+
+RB_INLINE vf v_fnma(vf a, vf b, vf c)
+{
+    return (vf){ c.v - a.v * b.v };
+}
+
+RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
+{
+    (void)n;
+    return a.v > b.v || a.v != a.v ? a : b;
+}
+
+RB_INLINE vf v_keep_n(vf a, int64_t n)
+{
+    (void)n;
+    return a;
+}
+
+RB_INLINE sf v_hsum(vf a)
+{
+    return (sf){ a.v };
+}
+
+RB_INLINE sf v_hmax(vf a)
+{
+    return (sf){ a.v };
+}
+
+RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
+{
+    (void)m;
+    return a[0];
+}
+
+RB_INLINE vi vi_set(int32_t x)
+{
+    return (vi){ x };
+}
+
+RB_INLINE vi vi_load_u8(const u8 *p)
+{
+    return (vi){ p->bits };
+}
+
+RB_INLINE vi vi_load_s8(const u8 *p)
+{
+    return (vi){ (int8_t)p->bits };
+}
+
+RB_INLINE vi vi_load_bits(const u8 *p, int first)
+{
+    return (vi){ p[first / 8].bits >> first % 8 & 1 };
+}
+
+RB_INLINE vi vi_and(vi a, vi b)
+{
+    return (vi){ a.v & b.v };
+}
+
+RB_INLINE vi vi_or(vi a, vi b)
+{
+    return (vi){ a.v | b.v };
+}
+
+RB_INLINE vi vi_sub(vi a, vi b)
+{
+    return (vi){ a.v - b.v };
+}
+
+RB_INLINE vi vi_shl(vi a, int bits)
+{
+    return (vi){ a.v << bits };
+}
+
+RB_INLINE vi vi_shr(vi a, int bits)
+{
+    return (vi){ (int32_t)((uint32_t)a.v >> bits) };
+}
+
+RB_INLINE vf dq_cvt(vi a)
+{
+    return (vf){ (float)a.v };
+}
+
+RB_INLINE vf dq_mul(vf a, vf b)
+{
+    return v_mul(a, b);
+}
+
+RB_INLINE vf dq_fma(vf a, vf b, vf c)
+{
+    return v_fma(a, b, c);
+}
+
+#endif

@@ -1,0 +1,321 @@
+/* The one door. A launch is: check, select, run phase by phase with a barrier after each, then count
+ * and book, by the first thread. The only omp parallel of the project is in rb_step.
+ * Refuses (aborts, naming op and operand): calls that do not fit, scratch that was not planned.
+ * Read next: op.h for what is checked, cost.c for what is counted. */
+#include "launch.h"
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <omp.h>
+
+enum { MAX_CANDIDATES = 64, CACHE_LINE = 64 };
+
+struct rb_team {
+    rb_team_params params;
+    rb_ledger ledger;
+    rb_scratch reserved, needed;
+    rb_buffer scratch; /* shared, then own of each thread */
+    int64_t own_step;
+    /* Rows that this team may use, best first. */
+    const rb_kernel *candidate[RB_N_OP][MAX_CANDIDATES];
+    _Alignas(CACHE_LINE) atomic_int arrived;
+    _Alignas(CACHE_LINE) atomic_int generation;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ---- selection ---- */
+
+static bool usable(const rb_team_params *p, const rb_kernel *k)
+{
+    if (k->isa >= RB_ISA_COUNT1)
+        return false;
+    if (k->isa == RB_ISA_BLAS)
+        return !p->capped;
+    return k->isa <= p->isa && rb_isa_supported(k->isa);
+}
+
+static bool fits(const rb_kernel *k, const rb_call *call)
+{
+    for (int i = 0; i < RB_MAX_KEY; i++) {
+        const int arg = k->op->key_arg[i];
+        if (arg < 0)
+            continue;
+        const rb_view *v = &call->t[arg];
+        if (k->key[i] != (v->buffer ? v->dtype : RB_NO_DTYPE))
+            return false;
+    }
+    return !k->accepts || k->accepts(call);
+}
+
+const rb_kernel *rb_select(const rb_team_params *params, rb_op_id op, const rb_call *call)
+{
+    const rb_kernel *best = NULL;
+    for (int i = 0; i < rb_registry_size(); i++) {
+        const rb_kernel *k = rb_registry_row(i);
+        if (k->op->id == op && usable(params, k) && fits(k, call) && (!best || k->isa > best->isa))
+            best = k;
+    }
+    return best;
+}
+
+static rb_status list_candidates(rb_team *team, rb_error *err)
+{
+    int n[RB_N_OP] = { 0 };
+    for (int isa = RB_ISA_BLAS; isa >= RB_ISA_SCALAR; isa--)
+        for (int i = 0; i < rb_registry_size(); i++) {
+            const rb_kernel *k = rb_registry_row(i);
+            if ((int)k->isa != isa || !usable(&team->params, k))
+                continue;
+            if (n[k->op->id] == MAX_CANDIDATES - 1)
+                return rb_fail(err, RB_ERR_ARGUMENT, "more than %d kernels registered for %s",
+                               MAX_CANDIDATES - 1, k->op->name);
+            team->candidate[k->op->id][n[k->op->id]++] = k;
+        }
+    return RB_OK;
+}
+
+/* ---- checks: a call that does not fit is a programmer's mistake ---- */
+
+static void die(const rb_op *op, const char *arg, const char *what)
+{
+    fprintf(stderr, "rbench: %s%s%s: %s\n", op->name, arg ? ": operand " : "", arg ? arg : "",
+            what);
+    abort();
+}
+
+static const char *view_error(const rb_arg *arg, const rb_view *v)
+{
+    if (!(arg->streams >> v->stream & 1))
+        return "its stream is not one that this operand may come from";
+    if (v->n[3] % rb_dtype_get(v->dtype)->block != 0)
+        return "its columns are no whole number of blocks";
+    int64_t last = v->offset_bytes + rb_row_bytes(v->dtype, v->n[3]);
+    for (int a = 0; a < 3; a++) {
+        if (v->n[a] < 1 || v->step_bytes[a] < 0)
+            return "it has an empty extent or a negative step";
+        last += (v->n[a] - 1) * v->step_bytes[a];
+    }
+    if (v->offset_bytes < 0 || last > (int64_t)v->buffer->bytes)
+        return "it reaches beyond its buffer";
+    return NULL;
+}
+
+const char *rb_call_error(const rb_op *op, const rb_call *call, const char **arg_name)
+{
+    *arg_name = NULL;
+    for (int i = 0; i < RB_MAX_ARG && op->arg[i].name; i++) {
+        const rb_arg *arg = &op->arg[i];
+        *arg_name = arg->name;
+        if (!call->t[i].buffer) {
+            if (!arg->optional)
+                return "it is missing";
+            continue;
+        }
+        const char *wrong = view_error(arg, &call->t[i]);
+        if (wrong)
+            return wrong;
+    }
+    *arg_name = NULL;
+    return op->check(call);
+}
+
+/* ---- the team ---- */
+
+static void pause_cpu(void)
+{
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Waits for all threads; gives the core away after a while, so that more threads than cores work. */
+static void barrier(rb_team *team)
+{
+    enum { SPINS = 1 << 12 };
+    const int n = team->params.n_threads;
+    if (n == 1)
+        return;
+    const int generation = atomic_load_explicit(&team->generation, memory_order_acquire);
+    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == n - 1) {
+        atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&team->generation, generation + 1, memory_order_release);
+        return;
+    }
+    for (int spin = 0;
+         atomic_load_explicit(&team->generation, memory_order_acquire) == generation; spin++) {
+        if (spin < SPINS)
+            pause_cpu();
+        else
+            sched_yield();
+    }
+}
+
+rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *err)
+{
+    *out = NULL;
+    if (params->n_threads < 1 || params->n_threads > 4096)
+        return rb_fail(err, RB_ERR_ARGUMENT, "%d threads: between 1 and 4096 are possible",
+                       params->n_threads);
+    rb_team *team = aligned_alloc(CACHE_LINE, (sizeof *team + CACHE_LINE - 1) / CACHE_LINE *
+                                                  CACHE_LINE);
+    if (!team)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a team of threads");
+    memset(team, 0, sizeof *team);
+    team->params = *params;
+    if (params->dry)
+        team->params.n_threads = 1;
+    const rb_status status = list_candidates(team, err);
+    if (status != RB_OK) {
+        free(team);
+        return status;
+    }
+    *out = team;
+    return RB_OK;
+}
+
+void rb_team_close(rb_team *team)
+{
+    if (!team)
+        return;
+    rb_buffer_free(&team->scratch);
+    free(team);
+}
+
+rb_scratch rb_team_scratch_needed(const rb_team *team)
+{
+    return team->needed;
+}
+
+static int64_t round_up(int64_t n)
+{
+    return (n + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+rb_status rb_team_reserve(rb_team *team, rb_scratch need, rb_error *err)
+{
+    rb_buffer_free(&team->scratch);
+    team->reserved = need;
+    team->own_step = round_up(need.own_bytes) + CACHE_LINE; /* threads never share a line */
+    const int64_t bytes =
+        round_up(need.shared_bytes) + team->own_step * team->params.n_threads;
+    return rb_buffer_alloc(&team->scratch, (size_t)bytes, team->params.dry, err);
+}
+
+rb_scratch rb_team_scratch_reserved(const rb_team *team)
+{
+    return team->reserved;
+}
+
+rb_ledger *rb_team_ledger(rb_team *team)
+{
+    return &team->ledger;
+}
+
+const rb_team_params *rb_team_get(const rb_team *team)
+{
+    return &team->params;
+}
+
+void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
+{
+    if (team->params.n_threads == 1) {
+        rb_exec ex = { .team = team };
+        fn(&ex, arg);
+        return;
+    }
+#pragma omp parallel num_threads(team->params.n_threads)
+    {
+        if (omp_get_num_threads() != team->params.n_threads)
+            abort(); /* a smaller team would never meet at the barrier */
+        rb_exec ex = { .team = team, .thread = omp_get_thread_num() };
+        fn(&ex, arg);
+    }
+}
+
+/* ---- the launch ---- */
+
+static const rb_kernel *select_row(const rb_team *team, rb_op_id op, const rb_call *call)
+{
+    for (const rb_kernel *const *k = team->candidate[op]; *k; k++)
+        if (fits(*k, call))
+            return *k;
+    fprintf(stderr, "rbench: no kernel for op %d with these dtypes\n", (int)op);
+    abort();
+}
+
+static rb_scratch scratch_of(const rb_kernel *k, const rb_call *call)
+{
+    return (rb_scratch){ k->shared_bytes ? k->shared_bytes(call) : 0,
+                         k->own_bytes ? k->own_bytes(call) : 0 };
+}
+
+static void book(const rb_exec *ex, const rb_kernel *k, const rb_call *call, uint64_t ns,
+                 uint64_t barrier_ns)
+{
+    rb_tally *at = &ex->team->ledger.at[ex->phase][ex->site][k->op->id];
+    const rb_cost cost = rb_cost_of(k, call, &at->assumed);
+    rb_cost_add(&at->cost, &cost);
+    at->calls++;
+    at->ns += ns;
+    at->barrier_ns += barrier_ns;
+}
+
+static void launch_dry(const rb_exec *ex, const rb_kernel *k, const rb_call *call)
+{
+    const rb_scratch s = scratch_of(k, call);
+    rb_scratch *need = &ex->team->needed;
+    need->shared_bytes = s.shared_bytes > need->shared_bytes ? s.shared_bytes : need->shared_bytes;
+    need->own_bytes = s.own_bytes > need->own_bytes ? s.own_bytes : need->own_bytes;
+    book(ex, k, call, 0, 0);
+}
+
+void rb_launch(rb_exec *ex, rb_op_id op, const rb_call *call)
+{
+    rb_team *team = ex->team;
+    const rb_kernel *k = select_row(team, op, call);
+    const char *arg_name;
+    if (ex->thread == 0) {
+        const char *wrong = rb_call_error(k->op, call, &arg_name);
+        if (wrong)
+            die(k->op, arg_name, wrong);
+    }
+    if (team->params.dry) {
+        launch_dry(ex, k, call);
+        return;
+    }
+    const rb_scratch s = scratch_of(k, call);
+    if (s.shared_bytes > team->reserved.shared_bytes || s.own_bytes > team->reserved.own_bytes)
+        die(k->op, NULL, "it needs more scratch than was planned");
+    char *shared = team->scratch.data;
+    char *own = shared + round_up(team->reserved.shared_bytes) + ex->thread * team->own_step;
+    const int n = team->params.n_threads, i = ex->thread;
+    const uint64_t start = i == 0 ? now_ns() : 0;
+    uint64_t waiting = 0, worked = 0;
+    for (int phase = 0; phase < k->n_phase; phase++) {
+        const int64_t units = k->units(call, phase);
+        if (units == 0)
+            continue;
+        const int64_t first = units * i / n, last = units * (i + 1) / n;
+        if (first < last)
+            k->run(call, phase, first, last, shared, own);
+        if (i == 0)
+            worked = now_ns();
+        barrier(team);
+        if (i == 0)
+            waiting += now_ns() - worked;
+    }
+    if (i == 0)
+        book(ex, k, call, now_ns() - start, waiting);
+}

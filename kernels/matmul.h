@@ -1,0 +1,30 @@
+/* The operation matmul: y_i[t][M_i] = x[t][K] . w_i[M_i][K]^T (+ bias_i), up to three outputs that
+ * share x. One contract, included by the files that hold its rows: matmul.c over primitives,
+ * matmul_blas.c over sgemm. */
+#ifndef RB_MATMUL_H
+#define RB_MATMUL_H
+
+#include "op.h"
+
+/* Operands: x, then (y, w, bias) of each output. */
+enum { X, Y0, W0, B0, Y1, W1, B1, Y2, W2, B2 };
+enum { N_OUT = 3, PER_OUT = 3 };
+
+static inline const rb_view *out_y(const rb_call *c, int i)
+{
+    return &c->t[Y0 + i * PER_OUT];
+}
+
+static inline const rb_view *out_w(const rb_call *c, int i)
+{
+    return &c->t[W0 + i * PER_OUT];
+}
+
+static inline const rb_view *out_bias(const rb_call *c, int i)
+{
+    return &c->t[B0 + i * PER_OUT];
+}
+
+extern const rb_op rb_matmul_op;
+
+#endif

@@ -1,0 +1,67 @@
+/* The contract of matmul: operands, dims, FLOPs 2 T M K (+ T M with bias) for each output.
+ * Read next: matmul.c, the kernels. */
+#include "matmul.h"
+
+static const char *check(const rb_call *c)
+{
+    const rb_view *x = &c->t[X];
+    if (x->n[2] != 1)
+        return "x has heads: reshape them into columns";
+    for (int i = 0; i < N_OUT; i++) {
+        const rb_view *y = out_y(c, i), *w = out_w(c, i), *b = out_bias(c, i);
+        if (!y->buffer != !w->buffer || (b->buffer && !w->buffer))
+            return "an output needs y and w, and a bias needs both";
+        if (!w->buffer)
+            continue;
+        if (w->n[0] != 1 || w->n[1] != 1 || w->n[3] != x->n[3])
+            return "w is not one matrix as wide as x";
+        if (y->n[0] != x->n[0] || y->n[1] != x->n[1] || y->n[2] != 1 || y->n[3] != w->n[2])
+            return "y does not have x's rows and w's rows as columns";
+        if (b->buffer && rb_view_elements(b) != w->n[2])
+            return "the bias is not as long as w has rows";
+        if (w->dtype != c->t[W0].dtype)
+            return "outputs of one launch have w of one dtype";
+    }
+    return NULL;
+}
+
+static int64_t n_rows(const rb_call *c)
+{
+    return c->t[X].n[0] * c->t[X].n[1];
+}
+
+enum { T, K, M0, M1, M2, N0, N1, N2 };
+
+static const rb_term flops[] = {
+    { 2, { T, M0, K } },  { 2, { T, M1, K } },  { 2, { T, M2, K } }, { 1, { T, N0, -1 } },
+    { 1, { T, N1, -1 } }, { 1, { T, N2, -1 } }, { 0 },
+};
+static const rb_term nothing[] = { { 0 } };
+
+#define OUT(y, w, bias, more)                                                                      \
+    { y, 'w', RB_ROWS_ALL, -1, RB_IS_ACT, more }, { w, 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, more }, \
+    {                                                                                              \
+        bias, 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, true                                             \
+    }
+
+const rb_op rb_matmul_op = {
+    .id = RB_OP_MATMUL,
+    .name = "matmul",
+    .arg = { { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, false },
+             OUT("y0", "w0", "bias0", false),
+             OUT("y1", "w1", "bias1", true),
+             OUT("y2", "w2", "bias2", true) },
+    .token_arg = X,
+    .key_arg = { W0, -1, -1 },
+    .dim = { { "T", X, 0, n_rows },
+             { "K", X, 3, NULL },
+             { "M0", W0, 2, NULL },
+             { "M1", W1, 2, NULL },
+             { "M2", W2, 2, NULL },
+             { "bias0", B0, 3, NULL },
+             { "bias1", B1, 3, NULL },
+             { "bias2", B2, 3, NULL } },
+    .flops = flops,
+    .special = nothing,
+    .check = check,
+};

@@ -1,0 +1,25 @@
+/* The proof of a kernel's counts: run it as the counting ISA on memory that only primitives can
+ * reach, and demand that what was done and touched is what the formulas and views say.
+ * Read next: prove.c. */
+#ifndef RB_PROVE_H
+#define RB_PROVE_H
+
+#include "op.h"
+
+/* What the counting build saw. */
+typedef struct rb_proof {
+    uint64_t flops, special, int_macs; /* executed */
+    uint64_t dequant[3];
+    uint64_t issued_rd, issued_wr; /* bytes moved by loads and stores, scratch included */
+    char mismatch[512];            /* empty: proven */
+} rb_proof;
+
+/* Runs call through row k, which must be of a counting ISA, splitting work units at random points
+ * (seed), and compares with what the formulas of k say about the call. The call's own
+ * memory is read and left as the kernel would leave it. Returns whether everything agreed. */
+bool rb_prove(const rb_kernel *k, const rb_call *call, uint64_t seed, rb_proof *proof);
+
+/* The counting row that emulates lanes of k's ISA (scalar: 1; neon, avx2: 8; avx512: 16). */
+const rb_kernel *rb_counting_twin(const rb_kernel *k);
+
+#endif

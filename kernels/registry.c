@@ -1,0 +1,95 @@
+/* The registry: every kernel row of the build, found by walking the lists that object files export,
+ * and rows that users add. The lists are the only global state, and the added rows the only mutable
+ * one. A kernel file joins by its line in KERNEL_FILES. Read next: op.h. */
+#include "op.h"
+
+#include <string.h>
+
+#define KERNEL_FILES(X, isa)                                                                       \
+    X(embed, isa) X(norm, isa) X(matmul, isa) X(rope, isa) X(kv, isa) X(attend, isa) X(glu, isa)   \
+        X(elt, isa)
+
+#if defined __x86_64__
+#define ISAS(X) X(scalar) X(avx2) X(avx512)
+#elif defined __aarch64__
+#define ISAS(X) X(scalar) X(neon)
+#else
+#error "rbench needs a 64-bit little-endian x86-64 or AArch64 machine"
+#endif
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "rbench needs a little-endian machine: model files are read as they lie"
+#endif
+
+#define ISAS_COUNTING(X) X(count1) X(count8) X(count16)
+
+#define DECLARE(file, isa) extern const rb_kernel_list rb_rows_##file##_##isa;
+#define DECLARE_ISA(isa)   KERNEL_FILES(DECLARE, isa)
+ISAS(DECLARE_ISA)
+ISAS_COUNTING(DECLARE_ISA)
+extern const rb_kernel_list rb_rows_matmul_blas;
+
+#define LIST(file, isa) &rb_rows_##file##_##isa,
+#define LIST_ISA(isa)   KERNEL_FILES(LIST, isa)
+static const rb_kernel_list *const lists[] = { ISAS(LIST_ISA) ISAS_COUNTING(LIST_ISA)
+                                                   &rb_rows_matmul_blas };
+
+enum { MAX_ADDED = 256 };
+static const rb_kernel *added[MAX_ADDED];
+static int n_added;
+
+const char *const rb_isa_name[RB_N_ISA] = { "scalar", "neon",   "avx2",   "avx512",
+                                            "blas",   "count1", "count8", "count16" };
+
+int rb_registry_size(void)
+{
+    int n = n_added;
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
+        n += lists[l]->n;
+    return n;
+}
+
+const rb_kernel *rb_registry_row(int i)
+{
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
+        if (i < lists[l]->n)
+            return &lists[l]->row[i];
+        i -= lists[l]->n;
+    }
+    return i < n_added ? added[i] : NULL;
+}
+
+rb_status rb_register(const rb_kernel *row, rb_error *err)
+{
+    if (!row->op || !row->run || !row->units || row->n_phase < 1)
+        return rb_fail(err, RB_ERR_ARGUMENT, "a kernel row needs op, units, run and n_phase");
+    if (!row->op->flops || !row->op->special || !row->op->check || row->op->id >= RB_N_OP)
+        return rb_fail(err, RB_ERR_ARGUMENT, "op %s needs id, flops, special and check",
+                       row->op->name ? row->op->name : "without a name");
+    if (n_added == MAX_ADDED)
+        return rb_fail(err, RB_ERR_ARGUMENT, "no room for more than %d added kernels", MAX_ADDED);
+    added[n_added++] = row;
+    return RB_OK;
+}
+
+const rb_op *rb_op_get(rb_op_id id)
+{
+    for (int i = 0; i < rb_registry_size(); i++)
+        if (rb_registry_row(i)->op->id == id)
+            return rb_registry_row(i)->op;
+    return NULL;
+}
+
+char *rb_kernel_name(const rb_kernel *k, char *buf, size_t size)
+{
+    size_t n = (size_t)snprintf(buf, size, "%s", k->op->name);
+    for (int i = 0; i < RB_MAX_KEY && n < size; i++)
+        if (k->op->key_arg[i] >= 0)
+            n += (size_t)snprintf(buf + n, size - n, "%c%s", i == 0 ? '.' : '-',
+                                  k->key[i] == RB_NO_DTYPE ? "none"
+                                                           : rb_dtype_get(k->key[i])->name);
+    if (n < size && k->variant)
+        n += (size_t)snprintf(buf + n, size - n, ".%s", k->variant);
+    if (n < size)
+        snprintf(buf + n, size - n, ".%s", rb_isa_name[k->isa]);
+    return buf;
+}

@@ -1,0 +1,70 @@
+/* The primitives that kernels are written in, and their only way to data.
+ * One header per ISA implements them; the counting ISA implements them with a tally, so that what is
+ * counted is what runs. Data is opaque: a kernel can neither dereference nor do arithmetic by itself.
+ *
+ * Types      f32 f16 bf16 u8: elements in memory.  vf, vi: V_LANES of f32, of i32.  sf: one f32.
+ * Partial    a suffix _n takes the number of lanes that are valid, 0 < n <= V_LANES; missing lanes
+ *            of a load are 0 and of a store untouched. A full load past a row's end is an error.
+ * Cost       add sub mul neg(0) max(0) 1 per lane; fma fnma 2; div exp sqrt 1 and 1 special; sums
+ *            across lanes (hsum, hsum_rows, join) 0, they are artefacts of having lanes.
+ *            dq_* belong to decoding a block and are tallied as conversions and float operations of
+ *            dequantisation; integer bit work is free, dq_event states it.
+ *
+ * vf  v_zero()                      v_set(sf)                v_bcast(f32 *): load one, all lanes
+ *     v_load(f32 *)                 v_load_n(f32 *, n)       v_store(f32 *, vf)  v_store_n(.., n)
+ *     v_load2_n(f32 *, n, &a, &b): n pairs, split in firsts and seconds; v_store2_n joins them
+ *     v_load_f16[_n] v_store_f16[_n] v_load_bf16[_n]
+ *     v_add v_sub v_mul v_div v_neg v_exp    v_fma(a, b, c) = a b + c    v_fnma(a, b, c) = c - a b
+ *     v_max_n(a, b, n): max in the first n lanes, a elsewhere     v_keep_n(a, n): others become 0
+ * sf  v_hsum(vf) v_hmax(vf)         vf v_hsum_rows(const vf a[V_LANES], m): lane j = hsum(a[j]), j < m
+ *     s_const(number of the call) s_load s_store s_add s_sub s_mul s_div s_fma s_sqrt s_exp s_max
+ * vi  vi_set(int) vi_load_u8(u8 *) vi_load_s8(u8 *) vi_load_bits(u8 *, first): bit first+j in lane j
+ *     vi_and vi_or vi_sub vi_shl(v, bits) vi_shr(v, bits)
+ * dq  vf dq_cvt(vi)  vf dq_mul(vf, vf)  vf dq_fma(a, b, c)  sf dq_load_f16(u8 *)  sf dq_load_s8(u8 *)
+ *     sf dq_smul(sf, sf)  dq_event(dtype, blocks): these blocks have been decoded
+ * ctrl  int32_t c_load(const void *, i): an index or position; never traffic
+ */
+#ifndef RB_SIMD_H
+#define RB_SIMD_H
+
+#include <math.h>
+#include <string.h>
+
+#include "op.h"
+
+typedef struct {
+    float bits;
+} f32;
+typedef struct {
+    uint16_t bits;
+} f16;
+typedef struct {
+    uint16_t bits;
+} bf16;
+typedef struct {
+    uint8_t bits;
+} u8;
+typedef struct {
+    float v;
+} sf;
+
+#define RB_INLINE static inline __attribute__((always_inline, unused))
+
+#if defined RB_BUILD_count1 || defined RB_BUILD_count8 || defined RB_BUILD_count16
+#include "isa_count.h"
+#else
+#include "isa_plain.h"
+#if defined RB_BUILD_scalar
+#include "isa_scalar.h"
+#elif defined RB_BUILD_avx2
+#include "isa_avx2.h"
+#elif defined RB_BUILD_avx512
+#include "isa_avx512.h"
+#elif defined RB_BUILD_neon
+#include "isa_neon.h"
+#else
+#error "kernel files are compiled once per ISA: -DRB_BUILD=<isa> -DRB_BUILD_<isa>=1"
+#endif
+#endif
+
+#endif

@@ -1,0 +1,13 @@
+/* From GGUF metadata to a config.
+ * Read next: arch.c. */
+#ifndef RB_ARCH_H
+#define RB_ARCH_H
+
+#include "gguf.h"
+#include "model.h"
+
+/* Fills and checks config from the metadata and from which tensors there are. *linear is the factor
+ * of linear rope scaling, 1 if there is none. */
+rb_status rb_arch_config(const rb_gguf *g, rb_config *config, float *linear, rb_error *err);
+
+#endif

@@ -1,0 +1,142 @@
+/* The life of an rb_model: made empty, given tensors, extended, closed.
+ * Owns every buffer that its views borrow. Knows no file format.
+ * Read next: gguf_load.c, llama2c.c, synth.c for who fills it. */
+#include "model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A layer is nothing but views, each with a buffer of its own. */
+enum { N_VIEW = sizeof(rb_layer) / sizeof(rb_view) };
+_Static_assert(N_VIEW * sizeof(rb_view) == sizeof(rb_layer), "rb_layer holds views only");
+
+rb_status rb_model_new(rb_model **model, const rb_config *config, const char *format, rb_error *err)
+{
+    rb_model *m = calloc(1, sizeof *m);
+    *model = m;
+    if (!m)
+        return rb_fail(err, RB_ERR_MEMORY, "out of memory");
+    m->config = *config;
+    snprintf(m->format, sizeof m->format, "%s", format);
+    m->layer = calloc((size_t)config->n_layer, sizeof *m->layer);
+    if (!m->layer)
+        return rb_fail(err, RB_ERR_MEMORY, "out of memory");
+    m->n_layer_alloc = config->n_layer;
+    return RB_OK;
+}
+
+/* Buffers are allocated one by one, since views keep their addresses. */
+static rb_buffer *new_buffer(rb_model *m, size_t bytes, bool dry, rb_error *err)
+{
+    int64_t n = m->n_buffer;
+    if ((n & (n - 1)) == 0) {
+        rb_buffer **grown = realloc(m->buffer, (size_t)(n ? 2 * n : 1) * sizeof *grown);
+        if (!grown)
+            goto fail;
+        m->buffer = grown;
+    }
+    rb_buffer *b = calloc(1, sizeof *b);
+    if (!b)
+        goto fail;
+    m->buffer[m->n_buffer++] = b;
+    return rb_buffer_alloc(b, bytes, dry, err) == RB_OK ? b : NULL;
+fail:
+    rb_fail(err, RB_ERR_MEMORY, "out of memory");
+    return NULL;
+}
+
+rb_status rb_model_place(rb_model *m, const rb_tensor *t, rb_dtype dtype, bool dry, rb_error *err)
+{
+    if (!rb_tensor_is_matrix(t))
+        dtype = RB_F32;
+    rb_buffer *b = new_buffer(m, (size_t)(t->rows * rb_row_bytes(dtype, t->cols)), dry, err);
+    if (!b)
+        return RB_ERR_MEMORY;
+    *rb_tensor_view(m, t) = rb_view_dense(b, dtype, RB_WEIGHT, 0, 1, 1, t->rows, t->cols);
+    return RB_OK;
+}
+
+void rb_model_finish(rb_model *m)
+{
+    if (m->config.tied)
+        m->output = m->tok_embd;
+    m->n_params = 0;
+    memset(m->bytes_of, 0, sizeof m->bytes_of);
+    for (int64_t i = 0; i < rb_tensor_count(&m->config); i++) {
+        rb_tensor t = rb_tensor_at(&m->config, i);
+        const rb_view *v = rb_tensor_view(m, &t);
+        m->n_params += (uint64_t)rb_view_elements(v);
+        m->bytes_of[v->dtype] += v->buffer->bytes;
+    }
+}
+
+void rb_model_close(rb_model *m)
+{
+    if (!m)
+        return;
+    for (int64_t i = 0; i < m->n_buffer; i++) {
+        rb_buffer_free(m->buffer[i]);
+        free(m->buffer[i]);
+    }
+    free(m->buffer);
+    free(m->layer);
+    free(m);
+}
+
+/* ---- copies of the last layer ---- */
+
+static rb_view *layer_view(rb_layer *l, int i)
+{
+    return (rb_view *)l + i;
+}
+
+int64_t rb_model_layer_bytes(const rb_model *m)
+{
+    rb_layer *last = &m->layer[m->config.n_layer - 1];
+    int64_t sum = 0;
+    for (int i = 0; i < N_VIEW; i++) {
+        const rb_view *v = layer_view(last, i);
+        sum += v->buffer ? (int64_t)v->buffer->bytes : 0;
+    }
+    return sum;
+}
+
+static rb_status copy_layer(rb_model *m, rb_layer *to, rb_layer *from, rb_error *err)
+{
+    for (int i = 0; i < N_VIEW; i++) {
+        const rb_view *v = layer_view(from, i);
+        if (!v->buffer)
+            continue;
+        bool dry = v->buffer->data == NULL;
+        rb_buffer *b = new_buffer(m, v->buffer->bytes, dry, err);
+        if (!b)
+            return RB_ERR_MEMORY;
+        if (!dry)
+            memcpy(b->data, v->buffer->data, b->bytes);
+        *layer_view(to, i) = *v;
+        layer_view(to, i)->buffer = b;
+    }
+    return RB_OK;
+}
+
+rb_status rb_model_extend(rb_model *m, int64_t n_layer, rb_error *err)
+{
+    if (n_layer < 1 || n_layer > RB_MAX_LAYER)
+        return rb_fail(err, RB_ERR_ARGUMENT, "%lld layers wanted; 1 to %d are allowed",
+                       (long long)n_layer, RB_MAX_LAYER);
+    if (n_layer <= m->n_layer_alloc)
+        return RB_OK;
+    rb_layer *layer = realloc(m->layer, (size_t)n_layer * sizeof *layer);
+    if (!layer)
+        return rb_fail(err, RB_ERR_MEMORY, "out of memory for %lld layers", (long long)n_layer);
+    m->layer = layer;
+    while (m->n_layer_alloc < n_layer) {
+        rb_layer *copy = &layer[m->n_layer_alloc];
+        memset(copy, 0, sizeof *copy);
+        rb_status status = copy_layer(m, copy, &layer[m->config.n_layer - 1], err);
+        if (status != RB_OK)
+            return status;
+        m->n_layer_alloc++;
+    }
+    return RB_OK;
+}

@@ -1,0 +1,45 @@
+/* How readers and synthesis build an rb_model: for models/ only.
+ * Read next: model.c. */
+#ifndef RB_MODEL_H
+#define RB_MODEL_H
+
+#include "source.h"
+#include "tensors.h"
+
+/* A model without weights. config was checked. */
+rb_status rb_model_new(rb_model **model, const rb_config *config, const char *format,
+                       rb_error *err);
+/* Gives the tensor memory (none if dry) and its view: f32 for vectors, dtype for matrices. */
+rb_status rb_model_place(rb_model *model, const rb_tensor *tensor, rb_dtype dtype, bool dry,
+                         rb_error *err);
+/* After all tensors are placed: the tied head, n_params, bytes_of. */
+void rb_model_finish(rb_model *model);
+
+/* The readers; each owns src from the call on, even on failure. path is NULL for memory. */
+rb_status rb_model_from_gguf(rb_model **model, rb_source src, const char *path, bool dry,
+                             rb_error *err);
+rb_status rb_model_from_llama2c(rb_model **model, rb_source src, bool dry, rb_error *err);
+/* Picks the reader by the first bytes and the size. */
+rb_status rb_model_from_source(rb_model **model, rb_source src, const char *path, bool dry,
+                               rb_error *err);
+/* What a llama2.c file starts with, if it has a magic number. */
+#define RB_LLAMA2C_MAGIC 0x616b3432u
+
+/* The dtype that a matrix with rows of cols elements really gets when type is wanted: llama.cpp's
+ * fallbacks where the row is no multiple of the block. */
+rb_dtype rb_dtype_fallback(rb_dtype type, int64_t cols);
+
+/* Of arch.c. */
+typedef struct rb_arch_info {
+    rb_rope_pairing pairing;
+    bool qkv_bias, qk_norm;
+} rb_arch_info;
+const rb_arch_info *rb_arch_get(rb_arch arch);
+rb_arch rb_arch_by_name(const char *name); /* RB_N_ARCH if unknown */
+/* Sets what follows from the architecture alone. */
+void rb_config_set_arch(rb_config *config, rb_arch arch);
+
+/* A file name or title as config->name: cut to fit, control characters replaced. */
+void rb_config_set_name(rb_config *config, const char *name);
+
+#endif

@@ -1,0 +1,58 @@
+/* rb_model_open: a file by its content, else a preset by its name.
+ * Refuses to look at how a file is called: only its bytes say what it is.
+ * Read next: gguf_load.c, llama2c.c, preset.c. */
+#include "model.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+rb_status rb_model_from_source(rb_model **model, rb_source src, const char *path, bool dry,
+                               rb_error *err)
+{
+    char magic[4] = "";
+    *model = NULL;
+    if (src.size >= sizeof magic) {
+        rb_status status = rb_source_read(&src, 0, magic, sizeof magic, err);
+        if (status != RB_OK) {
+            rb_source_close(&src);
+            return status;
+        }
+    }
+    if (memcmp(magic, "GGUF", sizeof magic) == 0)
+        return rb_model_from_gguf(model, src, path, dry, err);
+    return rb_model_from_llama2c(model, src, dry, err);
+}
+
+static rb_status open_file(rb_model **model, const char *path, const rb_model_params *p,
+                           rb_error *err)
+{
+    rb_source src;
+    if (p->type != RB_NO_DTYPE)
+        return rb_fail(err, RB_ERR_ARGUMENT,
+                       "%s: a type can only be chosen for a preset; a file has its own", path);
+    rb_status status = rb_source_open(&src, path, err);
+    return status == RB_OK ? rb_model_from_source(model, src, path, p->dry, err) : status;
+}
+
+rb_status rb_model_open(rb_model **model, const char *name, const rb_model_params *params,
+                        rb_error *err)
+{
+    rb_model_params p = { .dry = false, .type = RB_NO_DTYPE, .seed = 1 };
+    struct stat st;
+    if (params)
+        p = *params;
+    *model = NULL;
+    if (stat(name, &st) == 0 || (errno != ENOENT && errno != ENOTDIR))
+        return open_file(model, name, &p, err);
+    const rb_config *preset = rb_preset_find(name);
+    if (!preset)
+        return rb_fail(err, RB_ERR_IO,
+                       "%.300s: no such file, and no preset of that name (presets: %s ...)", name,
+                       rb_preset_get(0)->name);
+    rb_status status = rb_model_synth(model, preset, p.type == RB_NO_DTYPE ? RB_F16 : p.type,
+                                      p.seed ? p.seed : 1, p.dry, err);
+    if (status == RB_OK)
+        snprintf((*model)->format, sizeof(*model)->format, "preset");
+    return status;
+}

@@ -1,0 +1,109 @@
+/* Models with seeded random weights: element i of a tensor depends on (seed, name, i) alone, and
+ * every value is exact in f16, so that f16 and f32 models are the same model.
+ * Refuses nothing but configs that make no sense; a dry model costs no memory and no time.
+ * Read next: tensors.c; gguf_write.c to keep one. */
+#include "model.h"
+
+#include <stdlib.h>
+
+/* splitmix64 over FNV-1a of the tensor's name. */
+static uint64_t first_state(const char *name, uint64_t seed)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (const char *p = name; *p; p++)
+        h = (h ^ (uint8_t)*p) * 0x100000001b3u;
+    return h ^ seed;
+}
+
+/* The next of 2048 values in [-1, 1). */
+static float next_value(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    return (float)((int)(z >> 53) - 1024) * (1.0f / 1024);
+}
+
+/* value = add + scale * x, or of |x|. Matrices shrink with the square root of their width, so that
+ * activations keep their size. */
+typedef struct recipe {
+    float add, scale;
+    bool magnitude;
+} recipe;
+
+static recipe recipe_of(const rb_tensor *t)
+{
+    int half_log = (63 - __builtin_clzll((uint64_t)t->cols)) / 2;
+    switch (t->kind) {
+    case RB_TENSOR_NORM:
+        return (recipe){ 1, 0.25f, false };
+    case RB_TENSOR_BIAS:
+        return (recipe){ 0, 0.25f, false };
+    case RB_TENSOR_FREQS:
+        return (recipe){ 1, 4, true };
+    case RB_TENSOR_EMBD:
+        return (recipe){ 0, 1, false };
+    case RB_TENSOR_MATRIX:
+        break;
+    }
+    return (recipe){ 0, 1.0f / (float)(1 << half_log), false };
+}
+
+static void fill_tensor(const rb_view *v, const rb_tensor *t, uint64_t seed, float *row)
+{
+    const rb_dtype_info *info = rb_dtype_get(v->dtype);
+    recipe r = recipe_of(t);
+    uint64_t state = first_state(t->name, seed);
+    for (int64_t i = 0; i < t->rows; i++) {
+        for (int64_t j = 0; j < t->cols; j++) {
+            float x = next_value(&state);
+            row[j] = r.add + r.scale * (r.magnitude && x < 0 ? -x : x);
+        }
+        info->encode_row(rb_at(v, 0, 0, i), row, t->cols);
+    }
+}
+
+rb_dtype rb_dtype_fallback(rb_dtype type, int64_t cols)
+{
+    if (type == RB_Q6_K && cols % rb_dtype_get(type)->block != 0)
+        type = RB_Q8_0;
+    return cols % rb_dtype_get(type)->block == 0 ? type : RB_F16;
+}
+
+static rb_status synth_tensor(rb_model *m, const rb_tensor *t, rb_dtype type, uint64_t seed,
+                              bool dry, rb_error *err)
+{
+    rb_status status = rb_model_place(m, t, rb_dtype_fallback(type, t->cols), dry, err);
+    if (status != RB_OK || dry)
+        return status;
+    float *row = malloc((size_t)t->cols * sizeof *row);
+    if (!row)
+        return rb_fail(err, RB_ERR_MEMORY, "out of memory");
+    fill_tensor(rb_tensor_view(m, t), t, seed, row);
+    free(row);
+    return RB_OK;
+}
+
+rb_status rb_model_synth(rb_model **model, const rb_config *config, rb_dtype type, uint64_t seed,
+                         bool dry, rb_error *err)
+{
+    *model = NULL;
+    rb_status status = rb_config_check(config, err);
+    if (status != RB_OK)
+        return status;
+    if ((unsigned)type >= RB_N_DTYPE || type == RB_I32)
+        return rb_fail(err, RB_ERR_ARGUMENT, "no type for weights was given");
+    status = rb_model_new(model, config, "synth", err);
+    for (int64_t i = 0; status == RB_OK && i < rb_tensor_count(config); i++) {
+        rb_tensor t = rb_tensor_at(config, i);
+        status = synth_tensor(*model, &t, type, seed, dry, err);
+    }
+    if (status != RB_OK) {
+        rb_model_close(*model);
+        *model = NULL;
+        return status;
+    }
+    rb_model_finish(*model);
+    return RB_OK;
+}

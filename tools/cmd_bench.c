@@ -1,0 +1,241 @@
+/* rbench MODEL: runs the tests of a plan one by one and reports each as it ends. A test that fails
+ * costs its row, not the others. Read next: shared.h (the options), ../bench/run.c (one test). */
+#include "job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A sweep runs many depths: shorter tests by default. */
+#define SWEEP_PROMPT "128"
+#define SWEEP_GEN    "32"
+
+static const rb_option options[] = {
+    { .names = "-m, --model", .kind = RB_OPT_TEXTS, .value = "MODEL",
+      .help = "model file or preset; as the first argument, repeatable" },
+    RB_OPTIONS_TESTS("512", "128"),
+    { .names = "-t, --threads", .kind = RB_OPT_INTS, .value = "LIST", .min = 1,
+      .max = RB_MAX_THREADS, .help = "threads (default: physical cores, or OMP_NUM_THREADS)" },
+    { .names = "-r, --repetitions", .kind = RB_OPT_INT, .value = "N", .preset = "5", .min = 1,
+      .max = RB_MAX_REPS, .help = "timed repetitions of each test; the median is reported" },
+    { .names = "--depth-sweep, --layer-sweep", .kind = RB_OPT_SWEEP, .value = "[=LIST]", .min = 1,
+      .max = RB_MAX_LAYERS,
+      .help = "run each number of layers in LIST (default 1-8,12,16,24,32,48,64, cut to the memory "
+              "available) and say what OI did; with -p " SWEEP_PROMPT " -n " SWEEP_GEN
+              " unless given" },
+    RB_OPTION_ISA(RB_OPT_WORDS),
+    RB_OPTION_ACT("native"),
+    { .names = "-o, --output", .kind = RB_OPT_WORD, .value = "FORMAT", .preset = "md",
+      .choices = "md|json|jsonl", .help = "format of the results on stdout" },
+    { .names = "-oe, --output-err", .kind = RB_OPT_WORD, .value = "FORMAT",
+      .choices = "md|json|jsonl", .help = "the results again on stderr, in this format" },
+    { .names = "--explain", .kind = RB_OPT_FLAG,
+      .help = "print the formulas behind the counts, with this model's numbers" },
+    { .names = "--no-warmup", .kind = RB_OPT_FLAG, .help = "skip the untimed run before each test" },
+    { .names = "--progress", .kind = RB_OPT_FLAG,
+      .help = "say what runs on stderr (always on a terminal after two seconds)" },
+};
+
+static rb_format format_of(const char *word)
+{
+    return !word                   ? RB_FORMAT_NONE
+           : !strcmp(word, "md")   ? RB_FORMAT_MD
+           : !strcmp(word, "json") ? RB_FORMAT_JSON
+                                   : RB_FORMAT_JSONL;
+}
+
+/* ---- one model ---- */
+
+static rb_status make_lists(rb_job *j, bool sweep, rb_error *err)
+{
+    static const int64_t prompt[] = { 128 }, gen[] = { 32 }; /* SWEEP_PROMPT, SWEEP_GEN */
+    rb_status st = rb_lists_of(&j->lists, j->args, j->model, err);
+    const rb_opt_value *threads = rb_opt_get(j->args, "-t");
+    bool pairs = rb_opt_get(j->args, "-pg")->given;
+    if (threads->n)
+        j->lists.plan.threads = (rb_list){ threads->num, threads->n };
+    if (sweep && !rb_opt_get(j->args, "-p")->given)
+        j->lists.plan.prompt = (rb_list){ prompt, 1 };
+    if (sweep && !rb_opt_get(j->args, "-n")->given)
+        j->lists.plan.gen = (rb_list){ gen, 1 };
+    if (pairs && !rb_opt_get(j->args, "-p")->given && !rb_opt_get(j->args, "-n")->given)
+        j->lists.plan.prompt.n = j->lists.plan.gen.n = 0;
+    return st;
+}
+
+static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *err)
+{
+    bool sweep = rb_opt_get(j->args, "--depth-sweep")->given;
+    rb_bench_params params = {
+        .n_reps = (int)rb_opt_int(j->args, "-r"),
+        .warmup = !rb_opt_flag(j->args, "--no-warmup"),
+        .seed = (uint64_t)rb_opt_int(j->args, "--seed"),
+        .stop = rb_stop,
+        .progress = rb_progress_tell,
+        .arg = &j->progress,
+    };
+    rb_status st = rb_open_both(&j->model, &j->shape, name, type, err);
+    if (st == RB_OK)
+        st = make_lists(j, sweep, err);
+    if (st == RB_OK)
+        st = rb_bench_open(&j->bench, j->model, j->shape, &params, err);
+    if (st == RB_OK)
+        st = sweep ? rb_sweep_plan(j, err) : rb_plan_make(&j->plan, &j->lists.plan, err);
+    if (st == RB_OK && !j->plan.n)
+        return rb_fail(err, RB_ERR_ARGUMENT, "nothing to run: -p, -n and -pg are all zero");
+    j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan,
+                                   &j->model->config);
+    return st;
+}
+
+static void keep_slowest(rb_job *j, const rb_result *r)
+{
+    if (j->has_slowest && rb_result_tps(r) >= rb_result_tps(j->slowest))
+        return;
+    *j->slowest = *r;
+    j->has_slowest = true;
+}
+
+static void run_tests(rb_job *j)
+{
+    for (int i = 0; i < j->plan.n && !rb_signal(); i++) {
+        j->progress.test = i;
+        rb_bench_test(j->bench, &j->plan.test[i], j->result);
+        rb_progress_done(&j->progress);
+        if (j->result->interrupted)
+            return;
+        rb_report_row(j->report, j->result, i);
+        if (j->second)
+            rb_report_row(j->second, j->result, i);
+        if (j->result->error[0]) {
+            j->code = RB_EXIT_FAILED;
+            rb_complain("%s", j->result->error);
+            continue;
+        }
+        keep_slowest(j, j->result);
+        if (j->n_group)
+            rb_sweep_note(j, j->result, i);
+    }
+}
+
+static void finish(rb_job *j)
+{
+    if (j->has_slowest) {
+        rb_report_kernels(j->report, j->slowest);
+        if (j->second)
+            rb_report_kernels(j->second, j->slowest);
+    }
+    if (j->has_slowest && rb_opt_flag(j->args, "--explain"))
+        rb_explain(j->format == RB_FORMAT_MD ? stdout : stderr, j->model, j->slowest);
+    rb_sweep_close(j);
+}
+
+static void clear_model(rb_job *j)
+{
+    rb_bench_close(j->bench);
+    rb_plan_free(&j->plan);
+    rb_lists_free(&j->lists);
+    rb_model_close(j->model);
+    rb_model_close(j->shape);
+    free(j->points);
+    free(j->n_points);
+    j->bench = NULL;
+    j->model = j->shape = NULL;
+    j->points = NULL;
+    j->n_points = NULL;
+    j->n_group = 0;
+    j->has_slowest = false;
+}
+
+static void run_model(rb_job *j, const char *name, rb_dtype type)
+{
+    char cpu[128];
+    rb_error err = { 0 };
+    rb_status st = prepare(j, name, type, &err);
+    const rb_subject subject = { name, j->model, rb_host_cpu(cpu, sizeof cpu), RB_COMMIT };
+    if (st == RB_OK)
+        st = rb_report_subject(j->report, &subject, &j->plan, j->n_group, false, &err);
+    if (st == RB_OK && j->second)
+        st = rb_report_subject(j->second, &subject, &j->plan, j->n_group, false, &err);
+    if (st == RB_OK) {
+        run_tests(j);
+        finish(j);
+    } else {
+        rb_complain("%s", err.text);
+        j->code = err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+    }
+    clear_model(j);
+}
+
+/* ---- the command ---- */
+
+/* What no table of options can express; the line to print, or NULL. */
+static const char *conflict(const rb_args *args)
+{
+    if (!args->n && !rb_opt_get(args, "-m")->n)
+        return "no MODEL given: name a GGUF or llama2.c file, or a preset ('rbench synth --list')";
+    if (rb_opt_get(args, "--depth-sweep")->given && rb_opt_get(args, "--layers")->given)
+        return "--depth-sweep and --layers exclude each other; write --depth-sweep=LIST";
+    return NULL;
+}
+
+static rb_status open_reports(rb_job *j, rb_error *err)
+{
+    rb_format second = format_of(rb_opt_text(j->args, "-oe"));
+    j->format = format_of(rb_opt_text(j->args, "-o"));
+    j->quiet = second != RB_FORMAT_NONE;
+    j->result = calloc(1, sizeof *j->result);
+    j->slowest = calloc(1, sizeof *j->slowest);
+    if (!j->result || !j->slowest)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a result");
+    rb_status st = rb_report_open(&j->report, stdout, j->format, err);
+    if (st == RB_OK && j->quiet)
+        st = rb_report_open(&j->second, stderr, second, err);
+    return st;
+}
+
+static void run_models(rb_job *j)
+{
+    const rb_opt_value *more = rb_opt_get(j->args, "-m");
+    for (int m = 0; m < j->args->n + more->n; m++) {
+        const char *name = m < j->args->n ? j->args->arg[m] : more->text[m - j->args->n];
+        for (int t = 0; t < rb_n_types(j->args) && !rb_signal(); t++)
+            run_model(j, name, rb_type_at(j->args, t));
+    }
+}
+
+static int run_bench(const rb_args *args)
+{
+    rb_job j = { .args = args };
+    rb_error err = { 0 };
+    const char *wrong = conflict(args);
+    if (wrong) {
+        rb_complain("%s", wrong);
+        return RB_EXIT_USAGE;
+    }
+    rb_catch_signals();
+    if (open_reports(&j, &err) != RB_OK) {
+        rb_complain("%s", err.text);
+        j.code = RB_EXIT_FAILED;
+    } else
+        run_models(&j);
+    if (rb_report_close(j.report, &err) != RB_OK || rb_report_close(j.second, &err) != RB_OK) {
+        rb_complain("%s", err.text);
+        j.code = RB_EXIT_FAILED;
+    }
+    free(j.result);
+    free(j.slowest);
+    return j.code;
+}
+
+const rb_command rb_cmd_bench = {
+    .name = "",
+    .usage = "MODEL [options]",
+    .about = "Benchmarks MODEL: prompt processing (pp) and token generation (tg) with exact counts of "
+             "FLOPs and\nbytes. 'Context' (-d) is tokens in the cache; 'layers' (--depth-sweep) is "
+             "how deep the model is.\nOI is FLOPs per byte of weights and KV cache; GB/s are of the "
+             "same bytes; tok/s is the median\nand its median absolute deviation.",
+    .what = "benchmark MODEL: tok/s, exact FLOPs and bytes, OI",
+    .option = options,
+    .n_option = sizeof options / sizeof *options,
+    .run = run_bench,
+};

@@ -1,0 +1,132 @@
+/* rbench synth: writes a model of a known or a given shape with seeded random weights, for speed and
+ * counts that depend on the shape alone. Read next: ../models/models.h. */
+#include "shared.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const rb_option options[] = {
+    { .names = "-o, --output", .kind = RB_OPT_TEXTS, .value = "FILE",
+      .help = "GGUF file to write; replaced when complete" },
+    { .names = "--set", .kind = RB_OPT_TEXTS, .value = "KEY=VALUE",
+      .help = "change the shape, repeatable: arch n_layer n_embd n_ff n_vocab n_head n_head_kv "
+              "d_head d_rot n_ctx norm_eps rope_base tied rope_freqs" },
+    { .names = "--type", .kind = RB_OPT_WORD, .value = "TYPE", .preset = "f16",
+      .choices = "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q6_K", .help = "type of the matrices" },
+    { .names = "--seed", .kind = RB_OPT_INT, .value = "N", .preset = "1", .max = INT64_MAX,
+      .help = "of the weights" },
+    { .names = "--list", .kind = RB_OPT_FLAG, .help = "list the presets" },
+};
+
+static int list_presets(void)
+{
+    printf("%-16s %-6s %6s %6s %7s %11s %7s  %s\n", "preset", "arch", "layers", "width", "heads",
+           "ffn", "vocab", "head of its own");
+    for (int i = 0; i < rb_preset_count(); i++) {
+        const rb_config *c = rb_preset_get(i);
+        char heads[32];
+        snprintf(heads, sizeof heads, "%lld/%lld", (long long)c->n_head, (long long)c->n_head_kv);
+        printf("%-16s %-6s %6lld %6lld %7s %11lld %7lld  %s\n", c->name, rb_arch_name[c->arch],
+               (long long)c->n_layer, (long long)c->n_embd, heads, (long long)c->n_ff,
+               (long long)c->n_vocab, c->tied ? "no" : "yes");
+    }
+    return RB_EXIT_OK;
+}
+
+/* A shape from nothing: what --set leaves out follows from the rest. */
+static rb_config blank_config(void)
+{
+    return (rb_config){ .name = "custom", .arch = RB_ARCH_LLAMA, .n_ctx_train = 2048,
+                        .norm_eps = 1e-5f, .rope_base = 10000 };
+}
+
+static void complete(rb_config *c)
+{
+    int64_t head = c->n_head > 0 ? c->n_embd / c->n_head : 0;
+    c->n_head_kv = c->n_head_kv ? c->n_head_kv : c->n_head;
+    c->d_head_k = c->d_head_k ? c->d_head_k : head;
+    c->d_head_v = c->d_head_v ? c->d_head_v : head;
+    c->d_rot = c->d_rot ? c->d_rot : c->d_head_k;
+}
+
+static rb_status config_of(const rb_args *args, rb_config *c, rb_error *err)
+{
+    const rb_opt_value *set = rb_opt_get(args, "--set");
+    const rb_config *preset = args->n ? rb_preset_find(args->arg[0]) : NULL;
+    if (args->n && !preset)
+        return rb_fail(err, RB_ERR_ARGUMENT, "no preset '%.60s'; see 'rbench synth --list'",
+                       args->arg[0]);
+    *c = preset ? *preset : blank_config();
+    for (int i = 0; i < set->n; i++) {
+        rb_status st = rb_config_set(c, set->text[i], err);
+        if (st != RB_OK)
+            return st;
+    }
+    complete(c);
+    return rb_config_check(c, err);
+}
+
+static rb_status check_memory(const rb_config *c, rb_dtype type, uint64_t *bytes, rb_error *err)
+{
+    rb_model *shape = NULL;
+    rb_status st = rb_model_synth(&shape, c, type, 1, true, err);
+    uint64_t available = rb_host_available();
+    *bytes = st == RB_OK ? rb_model_bytes(shape) : 0;
+    rb_model_close(shape);
+    if (st == RB_OK && available && *bytes > available)
+        return rb_fail(err, RB_ERR_MEMORY,
+                       "out of memory: the weights need %.2f GB but %.2f GB are available",
+                       (double)*bytes / 1e9, (double)available / 1e9);
+    return st;
+}
+
+static rb_status write_model(const rb_args *args, const rb_config *c, rb_error *err)
+{
+    const char *path = rb_opt_text(args, "-o");
+    rb_dtype type = rb_dtype_by_name(rb_opt_text(args, "--type"));
+    rb_model *model = NULL;
+    uint64_t bytes;
+    rb_status st = check_memory(c, type, &bytes, err);
+    if (st == RB_OK)
+        st = rb_model_synth(&model, c, type, (uint64_t)rb_opt_int(args, "--seed"), false, err);
+    if (st == RB_OK)
+        st = rb_gguf_write(model, path, err);
+    if (st == RB_OK)
+        fprintf(stderr, "%s: %s, %lld layers, %.2f M parameters, %s, %.2f MB of weights\n", path,
+                c->name, (long long)c->n_layer, (double)model->n_params / 1e6,
+                rb_dtype_get(type)->name, (double)bytes / 1e6);
+    rb_model_close(model);
+    return st;
+}
+
+static int run_synth(const rb_args *args)
+{
+    rb_config c;
+    rb_error err = { 0 };
+    if (rb_opt_flag(args, "--list"))
+        return list_presets();
+    if ((!args->n && !rb_opt_get(args, "--set")->n) || args->n > 1 || !rb_opt_text(args, "-o")) {
+        rb_complain("synth wants a PRESET or --set KEY=VALUE, and -o FILE; see 'rbench synth "
+                    "--help'");
+        return RB_EXIT_USAGE;
+    }
+    rb_status st = config_of(args, &c, &err);
+    if (st != RB_OK) {
+        rb_complain("%s", err.text);
+        return RB_EXIT_USAGE;
+    }
+    if (write_model(args, &c, &err) == RB_OK)
+        return RB_EXIT_OK;
+    rb_complain("%s", err.text);
+    return RB_EXIT_FAILED;
+}
+
+const rb_command rb_cmd_synth = {
+    .name = "synth",
+    .usage = "PRESET -o FILE [options]   or   --set KEY=VALUE ... -o FILE",
+    .about = "Writes a GGUF model with seeded random weights, of a known shape or of any other.",
+    .what = "write a seeded random model of a known shape",
+    .option = options,
+    .n_option = sizeof options / sizeof *options,
+    .run = run_synth,
+};

@@ -1,0 +1,33 @@
+/* One benchmark of one model: what its steps share. */
+#ifndef RB_JOB_H
+#define RB_JOB_H
+
+#include "progress.h"
+#include "shared.h"
+
+typedef struct rb_job {
+    const rb_args *args;
+    rb_report *report, *second; /* stdout; -oe on stderr, or NULL */
+    rb_format format;
+    bool quiet; /* stderr carries results */
+    int code;   /* the exit code so far */
+    /* of the model at hand */
+    rb_model *model, *shape;
+    rb_lists lists;
+    rb_plan plan;
+    int n_group; /* tests per depth in a sweep; 0: no sweep */
+    rb_bench *bench;
+    rb_progress progress;
+    rb_result *result, *slowest;
+    bool has_slowest;
+    rb_trend_point *points; /* [n_group][depths] */
+    int *n_points;          /* [n_group] */
+} rb_job;
+
+/* sweep.c: the depths to run, those that fit; replaces the layers of j->lists and the plan. */
+rb_status rb_sweep_plan(rb_job *j, rb_error *err);
+void rb_sweep_note(rb_job *j, const rb_result *r, int i);
+/* The closing sentences, where people read. */
+void rb_sweep_close(rb_job *j);
+
+#endif

@@ -1,0 +1,160 @@
+/* main: finds the command, parses its options, runs it. The first argument is a subcommand or a
+ * MODEL. Nothing is benchmarked here. Read next: cmd_bench.c, options.c. */
+#include "cmd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const rb_command *const commands[] = { &rb_cmd_eval, &rb_cmd_predict, &rb_cmd_synth };
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int signal)
+{
+    caught = signal;
+}
+
+void rb_catch_signals(void)
+{
+    struct sigaction act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+}
+
+int rb_signal(void)
+{
+    return caught;
+}
+
+bool rb_stop(void *arg)
+{
+    (void)arg;
+    return caught != 0;
+}
+
+void rb_complain(const char *fmt, ...)
+{
+    va_list args;
+    fputs("rbench: ", stderr);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+static void put_overview(FILE *out)
+{
+    fputs("rbench runs a transformer on this CPU and counts every FLOP and byte of the run.\n\n"
+          "  rbench MODEL [options]   ",
+          out);
+    fprintf(out, "%s\n", rb_cmd_bench.what);
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  rbench %-18s%s\n", commands[i]->name, commands[i]->what);
+    fputs("  rbench help [COMMAND]    this text, or the options of a command or of 'bench'\n"
+          "  rbench version\n\n"
+          "MODEL is a GGUF or llama2.c file, or a preset ('rbench synth --list'). To begin:\n\n"
+          "  rbench smollm2-135m --depth-sweep\n"
+          "  rbench predict llama3.1-70b\n",
+          out);
+}
+
+static const rb_command *command_named(const char *name)
+{
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (!strcmp(commands[i]->name, name))
+            return commands[i];
+    }
+    return NULL;
+}
+
+/* The name closest to a mistyped one, or NULL if none is near. */
+static const char *nearest(const char *name)
+{
+    static const char *const others[] = { "help", "version" };
+    const char *best = NULL;
+    int distance = 1000;
+    for (int i = 0; i < N_COMMANDS + 2 + rb_preset_count(); i++) {
+        const char *known = i < N_COMMANDS       ? commands[i]->name
+                            : i < N_COMMANDS + 2 ? others[i - N_COMMANDS]
+                                                 : rb_preset_get(i - N_COMMANDS - 2)->name;
+        if (rb_is_near(name, known) && rb_distance(name, known) < distance) {
+            distance = rb_distance(name, known);
+            best = known;
+        }
+    }
+    return best;
+}
+
+/* Whether a first argument that names no command can be a model; else says so. */
+static bool may_be_model(const char *name)
+{
+    struct stat st;
+    if (!stat(name, &st) || errno != ENOENT || rb_preset_find(name))
+        return true;
+    const char *near = strchr(name, '/') ? NULL : nearest(name);
+    if (near)
+        rb_complain("'%s' is no command, file or preset; did you mean '%s'?", name, near);
+    else if (!strpbrk(name, "/."))
+        rb_complain("'%s' is no command, file or preset; see 'rbench help'", name);
+    else
+        return true;
+    return false;
+}
+
+static int help_on(const char *name)
+{
+    const rb_command *cmd = !strcmp(name, "bench") ? &rb_cmd_bench : command_named(name);
+    if (!cmd) {
+        const char *near = nearest(name);
+        rb_complain("no command '%s'%s%s%s", name, near ? "; did you mean '" : "", near ? near : "",
+                    near ? "'?" : "");
+        return RB_EXIT_USAGE;
+    }
+    rb_command_help(stdout, cmd);
+    return RB_EXIT_OK;
+}
+
+static int run(const rb_command *cmd, int argc, char **argv)
+{
+    rb_args args;
+    rb_error err = { 0 };
+    int code = RB_EXIT_USAGE;
+    if (rb_args_parse(&args, cmd, argc, argv, &err) != RB_OK)
+        rb_complain("%s", err.text);
+    else if (args.help) {
+        rb_command_help(stdout, cmd);
+        code = RB_EXIT_OK;
+    } else
+        code = cmd->run(&args);
+    rb_args_free(&args);
+    return rb_signal() ? 128 + rb_signal() : code;
+}
+
+int main(int argc, char **argv)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    if (argc < 2) {
+        put_overview(stdout);
+        return RB_EXIT_OK;
+    }
+    if (!strcmp(first, "help") && argc > 2)
+        return help_on(argv[2]);
+    if (!strcmp(first, "help") || !strcmp(first, "--help") || !strcmp(first, "-h")) {
+        put_overview(stdout);
+        return RB_EXIT_OK;
+    }
+    if (!strcmp(first, "version") || !strcmp(first, "--version")) {
+        printf("rbench %s (%s)\n", RB_VERSION, RB_COMMIT);
+        return RB_EXIT_OK;
+    }
+    const rb_command *cmd = command_named(first);
+    if (cmd)
+        return run(cmd, argc - 2, argv + 2);
+    if (first[0] != '-' && !may_be_model(first))
+        return RB_EXIT_USAGE;
+    return run(&rb_cmd_bench, argc - 1, argv + 1);
+}

@@ -1,0 +1,114 @@
+/* From parsed options to plans and models, for the commands that run or predict tests.
+ * Read next: cmd_bench.c. */
+#include "shared.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+rb_status rb_isa_of(const char *word, rb_isa *isa, bool *capped, rb_error *err)
+{
+    if (!word)
+        return rb_isa_detect(isa, capped, err);
+    rb_status st = rb_isa_by_name(word, isa, err);
+    *capped = true;
+    if (st == RB_OK && !rb_isa_supported(*isa))
+        return rb_fail(err, RB_ERR_ARGUMENT, "--isa %s: this CPU cannot run it", word);
+    return st;
+}
+
+static rb_list list_of(const rb_opt_value *v)
+{
+    return (rb_list){ v->num, v->n };
+}
+
+/* Words as numbers, in memory of their own. */
+static rb_status numbers_of(const rb_opt_value *v, bool are_types, int64_t **num, rb_list *list,
+                            rb_error *err)
+{
+    *num = calloc((size_t)v->n + 1, sizeof **num);
+    if (!*num)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for the command line");
+    for (int i = 0; i < v->n; i++) {
+        rb_isa isa;
+        bool capped;
+        rb_status st = RB_OK;
+        if (are_types)
+            (*num)[i] = rb_dtype_by_name(v->text[i]);
+        else {
+            st = rb_isa_of(v->text[i], &isa, &capped, err);
+            (*num)[i] = isa;
+        }
+        if (st != RB_OK)
+            return st;
+    }
+    *list = (rb_list){ *num, v->n };
+    return RB_OK;
+}
+
+rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, rb_error *err)
+{
+    rb_plan_lists *p = &l->plan;
+    rb_isa isa;
+    *l = (rb_lists){ .one_layer = model->config.n_layer, .one_thread = rb_host_threads() };
+    p->prompt = list_of(rb_opt_get(args, "-p"));
+    p->gen = list_of(rb_opt_get(args, "-n"));
+    p->pair = list_of(rb_opt_get(args, "-pg"));
+    p->depth = list_of(rb_opt_get(args, "-d"));
+    p->seq = list_of(rb_opt_get(args, "-npl"));
+    p->batch = list_of(rb_opt_get(args, "-b"));
+    p->ubatch = list_of(rb_opt_get(args, "-ub"));
+    p->layers = list_of(rb_opt_get(args, "--layers"));
+    if (!p->layers.n)
+        p->layers = (rb_list){ &l->one_layer, 1 };
+    p->threads = (rb_list){ &l->one_thread, 1 };
+    p->act_f32 = !strcmp(rb_opt_text(args, "--act"), "f32");
+    rb_status st = numbers_of(rb_opt_get(args, "-ctk"), true, &l->words[0], &p->type_k, err);
+    if (st == RB_OK)
+        st = numbers_of(rb_opt_get(args, "-ctv"), true, &l->words[1], &p->type_v, err);
+    if (st == RB_OK)
+        st = numbers_of(rb_opt_get(args, "--isa"), false, &l->words[2], &p->isa, err);
+    p->capped = p->isa.n > 0;
+    if (st == RB_OK && !p->isa.n) {
+        st = rb_isa_of(NULL, &isa, &p->capped, err);
+        l->one_isa = isa;
+        p->isa = (rb_list){ &l->one_isa, 1 };
+    }
+    return st;
+}
+
+void rb_lists_free(rb_lists *l)
+{
+    for (int i = 0; i < 3; i++)
+        free(l->words[i]);
+    *l = (rb_lists){ 0 };
+}
+
+int rb_n_types(const rb_args *args)
+{
+    int n = rb_opt_get(args, "--type")->n;
+    return n ? n : 1;
+}
+
+rb_dtype rb_type_at(const rb_args *args, int i)
+{
+    const rb_opt_value *v = rb_opt_get(args, "--type");
+    return i < v->n ? rb_dtype_by_name(v->text[i]) : RB_NO_DTYPE;
+}
+
+rb_status rb_open_both(rb_model **model, rb_model **shape, const char *name, rb_dtype type,
+                       rb_error *err)
+{
+    rb_model_params params = { .dry = true, .type = type, .seed = 1 };
+    *model = NULL;
+    rb_status st = rb_model_open(shape, name, &params, err);
+    if (st != RB_OK)
+        return st;
+    uint64_t need = rb_model_bytes(*shape), available = rb_host_available();
+    if (available && need > available)
+        return rb_fail(err, RB_ERR_MEMORY,
+                       "%.200s: out of memory: its weights need %.2f GB but %.2f GB are available; "
+                       "'rbench predict' counts without loading",
+                       name, (double)need / 1e9, (double)available / 1e9);
+    params.dry = false;
+    return rb_model_open(model, name, &params, err);
+}

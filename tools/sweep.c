@@ -1,0 +1,118 @@
+/* The sweep over layers as a job: which depths are run, what is cut and said, the closing sentence.
+ * The arithmetic behind it is in bench/sweep.c.
+ * Read next: cmd_bench.c. */
+#include "job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const int64_t default_depths[] = { 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64 };
+enum { N_DEFAULT = sizeof default_depths / sizeof *default_depths };
+
+static int rising(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorted and without repetition, in place. */
+static void sort_depths(int64_t *depth, int *n)
+{
+    int kept = 0;
+    qsort(depth, (size_t)*n, sizeof *depth, rising);
+    for (int i = 0; i < *n; i++) {
+        if (!kept || depth[i] != depth[kept - 1])
+            depth[kept++] = depth[i];
+    }
+    *n = kept;
+}
+
+/* Bytes that every depth still needs: copies of the last layer, and its largest session. */
+static rb_status needs(rb_job *j, int n_depth, uint64_t *need, rb_error *err)
+{
+    uint64_t loaded = rb_model_bytes(j->model);
+    for (int i = 0; i < j->plan.n; i++) {
+        rb_memory m;
+        rb_status st = rb_bench_memory(j->bench, &j->plan.test[i], &m, err);
+        if (st != RB_OK)
+            return st;
+        uint64_t bytes = rb_memory_total(&m) - loaded, *at = &need[i / (j->plan.n / n_depth)];
+        *at = bytes > *at ? bytes : *at;
+    }
+    return RB_OK;
+}
+
+static rb_status cut(rb_job *j, bool explicit_list, const uint64_t *need, rb_error *err)
+{
+    rb_list *layers = &j->lists.plan.layers;
+    uint64_t available = rb_host_available();
+    int fit = rb_sweep_fit(need, layers->n, available);
+    if (fit == layers->n)
+        return RB_OK;
+    double wanted = (double)need[fit] / 1e9, has = (double)available / 1e9;
+    long long depth = layers->at[fit];
+    if (explicit_list || !fit)
+        return rb_fail(err, RB_ERR_MEMORY,
+                       "--depth-sweep: %lld layers need %.2f GB more, and of the %.2f GB available "
+                       "a tenth is kept free; give a shorter list",
+                       depth, wanted, has);
+    rb_progress_clear(&j->progress);
+    rb_complain("the sweep is cut to %lld layers: %lld need %.2f GB more, and of the %.2f GB "
+                "available a tenth is kept free",
+                (long long)layers->at[fit - 1], depth, wanted, has);
+    layers->n = fit;
+    rb_plan_free(&j->plan);
+    return rb_plan_make(&j->plan, &j->lists.plan, err);
+}
+
+rb_status rb_sweep_plan(rb_job *j, rb_error *err)
+{
+    const rb_opt_value *v = rb_opt_get(j->args, "--depth-sweep");
+    rb_list *layers = &j->lists.plan.layers;
+    if (v->n) {
+        int n = v->n;
+        sort_depths(v->num, &n);
+        *layers = (rb_list){ v->num, n };
+    } else
+        *layers = (rb_list){ default_depths, N_DEFAULT };
+    rb_status st = rb_plan_make(&j->plan, &j->lists.plan, err);
+    if (st != RB_OK || !j->plan.n)
+        return st;
+    uint64_t *need = calloc((size_t)layers->n, sizeof *need);
+    if (!need)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a sweep");
+    st = needs(j, layers->n, need, err);
+    if (st == RB_OK)
+        st = cut(j, v->n > 0, need, err);
+    free(need);
+    if (st != RB_OK)
+        return st;
+    j->n_group = j->plan.n / layers->n;
+    j->points = calloc((size_t)j->plan.n, sizeof *j->points);
+    j->n_points = calloc((size_t)j->n_group, sizeof *j->n_points);
+    return j->points && j->n_points ? RB_OK
+                                    : rb_fail(err, RB_ERR_MEMORY, "no memory for a sweep");
+}
+
+void rb_sweep_note(rb_job *j, const rb_result *r, int i)
+{
+    int group = i % j->n_group, depths = j->plan.n / j->n_group;
+    rb_bytes b = rb_cost_bytes(&r->total.cost);
+    j->points[group * depths + j->n_points[group]++] =
+        (rb_trend_point){ r->test.n_layer, r->total.cost.flops, rb_bytes_wkv(&b) };
+}
+
+void rb_sweep_close(rb_job *j)
+{
+    int depths = j->n_group ? j->plan.n / j->n_group : 0;
+    for (int g = 0; g < j->n_group; g++) {
+        char name[64], text[1024];
+        if (!j->n_points[g])
+            continue;
+        rb_test_name(&j->plan.test[g], name, sizeof name);
+        rb_trend_text(name, &j->points[g * depths], j->n_points[g], text, sizeof text);
+        rb_report_text(j->report, text);
+        if (j->format != RB_FORMAT_MD && !j->quiet)
+            fprintf(stderr, "%s\n", text);
+    }
+}
