@@ -2,7 +2,7 @@
 # every test, `make check` the lints, `make asan` the tests under sanitizers, `make format` formats.
 # Everything built lives in build/<config>/; CONFIG=release|asan|fuzz, WERROR=1 for CI.
 
-MAKEFLAGS += -r
+MAKEFLAGS += -r -j$(shell nproc)
 CC ?= gcc
 ifeq ($(origin CC),default)
 CC := gcc

@@ -1,6 +1,7 @@
 /* Umbrella of bench/: workloads over sessions, statistics, records, tables.
  * Nothing here parses a command line or exits; output goes to the FILE it is handed.
- * Start reading at run.c (one test), then plan.c (which tests), sweep.c (depth), report.c (output). */
+ * Start reading at run.c (one test), then plan.c (which tests), sweep.c (depth), report.c (output).
+ */
 #ifndef RB_BENCH_H
 #define RB_BENCH_H
 
@@ -12,7 +13,8 @@ uint64_t rb_now_ns(void); /* CLOCK_MONOTONIC */
 
 typedef struct rb_stats {
     int n;
-    double median, mad, mean, stddev, min, max; /* mad: median |x - median|, unscaled; stddev: n-1 */
+    double median, mad, mean, stddev, min,
+        max; /* mad: median |x - median|, unscaled; stddev: n-1 */
 } rb_stats;
 /* samples is not changed; n >= 1. */
 rb_stats rb_stats_of(const double *samples, int n);
@@ -150,7 +152,13 @@ typedef struct rb_trend_point {
     uint64_t flops, bytes; /* bytes: W + KV */
 } rb_trend_point;
 
-typedef enum { RB_TREND_NONE, RB_TREND_FLAT, RB_TREND_RISES, RB_TREND_FALLS, RB_TREND_TURNS } rb_trend_kind;
+typedef enum {
+    RB_TREND_NONE,
+    RB_TREND_FLAT,
+    RB_TREND_RISES,
+    RB_TREND_FALLS,
+    RB_TREND_TURNS
+} rb_trend_kind;
 
 typedef struct rb_trend {
     rb_trend_kind kind;
@@ -192,7 +200,7 @@ rb_status rb_report_close(rb_report *rep, rb_error *err);
 
 /* The kernels of a result as a markdown table; shares are of its median repetition. */
 void rb_kernel_table(FILE *out, const rb_result *r);
-/* The formulas behind the counts of a result, for people. */
-void rb_explain(FILE *out, const rb_model *model, const rb_result *r);
+/* The formulas behind the counts of n results, for people. */
+void rb_explain(FILE *out, const rb_model *model, const rb_result *const *r, int n);
 
 #endif

@@ -1,6 +1,5 @@
-/* The columns of the main table: which runs want them and what stands in a cell. A column whose cells
- * depend on the test alone knows its width before anything ran.
- * Read next: report.c. */
+/* The columns of the main table: which runs want them and what stands in a cell. A column whose
+ * cells depend on the test alone knows its width before anything ran. Read next: report.c. */
 #include "columns.h"
 
 #include <string.h>
@@ -112,7 +111,8 @@ static void cell_test(const rb_place *p, char *buf)
 
 static void cell_tps(const rb_place *p, char *buf)
 {
-    snprintf(buf, RB_CELL, "%.2f ± %.2f", rb_result_tps(p->result), p->result->tps.mad);
+    double tps = rb_result_tps(p->result);
+    snprintf(buf, RB_CELL, tps < 10000 ? "%.2f ± %.2f" : "%.0f ± %.0f", tps, p->result->tps.mad);
 }
 
 static void cell_oi(const rb_place *p, char *buf)

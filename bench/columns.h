@@ -21,9 +21,9 @@ typedef struct rb_place {
 typedef struct rb_column {
     const char *head; /* NULL: the difference to the first depth, named by the report */
     bool right;
-    int width;                           /* of measured cells */
-    bool measured;                       /* cells depend on the result, not on the test alone */
-    bool (*wanted)(const rb_layout *l);  /* NULL: always */
+    int width;                          /* of measured cells */
+    bool measured;                      /* cells depend on the result, not on the test alone */
+    bool (*wanted)(const rb_layout *l); /* NULL: always */
     void (*cell)(const rb_place *p, char *buf); /* at most RB_CELL bytes */
 } rb_column;
 

@@ -1,6 +1,6 @@
-/* --explain: the formulas behind the counts, each with its numbers for one launch of this model. Text
- * and numbers come from the tables that the ledger was booked from; calls are rebuilt here as shapes
- * without memory. Read next: ../kernels/op.h. */
+/* --explain: the formulas behind the counts, each with its numbers for one launch of this model.
+ * Text and numbers come from the tables that the ledger was booked from; calls are rebuilt here as
+ * shapes without memory. Read next: ../kernels/op.h. */
 #include "bench.h"
 
 #include <string.h>
@@ -55,8 +55,10 @@ static rb_call matmul_call(const scene *s, const rb_view *w, const rb_view *bias
 static rb_call attend_call(const scene *s)
 {
     const rb_config *c = &s->model->config;
-    return (rb_call){ .t = { heads(s, c->n_head, c->d_head_v), heads(s, c->n_head, c->d_head_k),
-                             cache(s, s->test->type_k, c->d_head_k), { 0 },
+    return (rb_call){ .t = { heads(s, c->n_head, c->d_head_v),
+                             heads(s, c->n_head, c->d_head_k),
+                             cache(s, s->test->type_k, c->d_head_k),
+                             { 0 },
                              cache(s, s->test->type_v, c->d_head_v) },
                       .past = s->past };
 }
@@ -123,11 +125,11 @@ static rb_call call_at(const scene *s, rb_site site, rb_op_id op)
         return (rb_call){ .t = { heads(s, c->n_head, c->d_rot), heads(s, c->n_head_kv, c->d_rot),
                                  act(1, 1, 1, c->d_rot), ids } };
     case RB_OP_KV_STORE:
-        return (rb_call){ .t = { cache(s, s->test->type_k, c->d_head_k),
-                                 heads(s, c->n_head_kv, c->d_head_k),
-                                 cache(s, s->test->type_v, c->d_head_v),
-                                 heads(s, c->n_head_kv, c->d_head_v) },
-                          .past = s->past };
+        return (rb_call){
+            .t = { cache(s, s->test->type_k, c->d_head_k), heads(s, c->n_head_kv, c->d_head_k),
+                   cache(s, s->test->type_v, c->d_head_v), heads(s, c->n_head_kv, c->d_head_v) },
+            .past = s->past
+        };
     case RB_OP_ATTEND:
         return attend_call(s);
     case RB_OP_SILU_GATE:
@@ -199,8 +201,9 @@ static void put_launch(FILE *out, const scene *s, rb_site site, rb_op_id op, con
 
 static void put_phase(FILE *out, const scene *s, rb_phase phase, const rb_result *r)
 {
-    fprintf(out, "\n%s, one launch of each kind: %lld token%s of %lld sequence%s after %lld in the "
-                 "cache\n",
+    fprintf(out,
+            "\n%s, one launch of each kind: %lld token%s of %lld sequence%s after %lld in the "
+            "cache\n",
             rb_phase_name[phase], (long long)s->n_tok, s->n_tok == 1 ? "" : "s",
             (long long)s->test->n_seq, s->test->n_seq == 1 ? "" : "s", (long long)s->past[0]);
     for (int site = 0; site < RB_N_SITE; site++) {
@@ -212,22 +215,17 @@ static void put_phase(FILE *out, const scene *s, rb_phase phase, const rb_result
     }
 }
 
-void rb_explain(FILE *out, const rb_model *model, const rb_result *r)
+static void explain_one(FILE *out, const rb_model *model, const rb_result *r)
 {
     enum { MAX_SEQ = 4096 };
     const rb_test *t = &r->test;
     int64_t past[MAX_SEQ];
     scene s = { .model = model, .test = t, .past = past };
-    s.team = (rb_team_params){ .n_threads = 1, .isa = t->isa, .capped = t->capped, .dry = true,
-                               .act_f32 = t->act_f32 };
+    s.team = (rb_team_params){
+        .n_threads = 1, .isa = t->isa, .capped = t->capped, .dry = true, .act_f32 = t->act_f32
+    };
     if (t->n_seq > MAX_SEQ)
         return;
-    fputs("\nHow it is counted. A multiply-add is 2 FLOPs; exp, tanh, div and sqrt are 1; compares, "
-          "moves and\nconversions are 0. FLOPs are useful work, the same for every kernel; a kernel "
-          "executes FLOPs + extra\n- saved. Bytes are distinct storage units: each weight block and "
-          "cache row once per launch that uses it.\nOI = FLOPs / (weight + cache bytes); OI kernel = "
-          "FLOPs / all bytes, activations included.\n",
-          out);
     if (t->n_prompt) { /* the first micro-batch */
         s.n_tok = t->n_prompt < t->n_ubatch ? t->n_prompt : t->n_ubatch;
         for (int64_t i = 0; i < t->n_seq; i++)
@@ -240,5 +238,18 @@ void rb_explain(FILE *out, const rb_model *model, const rb_result *r)
             past[i] = t->n_depth + t->n_prompt + t->n_gen - 1;
         put_phase(out, &s, RB_DECODE, r);
     }
+}
+
+void rb_explain(FILE *out, const rb_model *model, const rb_result *const *r, int n)
+{
+    fputs(
+        "\nHow it is counted. A multiply-add is 2 FLOPs; exp, tanh, div and sqrt are 1; compares, "
+        "moves and\nconversions are 0. FLOPs are useful work, the same for every kernel; a kernel "
+        "executes FLOPs + extra\n- saved. Bytes are distinct storage units: each weight block and "
+        "cache row once per launch that uses it.\nOI = FLOPs / (weight + cache bytes); OI kernel = "
+        "FLOPs / all bytes, activations included.\n",
+        out);
+    for (int i = 0; i < n; i++)
+        explain_one(out, model, r[i]);
     fflush(out);
 }

@@ -26,7 +26,7 @@ static int collect(const rb_result *r, kernel_row *rows)
                 if (!t->calls)
                     continue;
                 rows[n++] = (kernel_row){ rb_phase_name[phase], rb_site_name[site],
-                                   known ? known->name : "?", t, t->ns };
+                                          known ? known->name : "?", t, t->ns };
                 inside += t->ns;
             }
         }
@@ -49,7 +49,8 @@ static void put_counts(char (*cell)[RB_CELL], const rb_tally *t)
 }
 
 /* phase? site op calls [time share] FLOPs bytes OI [GFLOP/s GB/s] */
-static void fill(const rb_result *r, const kernel_row *row, double whole_ns, bool mixed, rb_cells cells)
+static void fill(const rb_result *r, const kernel_row *row, double whole_ns, bool mixed,
+                 rb_cells cells)
 {
     int c = 0;
     memset(cells, 0, sizeof(rb_cells));

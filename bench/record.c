@@ -1,6 +1,6 @@
-/* One result as a JSON object: llama-bench's names and types first, ours after them. Counts are exact
- * integers; what was not measured is left out, never filled in.
- * Read next: report.c, which writes them. */
+/* One result as a JSON object: llama-bench's names and types first, ours after them. Counts are
+ * exact integers; what was not measured is left out, never filled in. Read next: report.c, which
+ * writes them. */
 #include "record.h"
 
 #include <math.h>
@@ -251,8 +251,8 @@ static json_t *kernels_array(const rb_result *r)
                 if (!t->calls)
                     continue;
                 ns += t->ns;
-                json_array_append_new(list, kernel_object(t, (rb_phase)phase, (rb_site)site,
-                                                          (rb_op_id)op, r->dry));
+                json_array_append_new(
+                    list, kernel_object(t, (rb_phase)phase, (rb_site)site, (rb_op_id)op, r->dry));
             }
         }
     }

@@ -1,5 +1,5 @@
-/* Runs one test over a session and keeps what it took: samples, the ledger of one repetition, memory.
- * A repetition whose counts differ from the first is a defect of ours and fails the test.
+/* Runs one test over a session and keeps what it took: samples, the ledger of one repetition,
+ * memory. A repetition whose counts differ from the first is a defect of ours and fails the test.
  * It refuses to start what would not fit in memory. Read next: plan.c, record.c. */
 #include "bench.h"
 
@@ -9,6 +9,9 @@
 
 enum { WARM_STEPS = 8 }; /* decode steps of a warm-up */
 
+/* A context that costs more than this to compute is not computed, and the row says so. */
+static const double max_fill_flops = 4e12;
+
 struct rb_bench {
     rb_model *model, *shape;
     rb_bench_params params;
@@ -17,6 +20,7 @@ struct rb_bench {
     int64_t n_ids;
     rb_session *session; /* of the last test, for the next one that can use it */
     rb_session_params open;
+    int64_t filled; /* its cache rows [0, filled) hold what the synthetic tokens give */
 };
 
 uint64_t rb_model_bytes(const rb_model *m)
@@ -156,16 +160,16 @@ static rb_status check_memory(const rb_bench *b, const rb_memory *m, rb_error *e
 static bool can_reuse(const rb_bench *b, const rb_session_params *p)
 {
     const rb_session_params *o = &b->open;
-    return b->session && o->n_layer == p->n_layer && o->n_seq == p->n_seq &&
-           o->n_ctx >= p->n_ctx && o->n_ubatch >= p->n_ubatch && o->type_k == p->type_k &&
-           o->type_v == p->type_v && o->n_threads == p->n_threads && o->isa == p->isa;
+    return b->session && o->n_layer == p->n_layer && o->n_seq == p->n_seq && o->n_ctx >= p->n_ctx &&
+           o->n_ubatch >= p->n_ubatch && o->type_k == p->type_k && o->type_v == p->type_v &&
+           o->n_threads == p->n_threads && o->isa == p->isa;
 }
 
 static rb_status need_session(rb_bench *b, const rb_test *t, rb_result *r, rb_error *err)
 {
     rb_session_params p = session_params(t, b->params.dry);
-    if (can_reuse(b, &p) && b->open.n_ubatch == (t->n_ubatch < b->open.n_ctx ? t->n_ubatch
-                                                                             : b->open.n_ctx))
+    if (can_reuse(b, &p) &&
+        b->open.n_ubatch == (t->n_ubatch < b->open.n_ctx ? t->n_ubatch : b->open.n_ctx))
         return RB_OK;
     rb_session_close(b->session);
     b->session = NULL;
@@ -176,6 +180,7 @@ static rb_status need_session(rb_bench *b, const rb_test *t, rb_result *r, rb_er
         st = rb_session_open(&b->session, b->model, &p, err);
     if (st == RB_OK)
         b->open = p;
+    b->filled = 0;
     return st;
 }
 
@@ -234,6 +239,31 @@ static rb_status repeat_once(rb_bench *b, const rb_test *t, int64_t steps, uint6
     return st;
 }
 
+/* Computes the context that a test starts from. Tokens depend on the position alone, so what one
+ * test has left in the cache serves the next. */
+static rb_status fill_context(rb_bench *b, rb_result *r, bool *done, rb_error *err)
+{
+    const rb_test *t = &r->test;
+    double cost = 2.0 * (double)b->model->n_params / (double)b->model->config.n_layer *
+                  (double)(t->n_layer * t->n_seq * (t->n_depth - b->filled));
+    rb_status st = RB_OK;
+    uint64_t ns = 0;
+    *done = true;
+    if (b->params.dry || cost > max_fill_flops)
+        return RB_OK;
+    while (b->filled < t->n_depth && st == RB_OK && *done) {
+        int64_t left = t->n_depth - b->filled, n = left < t->n_ubatch ? left : t->n_ubatch;
+        st = need_ids(b, t->n_seq * n, err);
+        if (st != RB_OK)
+            return st;
+        rb_session_set_past(b->session, b->filled);
+        st = call_session(b, t, RB_PREFILL, b->filled, n, &ns, err);
+        b->filled += n;
+        *done = !stopped(b);
+    }
+    return st;
+}
+
 /* Times of all cells of a ledger, [wall clock, waiting]. */
 enum { N_CELL = RB_N_PHASE * RB_N_SITE * RB_N_OP };
 typedef struct times {
@@ -268,33 +298,42 @@ static void use_times(rb_ledger *l, const times *from)
     }
 }
 
+/* Keeps what repetition i took; its counts must be those of the first. */
+static rb_status keep_rep(rb_bench *b, rb_result *r, int i, uint64_t ns, times *of_rep,
+                          rb_error *err)
+{
+    const rb_ledger *ledger = rb_session_ledger(b->session);
+    if (i == 0)
+        r->ledger = *ledger;
+    else if (!same_counts(&r->ledger, ledger))
+        return rb_fail(err, RB_ERR_UNSUPPORTED,
+                       "the counts of repetition %d differ from the first: a defect of rbench, "
+                       "please report it",
+                       i + 1);
+    if (b->filled >= r->test.n_depth && b->filled < context_of(&r->test))
+        b->filled = context_of(&r->test);
+    save_times(of_rep, ledger);
+    r->samples_ns[r->n_samples++] = ns;
+    return RB_OK;
+}
+
 static rb_status run_reps(rb_bench *b, rb_result *r, times *of_rep, rb_error *err)
 {
     const rb_test *t = &r->test;
-    rb_ledger *ledger = rb_session_ledger(b->session);
     int n_reps = b->params.dry ? 1 : b->params.n_reps;
     bool done = true;
     uint64_t ns;
-    rb_status st = RB_OK;
-    if (b->params.warmup && !b->params.dry) {
-        tell(b, 0);
+    tell(b, 0);
+    rb_status st = fill_context(b, r, &done, err);
+    r->kv_fill = b->filled >= t->n_depth ? "real" : "synthetic";
+    if (b->params.warmup && !b->params.dry && st == RB_OK && done)
         st = repeat_once(b, t, t->n_gen < WARM_STEPS ? t->n_gen : WARM_STEPS, &ns, &done, err);
-    }
     for (int i = 0; i < n_reps && st == RB_OK && done; i++) {
         tell(b, i + 1);
-        rb_ledger_clear(ledger);
+        rb_ledger_clear(rb_session_ledger(b->session));
         st = repeat_once(b, t, t->n_gen, &ns, &done, err);
-        if (st != RB_OK || !done)
-            break;
-        if (i == 0)
-            r->ledger = *ledger;
-        else if (!same_counts(&r->ledger, ledger))
-            return rb_fail(err, RB_ERR_UNSUPPORTED,
-                           "the counts of repetition %d differ from the first: a defect of rbench, "
-                           "please report it",
-                           i + 1);
-        save_times(&of_rep[i], ledger);
-        r->samples_ns[r->n_samples++] = ns;
+        if (st == RB_OK && done)
+            st = keep_rep(b, r, i, ns, &of_rep[i], err);
     }
     r->interrupted = !done;
     return st;
@@ -342,42 +381,9 @@ void rb_bench_test(rb_bench *b, const rb_test *t, rb_result *r)
 {
     rb_error err = { 0 };
     *r = (rb_result){ .test = *t, .dry = b->params.dry };
-    r->kv_fill = t->n_depth ? "synthetic" : "real";
     time_t now = time(NULL);
     struct tm utc;
     strftime(r->when, sizeof r->when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     if (run_test(b, r, &err) != RB_OK)
         snprintf(r->error, sizeof r->error, "%s", err.text[0] ? err.text : "failed");
-}
-
-/* ---- figures of a result ---- */
-
-double rb_tally_oi(const rb_tally *t)
-{
-    rb_bytes bytes = rb_cost_bytes(&t->cost);
-    uint64_t wkv = rb_bytes_wkv(&bytes);
-    return wkv ? (double)t->cost.flops / (double)wkv : 0;
-}
-
-double rb_tally_oi_kernel(const rb_tally *t)
-{
-    rb_bytes bytes = rb_cost_bytes(&t->cost);
-    uint64_t all = rb_bytes_all(&bytes);
-    return all ? (double)t->cost.flops / (double)all : 0;
-}
-
-double rb_result_tps(const rb_result *r)
-{
-    return r->ns.median > 0 ? (double)rb_test_tokens(&r->test) * 1e9 / r->ns.median : 0;
-}
-
-double rb_result_gflops(const rb_result *r)
-{
-    return r->ns.median > 0 ? (double)r->total.cost.flops / r->ns.median : 0;
-}
-
-double rb_result_gbps(const rb_result *r)
-{
-    rb_bytes bytes = rb_cost_bytes(&r->total.cost);
-    return r->ns.median > 0 ? (double)rb_bytes_wkv(&bytes) / r->ns.median : 0;
 }

@@ -72,8 +72,7 @@ static double added_ratio(const rb_trend_point *a, const rb_trend_point *b)
     return b->bytes > a->bytes ? (double)(b->flops - a->flops) / (double)(b->bytes - a->bytes) : 0;
 }
 
-static void put(char *buf, size_t size, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+static void put(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Appends to buf as far as it fits. */
 static void put(char *buf, size_t size, const char *fmt, ...)

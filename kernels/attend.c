@@ -220,11 +220,12 @@ static void row_tile(const rb_call *c, const work *w, int64_t row, rows_view k1,
     add_values(w->acc + row * d_v, w->score, v, d_v, n, fresh);
 }
 
+/* Queries that see any key of the unit's range, times the scale of the scores. */
 static void load_queries(const rb_call *c, const work *w, const unit *u)
 {
     const int64_t heads = heads_per_group(c), d = c->t[Q].n[3];
     for (int64_t t = 0; t < u->n_token; t++)
-        for (int64_t h = 0; h < heads; h++)
+        for (int64_t h = 0; keys_seen(c, u->seq, u->token + t) > u->key && h < heads; h++)
             scale_row(w->q + (t * heads + h) * d,
                       (const f32 *)rb_at(&c->t[Q], u->seq, u->token + t, u->group * heads + h), d,
                       s_const((double)c->p.scale));

@@ -60,9 +60,14 @@ static int64_t rescales(const rb_call *c)
     return over_tokens(c, rescales_of);
 }
 
+static int64_t parts(const rb_call *c)
+{
+    return over_tokens(c, n_splits);
+}
+
 static int64_t combines(const rb_call *c)
 {
-    return splits_keys(c) ? over_tokens(c, n_splits) : 0;
+    return splits_keys(c) ? parts(c) : 0;
 }
 
 /* Keys that the work units of one group decode: a tile of tokens goes as far as its last token. */
@@ -77,7 +82,7 @@ static int64_t keys_decoded(const rb_call *c)
     return sum;
 }
 
-enum { H, D_QK, D_V, S, N, RESCALES, COMBINES, GROUPS, KEYS, D_K1, D_K2 };
+enum { H, D_QK, D_V, S, N, PARTS, RESCALES, COMBINES, GROUPS, KEYS, D_K1, D_K2 };
 
 /* 2 d_qk H S, softmax H (5 S + n): scale, -max, exp, sum, times 1/sum; 1/sum once; 2 d_v H S */
 static const rb_term flops[] = {
@@ -85,9 +90,10 @@ static const rb_term flops[] = {
 };
 static const rb_term special[] = { { 1, { H, S, -1 } }, { 1, { H, N, -1 } }, { 0 } };
 
-/* scale q and normalise o (instead of each score); rescale: -, exp, l, acc; combine: -, exp, l, acc */
+/* Scale q once a part and normalise o, instead of each score; rescale: -, exp, 2 for l, acc;
+ * combine: -, exp, 2 for l, 2 for acc. */
 const rb_term rb_attend_extra[] = {
-    { 1, { H, N, D_QK } },       { 1, { H, N, D_V } },        { 4, { H, RESCALES, -1 } },
+    { 1, { H, PARTS, D_QK } },   { 1, { H, N, D_V } },        { 4, { H, RESCALES, -1 } },
     { 1, { H, RESCALES, D_V } }, { 4, { H, COMBINES, -1 } }, { 2, { H, COMBINES, D_V } },
     { 0 },
 };
@@ -116,6 +122,7 @@ const rb_op rb_attend_op = {
              { "d_v", V, 3, NULL },
              { "S", Q, 0, pairs },
              { "n", Q, 0, tokens },
+             { "parts", Q, 0, parts },
              { "rescales", Q, 0, rescales },
              { "combines", Q, 0, combines },
              { "G", Q, 0, n_groups },

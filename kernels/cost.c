@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const rb_stream_name[RB_N_STREAM] = { "weight", "act", "kv", "ctrl" };
 const char *const rb_phase_name[RB_N_PHASE] = { "prefill", "decode" };
 const char *const rb_site_name[RB_N_SITE] = {
     [RB_SITE_EMBED] = "embed",         [RB_SITE_ATTN_NORM] = "attn_norm",

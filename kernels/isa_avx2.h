@@ -263,7 +263,7 @@ RB_INLINE vf raw_round(vf x)
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-/* x 2^n for |n| <= 128: in two steps, since 2^128 itself is no float. */
+/* x 2^n for -151 <= n <= 128, in two steps: neither power alone need be a normal float. */
 RB_INLINE vf raw_scale2(vf x, vf n)
 {
     const __m256i k = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(k, 1);

@@ -288,7 +288,7 @@ RB_INLINE vf raw_round(vf x)
     return pair(vrndnq_f32(x.val[0]), vrndnq_f32(x.val[1]));
 }
 
-/* x 2^n for |n| <= 128: in two steps, since 2^128 itself is no float. */
+/* x 2^n for -151 <= n <= 128, in two steps: neither power alone need be a normal float. */
 RB_INLINE float32x4_t scale2(float32x4_t x, float32x4_t n)
 {
     const int32x4_t k = vcvtnq_s32_f32(n), half = vshrq_n_s32(k, 1), bias = vdupq_n_s32(127);

@@ -152,18 +152,18 @@ static rb_status recognise(const rb_source *src, rb_config *c, layout *l, rb_err
     const char *prefix = v1 ? "llama2.c v1: " : "neither GGUF nor llama2.c (as its v0: ";
     const char *end = v1 ? "" : ")";
     if (src->size < l->header)
-        return rb_fail(err, RB_ERR_FORMAT, "%s: %sthe header is truncated after %" PRIu64 " bytes%s",
-                       src->label, prefix, src->size, end);
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "%s: %sthe header is truncated after %" PRIu64 " bytes%s", src->label,
+                       prefix, src->size, end);
     status = v1 ? header_v1(h, c, &inner) : header_v0(h, c, &inner);
     if (status != RB_OK)
         return rb_fail(err, status, "%s: %s%.300s%s", src->label, prefix, inner.text, end);
     uint64_t need = file_bytes(c, l);
     if (need != src->size)
         return rb_fail(err, RB_ERR_FORMAT,
-                       "%s: %sthe header calls for %" PRIu64 " bytes, the file has %" PRIu64
-                       "%s%s",
-                       src->label, prefix, need, src->size,
-                       need > src->size ? ": truncated?" : "", end);
+                       "%s: %sthe header calls for %" PRIu64 " bytes, the file has %" PRIu64 "%s%s",
+                       src->label, prefix, need, src->size, need > src->size ? ": truncated?" : "",
+                       end);
     return RB_OK;
 }
 

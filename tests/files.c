@@ -201,9 +201,8 @@ static void add_keys(gguf_file *g, const char *arch)
         const char *suffix;
         uint32_t value;
     } key[] = {
-        { "block_count", 1 },          { "embedding_length", 32 },
-        { "feed_forward_length", 32 }, { "context_length", 64 },
-        { "attention.head_count", 2 }, { "attention.head_count_kv", 1 },
+        { "block_count", 1 },     { "embedding_length", 32 },    { "feed_forward_length", 32 },
+        { "context_length", 64 }, { "attention.head_count", 2 }, { "attention.head_count_kv", 1 },
     };
     char text[128];
     gguf_kv_string(g, "general.architecture", arch);
@@ -267,8 +266,9 @@ blob gguf_bytes(const gguf_file *g)
 
 /* ---- vectors ---- */
 
-const char *const vector_name[6] = { "mha_llama",            "gqa_llama",  "mqa_llama",
-                                     "gqa_llama3_ropefreqs", "qwen2_bias", "qwen3_qknorm" };
+const char *const vector_name[6] = { "mha_llama",  "gqa_llama",
+                                     "mqa_llama",  "gqa_llama3_ropefreqs",
+                                     "qwen2_bias", "qwen3_qknorm" };
 
 json_t *json_read(const char *path)
 {

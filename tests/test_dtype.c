@@ -46,11 +46,16 @@ Test(dtype, table_is_that_of_the_format)
         int block, bytes, id;
         uint32_t dq[3];
     } want[RB_N_DTYPE] = {
-        { "f32", 1, 4, 0, { 0, 0, 0 } },          { "f16", 1, 2, 1, { 0, 1, 0 } },
-        { "bf16", 1, 2, 30, { 1, 0, 0 } },        { "q8_0", 32, 34, 8, { 0, 33, 32 } },
-        { "q4_0", 32, 18, 2, { 64, 33, 32 } },    { "q4_1", 32, 20, 3, { 32, 34, 64 } },
-        { "q5_0", 32, 22, 6, { 176, 33, 32 } },   { "q5_1", 32, 24, 7, { 144, 34, 64 } },
-        { "q6_K", 256, 210, 14, { 1472, 273, 272 } }, { "i32", 1, 4, 26, { 0, 0, 0 } },
+        { "f32", 1, 4, 0, { 0, 0, 0 } },
+        { "f16", 1, 2, 1, { 0, 1, 0 } },
+        { "bf16", 1, 2, 30, { 1, 0, 0 } },
+        { "q8_0", 32, 34, 8, { 0, 33, 32 } },
+        { "q4_0", 32, 18, 2, { 64, 33, 32 } },
+        { "q4_1", 32, 20, 3, { 32, 34, 64 } },
+        { "q5_0", 32, 22, 6, { 176, 33, 32 } },
+        { "q5_1", 32, 24, 7, { 144, 34, 64 } },
+        { "q6_K", 256, 210, 14, { 1472, 273, 272 } },
+        { "i32", 1, 4, 26, { 0, 0, 0 } },
     };
     for (int t = 0; t < RB_N_DTYPE; t++) {
         const rb_dtype_info *info = rb_dtype_get((rb_dtype)t);
@@ -205,8 +210,8 @@ static float worst_error(const rb_dtype_info *info, int blocks)
 
 Test(dtype, encoding_stays_within_its_step)
 {
-    /* Half a step over the largest element, and a little for rounding d and m to halves. A symmetric
-     * type that spends its extra code on the other side is off by a whole step there. */
+    /* Half a step over the largest element, and a little for rounding d and m to halves. A
+     * symmetric type that spends its extra code on the other side is off by a whole step there. */
     static const struct {
         rb_dtype dtype;
         float most, least;

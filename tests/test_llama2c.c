@@ -36,8 +36,22 @@ static void put_layers(blob *b, float tag, int64_t layers, int64_t n)
         put_floats(b, tag + 10000 * (float)l, n);
 }
 
-enum { EMBD = 1000000, ATTN_NORM = 1100000, WQ = 1200000, WK = 1300000, WV = 1400000, WO = 1500000 };
-enum { FFN_NORM = 1600000, W1 = 1700000, W2 = 1800000, W3 = 1900000, NORM = 2000000, CLS = 2100000 };
+enum {
+    EMBD = 1000000,
+    ATTN_NORM = 1100000,
+    WQ = 1200000,
+    WK = 1300000,
+    WV = 1400000,
+    WO = 1500000
+};
+enum {
+    FFN_NORM = 1600000,
+    W1 = 1700000,
+    W2 = 1800000,
+    W3 = 1900000,
+    NORM = 2000000,
+    CLS = 2100000
+};
 
 static blob make_v0(const header *h, bool tied)
 {

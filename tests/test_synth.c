@@ -46,8 +46,8 @@ static void check_vector(const rb_model *m, const json_t *vector)
         rb_dtype_get(v->dtype)->decode_row(row, rb_at(v, 0, 0, 0), t.cols);
         cr_assert_eq(json_array_size(value), 3);
         for (size_t i = 0; i < 3; i++)
-            cr_assert_float_eq(row[i], json_number_value(json_array_get(value, i)), 1e-10, "%s[%zu]",
-                               name, i);
+            cr_assert_float_eq(row[i], json_number_value(json_array_get(value, i)), 1e-10,
+                               "%s[%zu]", name, i);
     }
 }
 
@@ -284,11 +284,22 @@ Test(config, assignments)
 
 Test(config, bad_assignments)
 {
-    static const char *const bad[] = { "",          "n_layer",     "=3",         "n_layer=",
-                                       "n_layer=0", "n_layer=-1",  "n_layer=3x", "n_layer= 3",
-                                       "n_embd=1e3", "n_ff=99999999999999999999",
-                                       "tied=yes",  "rope_base=x", "norm_eps=nan", "arch=gpt",
-                                       "wheels=4",  "rope_base=inf" };
+    static const char *const bad[] = { "",
+                                       "n_layer",
+                                       "=3",
+                                       "n_layer=",
+                                       "n_layer=0",
+                                       "n_layer=-1",
+                                       "n_layer=3x",
+                                       "n_layer= 3",
+                                       "n_embd=1e3",
+                                       "n_ff=99999999999999999999",
+                                       "tied=yes",
+                                       "rope_base=x",
+                                       "norm_eps=nan",
+                                       "arch=gpt",
+                                       "wheels=4",
+                                       "rope_base=inf" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         rb_config c = *rb_preset_find("tiny"), before = c;
         rb_error err = { 0 };

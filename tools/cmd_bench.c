@@ -10,28 +10,50 @@
 #define SWEEP_GEN    "32"
 
 static const rb_option options[] = {
-    { .names = "-m, --model", .kind = RB_OPT_TEXTS, .value = "MODEL",
+    { .names = "-m, --model",
+      .kind = RB_OPT_TEXTS,
+      .value = "MODEL",
       .help = "model file or preset; as the first argument, repeatable" },
-    RB_OPTIONS_TESTS("512", "128"),
-    { .names = "-t, --threads", .kind = RB_OPT_INTS, .value = "LIST", .min = 1,
-      .max = RB_MAX_THREADS, .help = "threads (default: physical cores, or OMP_NUM_THREADS)" },
-    { .names = "-r, --repetitions", .kind = RB_OPT_INT, .value = "N", .preset = "5", .min = 1,
-      .max = RB_MAX_REPS, .help = "timed repetitions of each test; the median is reported" },
-    { .names = "--depth-sweep, --layer-sweep", .kind = RB_OPT_SWEEP, .value = "[=LIST]", .min = 1,
-      .max = RB_MAX_LAYERS,
+    { .names = "-t, --threads",
+      .kind = RB_OPT_INTS,
+      .value = "LIST",
+      .min = 1,
+      .max = RB_MAX_THREADS,
+      .help = "threads (default: physical cores, or OMP_NUM_THREADS)" },
+    { .names = "-r, --repetitions",
+      .kind = RB_OPT_INT,
+      .value = "N",
+      .preset = "5",
+      .min = 1,
+      .max = RB_MAX_REPS,
+      .help = "timed repetitions of each test; the median is reported" },
+    { .names = "--depth-sweep, --layer-sweep",
+      .kind = RB_OPT_SWEEP,
+      .value = "[=LIST]",
+      .min = 1,
+      .max = RB_MAX_LAYER,
       .help = "run each number of layers in LIST (default 1-8,12,16,24,32,48,64, cut to the memory "
               "available) and say what OI did; with -p " SWEEP_PROMPT " -n " SWEEP_GEN
               " unless given" },
-    RB_OPTION_ISA(RB_OPT_WORDS),
-    RB_OPTION_ACT("native"),
-    { .names = "-o, --output", .kind = RB_OPT_WORD, .value = "FORMAT", .preset = "md",
-      .choices = "md|json|jsonl", .help = "format of the results on stdout" },
-    { .names = "-oe, --output-err", .kind = RB_OPT_WORD, .value = "FORMAT",
-      .choices = "md|json|jsonl", .help = "the results again on stderr, in this format" },
-    { .names = "--explain", .kind = RB_OPT_FLAG,
+    { .names = "-o, --output",
+      .kind = RB_OPT_WORD,
+      .value = "FORMAT",
+      .preset = "md",
+      .choices = "md|json|jsonl",
+      .help = "format of the results on stdout" },
+    { .names = "-oe, --output-err",
+      .kind = RB_OPT_WORD,
+      .value = "FORMAT",
+      .choices = "md|json|jsonl",
+      .help = "the results again on stderr, in this format" },
+    { .names = "--explain",
+      .kind = RB_OPT_FLAG,
       .help = "print the formulas behind the counts, with this model's numbers" },
-    { .names = "--no-warmup", .kind = RB_OPT_FLAG, .help = "skip the untimed run before each test" },
-    { .names = "--progress", .kind = RB_OPT_FLAG,
+    { .names = "--no-warmup",
+      .kind = RB_OPT_FLAG,
+      .help = "skip the untimed run before each test" },
+    { .names = "--progress",
+      .kind = RB_OPT_FLAG,
       .help = "say what runs on stderr (always on a terminal after two seconds)" },
 };
 
@@ -82,17 +104,9 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
         st = sweep ? rb_sweep_plan(j, err) : rb_plan_make(&j->plan, &j->lists.plan, err);
     if (st == RB_OK && !j->plan.n)
         return rb_fail(err, RB_ERR_ARGUMENT, "nothing to run: -p, -n and -pg are all zero");
-    j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan,
-                                   &j->model->config);
+    j->progress =
+        rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan, &j->model->config);
     return st;
-}
-
-static void keep_slowest(rb_job *j, const rb_result *r)
-{
-    if (j->has_slowest && rb_result_tps(r) >= rb_result_tps(j->slowest))
-        return;
-    *j->slowest = *r;
-    j->has_slowest = true;
 }
 
 static void run_tests(rb_job *j)
@@ -111,7 +125,7 @@ static void run_tests(rb_job *j)
             rb_complain("%s", j->result->error);
             continue;
         }
-        keep_slowest(j, j->result);
+        rb_kept_add(&j->kept, j->result);
         if (j->n_group)
             rb_sweep_note(j, j->result, i);
     }
@@ -119,13 +133,11 @@ static void run_tests(rb_job *j)
 
 static void finish(rb_job *j)
 {
-    if (j->has_slowest) {
-        rb_report_kernels(j->report, j->slowest);
-        if (j->second)
-            rb_report_kernels(j->second, j->slowest);
-    }
-    if (j->has_slowest && rb_opt_flag(j->args, "--explain"))
-        rb_explain(j->format == RB_FORMAT_MD ? stdout : stderr, j->model, j->slowest);
+    rb_kept_show(&j->kept, j->report, false);
+    if (j->second)
+        rb_kept_show(&j->kept, j->second, false);
+    if (rb_opt_flag(j->args, "--explain"))
+        rb_kept_explain(&j->kept, j->format == RB_FORMAT_MD ? stdout : stderr, j->model);
     rb_sweep_close(j);
 }
 
@@ -143,7 +155,7 @@ static void clear_model(rb_job *j)
     j->points = NULL;
     j->n_points = NULL;
     j->n_group = 0;
-    j->has_slowest = false;
+    j->kept.has[0] = j->kept.has[1] = false;
 }
 
 static void run_model(rb_job *j, const char *name, rb_dtype type)
@@ -184,10 +196,11 @@ static rb_status open_reports(rb_job *j, rb_error *err)
     j->format = format_of(rb_opt_text(j->args, "-o"));
     j->quiet = second != RB_FORMAT_NONE;
     j->result = calloc(1, sizeof *j->result);
-    j->slowest = calloc(1, sizeof *j->slowest);
-    if (!j->result || !j->slowest)
+    if (!j->result)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for a result");
-    rb_status st = rb_report_open(&j->report, stdout, j->format, err);
+    rb_status st = rb_kept_open(&j->kept, err);
+    if (st == RB_OK)
+        st = rb_report_open(&j->report, stdout, j->format, err);
     if (st == RB_OK && j->quiet)
         st = rb_report_open(&j->second, stderr, second, err);
     return st;
@@ -223,19 +236,22 @@ static int run_bench(const rb_args *args)
         j.code = RB_EXIT_FAILED;
     }
     free(j.result);
-    free(j.slowest);
+    rb_kept_close(&j.kept);
     return j.code;
 }
 
 const rb_command rb_cmd_bench = {
     .name = "",
     .usage = "MODEL [options]",
-    .about = "Benchmarks MODEL: prompt processing (pp) and token generation (tg) with exact counts of "
-             "FLOPs and\nbytes. 'Context' (-d) is tokens in the cache; 'layers' (--depth-sweep) is "
-             "how deep the model is.\nOI is FLOPs per byte of weights and KV cache; GB/s are of the "
-             "same bytes; tok/s is the median\nand its median absolute deviation.",
+    .about =
+        "Benchmarks MODEL: prompt processing (pp) and token generation (tg) with exact counts of "
+        "FLOPs and\nbytes. 'Context' (-d) is tokens in the cache; 'layers' (--depth-sweep) is "
+        "how deep the model is.\nOI is FLOPs per byte of weights and KV cache; GB/s are of the "
+        "same bytes; tok/s is the median\nand its median absolute deviation.",
     .what = "benchmark MODEL: tok/s, exact FLOPs and bytes, OI",
     .option = options,
     .n_option = sizeof options / sizeof *options,
+    .shared = rb_test_options,
+    .n_shared = &rb_n_test_options,
     .run = run_bench,
 };

@@ -1,18 +1,20 @@
-/* rbench predict: a dry run. Exact counts and the memory needed, without weights; the same tests and
- * the same forward pass as the benchmark, so its numbers are the benchmark's.
- * Read next: cmd_bench.c. */
+/* rbench predict: a dry run. Exact counts and the memory needed, without weights; the same tests
+ * and the same forward pass as the benchmark, so its numbers are the benchmark's. Read next:
+ * cmd_bench.c. */
 #include "shared.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const rb_option options[] = {
-    RB_OPTIONS_TESTS("512", "128"),
-    RB_OPTION_ISA(RB_OPT_WORD),
-    RB_OPTION_ACT("native"),
-    { .names = "-o, --output", .kind = RB_OPT_WORD, .value = "FORMAT", .preset = "md",
-      .choices = "md|json|jsonl", .help = "format of the results" },
-    { .names = "--explain", .kind = RB_OPT_FLAG,
+    { .names = "-o, --output",
+      .kind = RB_OPT_WORD,
+      .value = "FORMAT",
+      .preset = "md",
+      .choices = "md|json|jsonl",
+      .help = "format of the results" },
+    { .names = "--explain",
+      .kind = RB_OPT_FLAG,
       .help = "print the formulas behind the counts, with this model's numbers" },
 };
 
@@ -21,6 +23,7 @@ typedef struct prediction {
     rb_report *report;
     bool md;
     rb_result *result;
+    rb_kept kept;
     int code;
 } prediction;
 
@@ -34,21 +37,22 @@ static void run_plan(prediction *p, rb_bench *bench, const rb_model *model, cons
         if (p->result->error[0]) {
             rb_complain("%s", p->result->error);
             p->code = RB_EXIT_FAILED;
-        }
+        } else
+            rb_kept_add(&p->kept, p->result);
     }
-    if (!p->result->error[0]) {
-        rb_report_kernels(p->report, p->result);
-        if (rb_opt_flag(p->args, "--explain"))
-            rb_explain(p->md ? stdout : stderr, model, p->result);
-    }
+    rb_kept_show(&p->kept, p->report, true);
+    if (rb_opt_flag(p->args, "--explain"))
+        rb_kept_explain(&p->kept, p->md ? stdout : stderr, model);
+    p->kept.has[0] = p->kept.has[1] = false;
 }
 
 static rb_status predict_model(prediction *p, const char *name, rb_dtype type, rb_error *err)
 {
     char cpu[128];
     rb_model_params how = { .dry = true, .type = type, .seed = 1 };
-    rb_bench_params params = { .n_reps = 1, .dry = true, .stop = rb_stop,
-                               .seed = (uint64_t)rb_opt_int(p->args, "--seed") };
+    rb_bench_params params = {
+        .n_reps = 1, .dry = true, .stop = rb_stop, .seed = (uint64_t)rb_opt_int(p->args, "--seed")
+    };
     rb_model *model = NULL;
     rb_lists lists = { 0 };
     rb_plan plan = { 0 };
@@ -100,6 +104,8 @@ static int run_predict(const rb_args *args)
     p.result = calloc(1, sizeof *p.result);
     rb_status st = p.result ? RB_OK : rb_fail(&err, RB_ERR_MEMORY, "no memory for a result");
     if (st == RB_OK)
+        st = rb_kept_open(&p.kept, &err);
+    if (st == RB_OK)
         st = rb_report_open(&p.report, stdout,
                             p.md                      ? RB_FORMAT_MD
                             : !strcmp(format, "json") ? RB_FORMAT_JSON
@@ -109,6 +115,7 @@ static int run_predict(const rb_args *args)
         predict_all(&p);
     if (st == RB_OK)
         st = rb_report_close(p.report, &err);
+    rb_kept_close(&p.kept);
     free(p.result);
     if (st != RB_OK)
         rb_complain("%s", err.text);
@@ -123,5 +130,7 @@ const rb_command rb_cmd_predict = {
     .what = "exact counts and memory of a test, without running it",
     .option = options,
     .n_option = sizeof options / sizeof *options,
+    .shared = rb_test_options,
+    .n_shared = &rb_n_test_options,
     .run = run_predict,
 };

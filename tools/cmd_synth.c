@@ -1,19 +1,31 @@
-/* rbench synth: writes a model of a known or a given shape with seeded random weights, for speed and
- * counts that depend on the shape alone. Read next: ../models/models.h. */
+/* rbench synth: writes a model of a known or a given shape with seeded random weights, for speed
+ * and counts that depend on the shape alone. Read next: ../models/models.h. */
 #include "shared.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const rb_option options[] = {
-    { .names = "-o, --output", .kind = RB_OPT_TEXTS, .value = "FILE",
+    { .names = "-o, --output",
+      .kind = RB_OPT_TEXTS,
+      .value = "FILE",
       .help = "GGUF file to write; replaced when complete" },
-    { .names = "--set", .kind = RB_OPT_TEXTS, .value = "KEY=VALUE",
+    { .names = "--set",
+      .kind = RB_OPT_TEXTS,
+      .value = "KEY=VALUE",
       .help = "change the shape, repeatable: arch n_layer n_embd n_ff n_vocab n_head n_head_kv "
               "d_head d_rot n_ctx norm_eps rope_base tied rope_freqs" },
-    { .names = "--type", .kind = RB_OPT_WORD, .value = "TYPE", .preset = "f16",
-      .choices = "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q6_K", .help = "type of the matrices" },
-    { .names = "--seed", .kind = RB_OPT_INT, .value = "N", .preset = "1", .max = INT64_MAX,
+    { .names = "--type",
+      .kind = RB_OPT_WORD,
+      .value = "TYPE",
+      .preset = "f16",
+      .choices = RB_MATRIX_TYPES,
+      .help = "type of the matrices" },
+    { .names = "--seed",
+      .kind = RB_OPT_INT,
+      .value = "N",
+      .preset = "1",
+      .max = INT64_MAX,
       .help = "of the weights" },
     { .names = "--list", .kind = RB_OPT_FLAG, .help = "list the presets" },
 };
@@ -36,8 +48,11 @@ static int list_presets(void)
 /* A shape from nothing: what --set leaves out follows from the rest. */
 static rb_config blank_config(void)
 {
-    return (rb_config){ .name = "custom", .arch = RB_ARCH_LLAMA, .n_ctx_train = 2048,
-                        .norm_eps = 1e-5f, .rope_base = 10000 };
+    return (rb_config){ .name = "custom",
+                        .arch = RB_ARCH_LLAMA,
+                        .n_ctx_train = 2048,
+                        .norm_eps = 1e-5f,
+                        .rope_base = 10000 };
 }
 
 static void complete(rb_config *c)

@@ -49,13 +49,12 @@ void rb_command_help(FILE *out, const rb_command *cmd)
 {
     fprintf(out, "usage: rbench %s%s%s\n\n%s\n", cmd->name, cmd->name[0] ? " " : "", cmd->usage,
             cmd->about);
-    if (cmd->n_option)
-        fputs("\noptions:\n", out);
-    for (int i = 0; i < cmd->n_option; i++)
-        put_option(out, &cmd->option[i]);
-    if (cmd->n_option)
-        fputs("\nLISTs by comma or repetition; ranges a-b, a-b+step, a-b*factor. Every option also as "
-              "an environment\nvariable RBENCH_ARG_<NAME> (-p: RBENCH_ARG_P or RBENCH_ARG_N_PROMPT); "
-              "flags win.\n",
-              out);
+    fputs("\noptions:\n", out);
+    for (int o = 0; rb_option_at(cmd, o); o++)
+        put_option(out, rb_option_at(cmd, o));
+    fputs("\nLISTs by comma or repetition; ranges a-b, a-b+step, a-b*factor. Every option also "
+          "as "
+          "an environment\nvariable RBENCH_ARG_<NAME> (-p: RBENCH_ARG_P or RBENCH_ARG_N_PROMPT); "
+          "flags win.\n",
+          out);
 }

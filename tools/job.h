@@ -18,8 +18,8 @@ typedef struct rb_job {
     int n_group; /* tests per depth in a sweep; 0: no sweep */
     rb_bench *bench;
     rb_progress progress;
-    rb_result *result, *slowest;
-    bool has_slowest;
+    rb_result *result;
+    rb_kept kept;
     rb_trend_point *points; /* [n_group][depths] */
     int *n_points;          /* [n_group] */
 } rb_job;

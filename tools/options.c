@@ -23,11 +23,19 @@ static bool spelling(const rb_option *o, int i, char *buf, size_t size)
     return true;
 }
 
+const rb_option *rb_option_at(const rb_command *cmd, int o)
+{
+    int n_shared = cmd->shared ? *cmd->n_shared : 0;
+    if (o < n_shared)
+        return &cmd->shared[o];
+    return o - n_shared < cmd->n_option ? &cmd->option[o - n_shared] : NULL;
+}
+
 static int find(const rb_command *cmd, const char *name)
 {
     char known[64];
-    for (int o = 0; o < cmd->n_option; o++) {
-        for (int i = 0; spelling(&cmd->option[o], i, known, sizeof known); i++) {
+    for (int o = 0; rb_option_at(cmd, o); o++) {
+        for (int i = 0; spelling(rb_option_at(cmd, o), i, known, sizeof known); i++) {
             if (!strcmp(known, name))
                 return o;
         }
@@ -63,8 +71,8 @@ static rb_status unknown_option(const rb_command *cmd, const char *name, rb_erro
 {
     char known[64], best[64] = "";
     int best_distance = 1000;
-    for (int o = 0; o < cmd->n_option; o++) {
-        for (int i = 0; spelling(&cmd->option[o], i, known, sizeof known); i++) {
+    for (int o = 0; rb_option_at(cmd, o); o++) {
+        for (int i = 0; spelling(rb_option_at(cmd, o), i, known, sizeof known); i++) {
             int d = rb_distance(name, known);
             if (d < best_distance) {
                 best_distance = d;
@@ -222,7 +230,7 @@ static rb_status take_flag(rb_args *args, const rb_command *cmd, bool *fresh, in
     int o = length < sizeof name ? find(cmd, name) : -1;
     if (o < 0)
         return unknown_option(cmd, name, err);
-    const rb_option *opt = &cmd->option[o];
+    const rb_option *opt = rb_option_at(cmd, o);
     rb_opt_value *v = &args->opt[o];
     if (fresh[o]) /* the first flag replaces environment and default */
         clear(v);
@@ -247,11 +255,11 @@ rb_status rb_args_parse(rb_args *args, const rb_command *cmd, int argc, char **a
     bool fresh[RB_MAX_OPTION], only_args = false;
     rb_status st = RB_OK;
     *args = (rb_args){ .cmd = cmd };
-    for (int o = 0; o < cmd->n_option && st == RB_OK; o++) {
+    for (int o = 0; rb_option_at(cmd, o) && st == RB_OK; o++) {
         fresh[o] = true;
-        st = take_default(&args->opt[o], &cmd->option[o], err);
+        st = take_default(&args->opt[o], rb_option_at(cmd, o), err);
         if (st == RB_OK)
-            st = take_environment(&args->opt[o], &cmd->option[o], err);
+            st = take_environment(&args->opt[o], rb_option_at(cmd, o), err);
     }
     for (int i = 0; i < argc && st == RB_OK;) {
         const char *a = argv[i];

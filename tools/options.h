@@ -39,8 +39,8 @@ struct rb_command;
 
 typedef struct rb_args {
     const struct rb_command *cmd;
-    rb_opt_value opt[RB_MAX_OPTION]; /* parallel to the command's table */
-    const char *arg[RB_MAX_ARGS]; /* what is not an option */
+    rb_opt_value opt[RB_MAX_OPTION]; /* parallel to rb_option_at */
+    const char *arg[RB_MAX_ARGS];    /* what is not an option */
     int n;
     bool help;
 } rb_args;
@@ -52,13 +52,17 @@ typedef struct rb_command {
     const char *what;  /* one line for the list of commands */
     const rb_option *option;
     int n_option;
+    const rb_option *shared; /* further options, of several commands; may be NULL */
+    const int *n_shared;
     int (*run)(const rb_args *args); /* returns the exit code */
 } rb_command;
 
+/* The o-th option of a command: the shared ones first. NULL past the last. */
+const rb_option *rb_option_at(const rb_command *cmd, int o);
+
 /* Parses argv; flags win over RBENCH_ARG_<NAME>, which wins over defaults. On failure err has one
  * line for the user (exit 2). */
-rb_status rb_args_parse(rb_args *args, const rb_command *cmd, int argc, char **argv,
-                        rb_error *err);
+rb_status rb_args_parse(rb_args *args, const rb_command *cmd, int argc, char **argv, rb_error *err);
 void rb_args_free(rb_args *args);
 /* Value of the option that has this spelling ("-p"); aborts if the table has none. */
 const rb_opt_value *rb_opt_get(const rb_args *args, const char *name);

@@ -79,8 +79,8 @@ static rb_status element(const char *text, size_t length, int64_t min, int64_t m
         return refuse(what, text, length, min, max, err);
     if (last < first || step < 1 || (how == '*' && (step < 2 || first < 1)))
         return rb_fail(err, RB_ERR_ARGUMENT,
-                       "%s: the range '%.*s' does not rise; write a-b, a-b+step or a-b*factor", what,
-                       (int)length, text);
+                       "%s: the range '%.*s' does not rise; write a-b, a-b+step or a-b*factor",
+                       what, (int)length, text);
     rb_status st = RB_OK;
     for (int64_t v = first; v <= last && st == RB_OK;) {
         st = append(v, what, num, n, err);

@@ -1,5 +1,5 @@
-/* Progress with an estimate of the time left, from a rough model of work: it is for people who wait,
- * never for results. Read next: cmd_bench.c. */
+/* Progress with an estimate of the time left, from a rough model of work: it is for people who
+ * wait, never for results. Read next: cmd_bench.c. */
 #include "progress.h"
 
 #include <string.h>
@@ -12,16 +12,16 @@ static double work_of(const rb_test *t, const rb_config *c)
 {
     double layer = (double)c->n_embd * (double)(2 * c->n_head * c->d_head_k + 3 * c->n_ff);
     double head = (double)c->n_embd * (double)c->n_vocab / layer;
-    return (double)t->n_seq *
-           ((double)t->n_prompt * (double)t->n_layer +
-            DECODE_WEIGHT * (double)t->n_gen * ((double)t->n_layer + head));
+    return (double)t->n_seq * ((double)t->n_prompt * (double)t->n_layer +
+                               DECODE_WEIGHT * (double)t->n_gen * ((double)t->n_layer + head));
 }
 
 rb_progress rb_progress_make(bool wanted, bool quiet, const rb_plan *plan, const rb_config *config)
 {
     bool tty = isatty(STDERR_FILENO);
-    rb_progress p = { .line = tty && !quiet, .lines = wanted && !tty, .plan = plan,
-                      .config = config };
+    rb_progress p = {
+        .line = tty && !quiet, .lines = wanted && !tty, .plan = plan, .config = config
+    };
     for (int i = 0; i < plan->n; i++)
         p.work_all += work_of(&plan->test[i], config);
     p.start_ns = rb_now_ns();

@@ -5,6 +5,96 @@
 #include <stdlib.h>
 #include <string.h>
 
+const rb_option rb_test_options[] = {
+    { .names = "-p, --n-prompt",
+      .kind = RB_OPT_INTS,
+      .value = "LIST",
+      .preset = "512",
+      .max = RB_MAX_TOKENS,
+      .help = "prompt lengths, one pp test each; 0: none" },
+    { .names = "-n, --n-gen",
+      .kind = RB_OPT_INTS,
+      .value = "LIST",
+      .preset = "128",
+      .max = RB_MAX_TOKENS,
+      .help = "decode steps, one tg test each; 0: none" },
+    { .names = "-pg",
+      .kind = RB_OPT_PAIR,
+      .value = "P,N",
+      .max = RB_MAX_TOKENS,
+      .help = "one test of P prompt tokens, then N decode steps; repeatable" },
+    { .names = "-d, --n-depth",
+      .kind = RB_OPT_INTS,
+      .value = "LIST",
+      .preset = "0",
+      .max = RB_MAX_TOKENS,
+      .help = "context: tokens already in the cache before the test" },
+    { .names = "-npl, --parallel",
+      .kind = RB_OPT_INTS,
+      .value = "LIST",
+      .preset = "1",
+      .min = 1,
+      .max = RB_MAX_SEQ,
+      .help = "parallel sequences" },
+    { .names = "-b, --batch-size",
+      .kind = RB_OPT_INTS,
+      .value = "LIST",
+      .preset = "2048",
+      .min = 1,
+      .max = RB_MAX_TOKENS,
+      .help = "upper bound of -ub" },
+    { .names = "-ub, --ubatch-size",
+      .kind = RB_OPT_INTS,
+      .value = "LIST",
+      .preset = "512",
+      .min = 1,
+      .max = RB_MAX_TOKENS,
+      .help = "most tokens of a sequence in one pass through the layers" },
+    { .names = "-ctk, --cache-type-k",
+      .kind = RB_OPT_WORDS,
+      .value = "LIST",
+      .preset = "f16",
+      .choices = RB_CACHE_TYPES,
+      .help = "types of cached keys" },
+    { .names = "-ctv, --cache-type-v",
+      .kind = RB_OPT_WORDS,
+      .value = "LIST",
+      .preset = "f16",
+      .choices = RB_CACHE_TYPES,
+      .help = "types of cached values" },
+    { .names = "--layers",
+      .kind = RB_OPT_INTS,
+      .value = "LIST",
+      .min = 1,
+      .max = RB_MAX_LAYER,
+      .help =
+          "layers to run: the first L; beyond the model's own, copies of the last one in memory "
+          "of their own (default: the model's)" },
+    { .names = "--type",
+      .kind = RB_OPT_WORDS,
+      .value = "LIST",
+      .choices = RB_MATRIX_TYPES,
+      .help = "types of a preset's matrices (default: f16)" },
+    { .names = "--isa",
+      .kind = RB_OPT_WORDS,
+      .value = "LIST",
+      .choices = RB_ISAS,
+      .help = "highest instruction set to use, without BLAS (default: the best, or RBENCH_ISA)" },
+    { .names = "--act",
+      .kind = RB_OPT_WORD,
+      .value = "TYPE",
+      .preset = "native",
+      .choices = "native|f32",
+      .help = "activations; native quantises them where a kernel profits" },
+    { .names = "--seed",
+      .kind = RB_OPT_INT,
+      .value = "N",
+      .preset = "1",
+      .max = INT64_MAX,
+      .help = "of the permutation of the vocabulary that serves as input" },
+};
+const int rb_n_test_options = sizeof rb_test_options / sizeof *rb_test_options;
+
 rb_status rb_isa_of(const char *word, rb_isa *isa, bool *capped, rb_error *err)
 {
     if (!word)
@@ -111,4 +201,48 @@ rb_status rb_open_both(rb_model **model, rb_model **shape, const char *name, rb_
                        name, (double)need / 1e9, (double)available / 1e9);
     params.dry = false;
     return rb_model_open(model, name, &params, err);
+}
+
+/* ---- results kept for the end ---- */
+
+rb_status rb_kept_open(rb_kept *k, rb_error *err)
+{
+    *k = (rb_kept){ { calloc(1, sizeof **k->slowest), calloc(1, sizeof **k->slowest) }, { 0 } };
+    return k->slowest[0] && k->slowest[1] ? RB_OK
+                                          : rb_fail(err, RB_ERR_MEMORY, "no memory for a result");
+}
+
+void rb_kept_close(rb_kept *k)
+{
+    free(k->slowest[0]);
+    free(k->slowest[1]);
+    *k = (rb_kept){ 0 };
+}
+
+void rb_kept_add(rb_kept *k, const rb_result *r)
+{
+    int kind = r->test.n_gen > 0;
+    if (k->has[kind] && rb_result_tps(r) > rb_result_tps(k->slowest[kind]))
+        return;
+    *k->slowest[kind] = *r;
+    k->has[kind] = true;
+}
+
+void rb_kept_show(const rb_kept *k, rb_report *report, bool both)
+{
+    if (k->has[0] && (both || !k->has[1]))
+        rb_report_kernels(report, k->slowest[0]);
+    if (k->has[1])
+        rb_report_kernels(report, k->slowest[1]);
+}
+
+void rb_kept_explain(const rb_kept *k, FILE *out, const rb_model *model)
+{
+    const rb_result *r[2];
+    int n = 0;
+    for (int i = 0; i < 2; i++) {
+        if (k->has[i])
+            r[n++] = k->slowest[i];
+    }
+    rb_explain(out, model, r, n);
 }

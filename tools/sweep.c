@@ -90,8 +90,7 @@ rb_status rb_sweep_plan(rb_job *j, rb_error *err)
     j->n_group = j->plan.n / layers->n;
     j->points = calloc((size_t)j->plan.n, sizeof *j->points);
     j->n_points = calloc((size_t)j->n_group, sizeof *j->n_points);
-    return j->points && j->n_points ? RB_OK
-                                    : rb_fail(err, RB_ERR_MEMORY, "no memory for a sweep");
+    return j->points && j->n_points ? RB_OK : rb_fail(err, RB_ERR_MEMORY, "no memory for a sweep");
 }
 
 void rb_sweep_note(rb_job *j, const rb_result *r, int i)

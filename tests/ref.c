@@ -1,0 +1,213 @@
+/* The reference: one plain loop nest per op, in double, over decoded operands.
+ * Tolerances are c eps sqrt(K) sum |terms|, a statistical bound on rounding with room for order.
+ * Read next: test_kernels.c. */
+#include "ref.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EPS ((double)FLT_EPSILON)
+#define TINY 1e-41 /* a few denormals */
+
+static double at(const rb_view *v, int64_t s, int64_t t, int64_t h, int64_t i)
+{
+    enum { MOST = 256 };
+    const rb_dtype_info *d = rb_dtype_get(v->dtype);
+    float block[MOST];
+    d->decode_row(block, rb_at(v, s, t, h) + i / d->block * d->block_bytes, d->block);
+    return (double)block[i % d->block];
+}
+
+static int32_t index_at(const rb_view *v, int64_t i)
+{
+    return ((const int32_t *)rb_at(v, 0, 0, 0))[i];
+}
+
+typedef struct report {
+    char *buf;
+    size_t size;
+    bool bad;
+} report;
+
+/* Written so that NaN fails. */
+static void expect(report *r, double got, double want, double tol, const char *what, int64_t t,
+                   int64_t i)
+{
+    if (r->bad || fabs(got - want) <= tol)
+        return;
+    r->bad = true;
+    snprintf(r->buf, r->size, "%s[%lld][%lld] is %.9g, should be %.9g +- %.3g", what, (long long)t,
+             (long long)i, got, want, tol);
+}
+
+static void check_embed(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *y = &a->t[0];
+    for (int64_t t = 0; t < y->n[1]; t++)
+        for (int64_t i = 0; i < y->n[3]; i++)
+            expect(r, at(y, 0, t, 0, i), at(&b->t[1], 0, 0, index_at(&b->t[2], t), i), 0, "y", t, i);
+}
+
+static void check_rmsnorm(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *x = &b->t[1];
+    const int64_t m = x->n[3];
+    for (int64_t s = 0; s < x->n[0]; s++)
+        for (int64_t t = 0; t < x->n[1]; t++)
+            for (int64_t h = 0; h < x->n[2]; h++) {
+                double sum = 0;
+                for (int64_t i = 0; i < m; i++)
+                    sum += at(x, s, t, h, i) * at(x, s, t, h, i);
+                const double inv = 1 / sqrt(sum / (double)m + (double)b->p.eps);
+                for (int64_t i = 0; i < m; i++) {
+                    const double want = at(x, s, t, h, i) * inv * at(&b->t[2], 0, 0, 0, i);
+                    expect(r, at(&a->t[0], s, t, h, i), want,
+                           (4 + sqrt((double)m)) * EPS * fabs(want) + TINY, "y", t, i);
+                }
+            }
+}
+
+static void check_matmul(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *x = &b->t[0];
+    for (int o = 0; o < 3; o++) {
+        const rb_view *y = &a->t[1 + 3 * o], *w = &b->t[2 + 3 * o], *bias = &b->t[3 + 3 * o];
+        for (int64_t m = 0; w->buffer && m < w->n[2]; m++) {
+            float *row = malloc((size_t)w->n[3] * sizeof *row);
+            rb_dtype_get(w->dtype)->decode_row(row, rb_at(w, 0, 0, m), w->n[3]);
+            for (int64_t s = 0; s < x->n[0]; s++)
+                for (int64_t t = 0; t < x->n[1]; t++) {
+                    const float *xt = (const float *)rb_at(x, s, t, 0);
+                    double sum = bias->buffer ? at(bias, 0, 0, 0, m) : 0, size = fabs(sum);
+                    for (int64_t k = 0; k < w->n[3]; k++) {
+                        sum += (double)row[k] * (double)xt[k];
+                        size += fabs((double)row[k] * (double)xt[k]);
+                    }
+                    expect(r, at(y, s, t, 0, m), sum,
+                           EPS * (4 + 2 * sqrt((double)w->n[3])) * size + TINY, "y", t, m);
+                }
+            free(row);
+        }
+    }
+}
+
+static void check_rope(const rb_call *b, const rb_call *a, report *r)
+{
+    const int64_t half = b->t[0].n[3] / 2;
+    for (int o = 0; o < 2; o++) {
+        const rb_view *x = &b->t[o];
+        for (int64_t s = 0; x->buffer && s < x->n[0]; s++)
+            for (int64_t t = 0; t < x->n[1]; t++)
+                for (int64_t h = 0; h < x->n[2]; h++)
+                    for (int64_t j = 0; j < half; j++) {
+                        const bool neox = b->p.pairing == RB_ROPE_NEOX;
+                        const int64_t i0 = neox ? j : 2 * j, i1 = neox ? j + half : 2 * j + 1;
+                        const int64_t pos = index_at(&b->t[3], s * x->n[1] + t);
+                        const double co = at(&b->t[2], 0, 0, pos, j);
+                        const double si = at(&b->t[2], 0, 0, pos, half + j);
+                        const double x0 = at(x, s, t, h, i0), x1 = at(x, s, t, h, i1);
+                        const double tol =
+                            2 * EPS * (fabs(x0) + fabs(x1)) * (fabs(co) + fabs(si)) + TINY;
+                        expect(r, at(&a->t[o], s, t, h, i0), x0 * co - x1 * si, tol, "x", t, i0);
+                        expect(r, at(&a->t[o], s, t, h, i1), x0 * si + x1 * co, tol, "x", t, i1);
+                    }
+    }
+}
+
+static void check_kv_store(const rb_call *b, const rb_call *a, report *r)
+{
+    for (int o = 0; o < 4; o += 2) {
+        const rb_view *to = &a->t[o], *from = &b->t[o + 1];
+        for (int64_t s = 0; from->buffer && s < from->n[0]; s++)
+            for (int64_t t = 0; t < from->n[1]; t++)
+                for (int64_t h = 0; h < from->n[2]; h++)
+                    for (int64_t i = 0; i < from->n[3]; i++) {
+                        float want = (float)at(from, s, t, h, i);
+                        if (to->dtype == RB_F16)
+                            want = rb_f16_to_f32(rb_f32_to_f16(want));
+                        expect(r, at(to, s, b->past[s] + t, h, i), (double)want, 0, "cache", t, i);
+                    }
+    }
+}
+
+/* One query row: double softmax over the visible keys. */
+static void check_attend_row(const rb_call *b, const rb_call *a, int64_t s, int64_t t, int64_t h,
+                             report *r)
+{
+    const rb_view *q = &b->t[1], *k = &b->t[2], *k2 = &b->t[3], *v = &b->t[4];
+    const int64_t n = b->past[s] + t + 1, d1 = k->n[3], d = q->n[3];
+    double *p = malloc((size_t)n * sizeof *p), best = -INFINITY, sum = 0, shake = 0;
+    for (int64_t j = 0; j < n; j++) {
+        double dot = 0, size = 0;
+        for (int64_t i = 0; i < d; i++) {
+            const double kv = i < d1 ? at(k, s, j, h * k->n[2] / q->n[2], i)
+                                     : at(k2, s, j, h * k2->n[2] / q->n[2], i - d1);
+            dot += at(q, s, t, h, i) * kv;
+            size += fabs(at(q, s, t, h, i) * kv);
+        }
+        p[j] = dot * (double)b->p.scale;
+        best = fmax(best, p[j]);
+        shake = fmax(shake, size * (double)b->p.scale * EPS * (4 + 2 * sqrt((double)d)));
+    }
+    for (int64_t j = 0; j < n; j++)
+        sum += p[j] = exp(p[j] - best);
+    for (int64_t i = 0; i < v->n[3]; i++) {
+        double want = 0, size = 0;
+        for (int64_t j = 0; j < n; j++) {
+            const double term = p[j] / sum * at(v, s, j, h * v->n[2] / q->n[2], i);
+            want += term;
+            size += fabs(term);
+        }
+        expect(r, at(&a->t[0], s, t, h, i), want,
+               size * (2 * shake + EPS * (16 + 4 * sqrt((double)n))) + TINY, "o", t, i);
+    }
+    free(p);
+}
+
+static void check_attend(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *q = &b->t[1];
+    for (int64_t s = 0; s < q->n[0]; s++)
+        for (int64_t t = 0; t < q->n[1]; t += t + 1 < q->n[1] && t > 2 ? 7 : 1)
+            for (int64_t h = 0; h < q->n[2]; h++)
+                check_attend_row(b, a, s, t, h, r);
+}
+
+static void check_silu_gate(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *y = &a->t[0];
+    for (int64_t t = 0; t < y->n[1]; t++)
+        for (int64_t i = 0; i < y->n[3]; i++) {
+            const double g = at(&b->t[1], 0, t, 0, i);
+            const double want = g / (1 + exp(-g)) * at(&b->t[2], 0, t, 0, i);
+            expect(r, at(y, 0, t, 0, i), want, 8 * EPS * fabs(want) + TINY, "y", t, i);
+        }
+}
+
+static void check_add(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *x = &b->t[0];
+    for (int64_t t = 0; t < x->n[1]; t++)
+        for (int64_t i = 0; i < x->n[3]; i++)
+            expect(r, at(&a->t[0], 0, t, 0, i),
+                   (double)((float)at(x, 0, t, 0, i) + (float)at(&b->t[1], 0, t, 0, i)), 0, "x", t,
+                   i);
+}
+
+const char *ref_check(const rb_op *op, const rb_call *before, const rb_call *after, char *buf,
+                      size_t size)
+{
+    static void (*const check[RB_N_OP])(const rb_call *, const rb_call *, report *) = {
+        [RB_OP_EMBED] = check_embed,         [RB_OP_RMSNORM] = check_rmsnorm,
+        [RB_OP_MATMUL] = check_matmul,       [RB_OP_ROPE] = check_rope,
+        [RB_OP_KV_STORE] = check_kv_store,   [RB_OP_ATTEND] = check_attend,
+        [RB_OP_SILU_GATE] = check_silu_gate, [RB_OP_ADD] = check_add,
+    };
+    report r = { buf, size, false };
+    if (!check[op->id])
+        return "no reference for this op";
+    check[op->id](before, after, &r);
+    return r.bad ? buf : NULL;
+}

@@ -1,0 +1,13 @@
+/* The naive double-precision reference of every op: what a kernel's output must be, and how far it
+ * may be off. Written for clarity, from the formulas, not from the kernels. */
+#ifndef REF_H
+#define REF_H
+
+#include "../kernels/kernels.h"
+
+/* Compares the outputs in `after` with what op gives on the operands in `before` (a pristine copy of
+ * the same call). NULL if all agree, else a message in buf. NaN never agrees. */
+const char *ref_check(const rb_op *op, const rb_call *before, const rb_call *after, char *buf,
+                      size_t size);
+
+#endif

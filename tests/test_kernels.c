@@ -1,0 +1,187 @@
+/* Every registry row against the double reference: random, extreme and denormal data, odd sizes,
+ * guarded buffers, work split at random points. The seed is printed and can be set by
+ * RBENCH_TEST_SEED. Read next: test_proof.c, which checks the counts of the same rows. */
+#include <criterion/criterion.h>
+#include <criterion/logging.h>
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guard.h"
+#include "ref.h"
+
+enum { CASES = 6 };
+
+static uint64_t seed_of_run(void)
+{
+    const char *set = getenv("RBENCH_TEST_SEED");
+    return set ? strtoull(set, NULL, 10) : 20261122;
+}
+
+/* As many threads would: random contiguous ranges, each with scratch of its own, NaN-filled. */
+static void run_row(const rb_kernel *k, const rb_call *call, uint64_t seed)
+{
+    const size_t shared_bytes = k->shared_bytes ? (size_t)k->shared_bytes(call) : 0;
+    const size_t own_bytes = k->own_bytes ? (size_t)k->own_bytes(call) : 0;
+    void *shared = malloc(shared_bytes + 1), *own = malloc(own_bytes + 1);
+    memset(shared, 0xff, shared_bytes);
+    for (int phase = 0; phase < k->n_phase; phase++) {
+        const int64_t units = k->units(call, phase);
+        for (int64_t first = 0, last; first < units; first = last) {
+            last = first + 1 + (int64_t)rb_random_below(&seed, (uint64_t)(units - first));
+            memset(own, 0xff, own_bytes);
+            k->run(call, phase, first, last, shared, own);
+        }
+    }
+    free(shared);
+    free(own);
+}
+
+/* NULL, or what is wrong with one case of a row; the row may be a mutant. */
+static const char *try_case(const rb_kernel *k, rb_fill fill, uint64_t seed, char *buf, size_t size)
+{
+    rb_case c;
+    rb_error err;
+    guarded g;
+    if (rb_case_make(&c, k, fill, seed, &err) != RB_OK)
+        cr_assert(false, "%s", err.text);
+    cr_assert(guard_open(&g, &c.call));
+    const char *arg, *wrong = rb_call_error(k->op, &g.call, &arg);
+    if (!wrong) {
+        run_row(k, &g.call, seed);
+        wrong = guard_damage(&g, k->op);
+    }
+    if (!wrong)
+        wrong = ref_check(k->op, &c.call, &g.call, buf, size);
+    if (wrong && wrong != buf)
+        snprintf(buf, size, "%s", wrong);
+    guard_close(&g);
+    rb_case_free(&c);
+    return wrong ? buf : NULL;
+}
+
+static bool counting(const rb_kernel *k)
+{
+    return k->isa >= RB_ISA_COUNT1;
+}
+
+Test(kernels, every_row_equals_the_reference)
+{
+    const uint64_t seed = seed_of_run();
+    int rows = 0, failed = 0;
+    for (int i = 0; i < rb_registry_size(); i++) {
+        const rb_kernel *k = rb_registry_row(i);
+        char name[96], buf[256];
+        if (counting(k) || !rb_isa_supported(k->isa))
+            continue;
+        rows++;
+        rb_kernel_name(k, name, sizeof name);
+        for (int n = 0; n < CASES * RB_N_FILL; n++) {
+            const char *wrong = try_case(k, (rb_fill)(n % RB_N_FILL), seed + (uint64_t)n, buf,
+                                         sizeof buf);
+            if (wrong && ++failed)
+                cr_expect(false, "%s, seed %llu fill %d: %s", name,
+                          (unsigned long long)seed + (unsigned)n, n % RB_N_FILL, wrong);
+        }
+    }
+    cr_log_info("%d rows, %d cases each, seed %llu\n", rows, CASES * RB_N_FILL,
+                (unsigned long long)seed);
+    cr_assert(rows > 50 || !rb_isa_supported(RB_ISA_AVX2), "only %d rows", rows);
+    cr_assert_eq(failed, 0);
+}
+
+/* ---- the checker itself: wrong kernels must be seen ---- */
+
+static const rb_kernel *victim(rb_op_id op)
+{
+    for (int i = 0; i < rb_registry_size(); i++)
+        if (rb_registry_row(i)->op->id == op && rb_registry_row(i)->isa == RB_ISA_SCALAR)
+            return rb_registry_row(i);
+    return NULL;
+}
+
+static rb_op_id mutated;
+
+static void run_nothing(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
+                        void *own)
+{
+    (void)c, (void)phase, (void)first, (void)last, (void)shared, (void)own;
+}
+
+static int output_of(const rb_op *op)
+{
+    int a = 0;
+    while (op->arg[a].mode == 'r')
+        a++;
+    return a;
+}
+
+static void run_off_by_little(const rb_call *c, int phase, int64_t first, int64_t last,
+                              void *shared, void *own)
+{
+    const rb_kernel *k = victim(mutated);
+    k->run(c, phase, first, last, shared, own);
+    const rb_view *y = &c->t[output_of(k->op)];
+    const int64_t row = mutated == RB_OP_KV_STORE ? c->past[0] : 0;
+    float x;
+    if (phase != k->n_phase - 1 && mutated != RB_OP_ATTEND)
+        return;
+    if (y->dtype != RB_F32)
+        return;
+    memcpy(&x, rb_at(y, 0, row, 0), sizeof x);
+    x = x * 1.001f + 1e-4f;
+    memcpy(rb_at(y, 0, row, 0), &x, sizeof x);
+}
+
+static void run_beyond_the_row(const rb_call *c, int phase, int64_t first, int64_t last,
+                               void *shared, void *own)
+{
+    const rb_kernel *k = victim(mutated);
+    const rb_view *y = &c->t[output_of(k->op)];
+    k->run(c, phase, first, last, shared, own);
+    /* one element before the view: its own buffer's slack or the poison before it */
+    rb_at(y, 0, 0, 0)[-4] = 0x11;
+}
+
+static void run_with_nan(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
+                         void *own)
+{
+    const rb_kernel *k = victim(mutated);
+    k->run(c, phase, first, last, shared, own);
+    const rb_view *y = &c->t[output_of(k->op)];
+    memset(rb_at(y, 0, mutated == RB_OP_KV_STORE ? c->past[0] : 0, 0), 0xff, 4);
+}
+
+static int caught(rb_op_id op, void (*run)(const rb_call *, int, int64_t, int64_t, void *, void *))
+{
+    rb_kernel k = *victim(op);
+    char buf[256];
+    int n = 0;
+    mutated = op;
+    k.run = run;
+    for (uint64_t seed = 1; seed <= CASES; seed++)
+        n += try_case(&k, RB_FILL_RANDOM, seed, buf, sizeof buf) != NULL;
+    return n;
+}
+
+Test(kernels, the_checker_sees_wrong_kernels)
+{
+    for (rb_op_id op = 0; op < RB_N_OP; op++) {
+        cr_expect_eq(caught(op, victim(op)->run), 0, "op %d: a right kernel was refused", (int)op);
+        cr_expect_eq(caught(op, run_nothing), CASES, "op %d: doing nothing passed", (int)op);
+        cr_expect_eq(caught(op, run_off_by_little), CASES, "op %d: 0.1 %% off passed", (int)op);
+        cr_expect_eq(caught(op, run_beyond_the_row), CASES, "op %d: damage passed", (int)op);
+        cr_expect_eq(caught(op, run_with_nan), CASES, "op %d: NaN passed", (int)op);
+    }
+}
+
+Test(kernels, reading_past_a_buffer_faults, .signal = SIGSEGV)
+{
+    rb_case c;
+    guarded g;
+    cr_assert_eq(rb_case_make(&c, victim(RB_OP_ADD), RB_FILL_RANDOM, 1, NULL), RB_OK);
+    cr_assert(guard_open(&g, &c.call));
+    volatile char *end = (char *)g.region[0].buffer.data + g.region[0].buffer.bytes;
+    (void)*end;
+}

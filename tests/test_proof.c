@@ -1,0 +1,282 @@
+/* The counting proof over the whole registry: executed work and touched units equal formula and
+ * views, for every row, at every lane width, however the work is split. And the checker is checked:
+ * each kind of lie that PROOF names turns it red. Read next: kernels/prove.c. */
+#include <criterion/criterion.h>
+#include <criterion/logging.h>
+
+#include <signal.h>
+#include <string.h>
+
+#include "../kernels/count.h"
+#include "../kernels/kernels.h"
+
+enum { CASES = 8 };
+
+static bool prove_case(const rb_kernel *k, uint64_t seed, rb_proof *proof)
+{
+    rb_case c;
+    rb_error err;
+    if (rb_case_make(&c, k, RB_FILL_RANDOM, seed, &err) != RB_OK)
+        cr_assert(false, "%s", err.text);
+    const bool ok = rb_prove(k, &c.call, seed * 7 + 1, proof);
+    rb_case_free(&c);
+    return ok;
+}
+
+Test(proof, every_row_is_proven_or_says_why_not)
+{
+    int proven = 0, unproven = 0;
+    for (int i = 0; i < rb_registry_size(); i++) {
+        const rb_kernel *k = rb_registry_row(i), *twin = rb_counting_twin(k);
+        char name[96];
+        rb_kernel_name(k, name, sizeof name);
+        if (k->unproven) {
+            cr_expect_eq(k->isa, RB_ISA_BLAS, "%s: only BLAS may be unproven", name);
+            unproven++;
+            continue;
+        }
+        cr_assert_not_null(twin, "%s has no counting twin", name);
+        if (k->isa < RB_ISA_COUNT1) {
+            cr_expect(twin->extra == k->extra || (twin->extra && k->extra), "%s: other extra",
+                      name);
+            continue; /* its twin is a row of its own */
+        }
+        for (uint64_t seed = 1; seed <= CASES; seed++) {
+            rb_proof proof;
+            cr_expect(prove_case(k, seed, &proof), "%s, case %d: %s", name, (int)seed,
+                      proof.mismatch);
+        }
+        proven++;
+    }
+    cr_log_info("%d counting rows proven, %d cases each; %d unproven\n", proven, CASES, unproven);
+    cr_assert_geq(proven, 3 * 30);
+    cr_assert_eq(unproven, 1);
+}
+
+Test(proof, the_split_does_not_change_the_tally)
+{
+    for (int i = 0; i < rb_registry_size(); i++) {
+        const rb_kernel *k = rb_registry_row(i);
+        if (k->isa != RB_ISA_COUNT8)
+            continue;
+        rb_case c;
+        rb_proof a, b;
+        cr_assert_eq(rb_case_make(&c, k, RB_FILL_RANDOM, 5, NULL), RB_OK);
+        rb_prove(k, &c.call, 1, &a);
+        rb_case_free(&c);
+        cr_assert_eq(rb_case_make(&c, k, RB_FILL_RANDOM, 5, NULL), RB_OK);
+        rb_prove(k, &c.call, 999, &b);
+        rb_case_free(&c);
+        cr_expect_eq(a.flops, b.flops);
+        cr_expect_eq(a.special, b.special);
+        cr_expect_arr_eq(a.dequant, b.dequant, sizeof a.dequant);
+    }
+}
+
+/* ---- mutants ---- */
+
+static const rb_kernel *row(rb_op_id op, rb_dtype key)
+{
+    for (int i = 0; i < rb_registry_size(); i++) {
+        const rb_kernel *k = rb_registry_row(i);
+        if (k->op->id == op && k->isa == RB_ISA_COUNT8 && k->key[0] == key)
+            return k;
+    }
+    cr_assert(false, "no counting row");
+    return NULL;
+}
+
+/* Cases (of CASES) in which the mutant is refused; the text of the last refusal in *proof. */
+static int refused(const rb_kernel *mutant, rb_proof *proof)
+{
+    int n = 0;
+    for (uint64_t seed = 1; seed <= CASES; seed++)
+        n += !prove_case(mutant, seed, proof);
+    return n;
+}
+
+static void expect_red(const rb_kernel *mutant, const char *what)
+{
+    rb_proof proof;
+    cr_expect_eq(refused(mutant, &proof), CASES, "%s was not seen", what);
+}
+
+Test(mutants, the_unmutated_rows_are_green)
+{
+    rb_proof proof;
+    cr_expect_eq(refused(row(RB_OP_MATMUL, RB_F32), &proof), 0, "%s", proof.mismatch);
+    cr_expect_eq(refused(row(RB_OP_ATTEND, RB_F16), &proof), 0, "%s", proof.mismatch);
+}
+
+Test(mutants, wrong_formulas)
+{
+    static const rb_term as_macs[] = { { 1, { 0, 2, 1 } }, { 1, { 0, 3, 1 } }, { 1, { 0, 4, 1 } },
+                                       { 1, { 0, 5, -1 } }, { 1, { 0, 6, -1 } },
+                                       { 1, { 0, 7, -1 } }, { 0 } };
+    static const rb_term nothing[] = { { 0 } };
+    rb_kernel k = *row(RB_OP_MATMUL, RB_F32);
+    rb_op op = *k.op;
+    op.flops = as_macs;
+    k.op = &op;
+    expect_red(&k, "multiply-add as 1");
+
+    k = *row(RB_OP_RMSNORM, RB_F32);
+    op = *k.op;
+    op.special = nothing;
+    k.op = &op;
+    expect_red(&k, "specials left out");
+
+    k = *row(RB_OP_ATTEND, RB_F16);
+    k.extra = NULL;
+    expect_red(&k, "rescaling and scaling of q not stated");
+    k = *row(RB_OP_ATTEND, RB_F16);
+    k.saved = NULL;
+    expect_red(&k, "the folded scale not stated");
+    k = *row(RB_OP_ATTEND, RB_F16);
+    memset(k.decode, 0, sizeof k.decode);
+    expect_red(&k, "decoding not stated");
+}
+
+static const rb_kernel *inner;
+
+static void run_twice(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
+                      void *own)
+{
+    inner->run(c, phase, first, last, shared, own);
+    inner->run(c, phase, first, last, shared, own);
+}
+
+Test(mutants, an_op_done_twice)
+{
+    inner = row(RB_OP_MATMUL, RB_Q8_0);
+    rb_kernel k = *inner;
+    k.run = run_twice;
+    expect_red(&k, "an op done twice");
+}
+
+/* Claims one row (or column block) less than the kernel uses, or one more. */
+static void run_wider(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
+                      void *own)
+{
+    rb_call wide = *c;
+    wide.t[0].n[3] += 1;
+    wide.t[1].n[3] += 1;
+    inner->run(&wide, phase, first, last, shared, own);
+}
+
+static void run_narrower(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
+                         void *own)
+{
+    rb_call narrow = *c;
+    narrow.t[0].n[3] -= 1;
+    narrow.t[1].n[3] -= 1;
+    if (narrow.t[0].n[3] > 0)
+        inner->run(&narrow, phase, first, last, shared, own);
+}
+
+Test(mutants, a_byte_outside_and_a_byte_left_out)
+{
+    inner = row(RB_OP_ADD, RB_F32);
+    rb_kernel k = *inner;
+    k.run = run_wider;
+    expect_red(&k, "a byte outside");
+    k.run = run_narrower;
+    expect_red(&k, "a byte left out");
+}
+
+/* Reads f16 weights as if they were f32 of half as many columns. */
+static void run_wrong_width(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
+                            void *own)
+{
+    rb_call wrong = *c;
+    wrong.t[1].dtype = RB_F32;
+    inner->run(&wrong, phase, first, last, shared, own);
+}
+
+Test(mutants, a_wrong_width)
+{
+    inner = row(RB_OP_EMBED, RB_F16);
+    rb_kernel k = *inner;
+    k.run = run_wrong_width;
+    expect_red(&k, "f16 rows read as f32");
+}
+
+Test(mutants, a_swapped_stream)
+{
+    const rb_kernel *k = row(RB_OP_MATMUL, RB_F32);
+    rb_case c;
+    rb_proof proof;
+    cr_assert_eq(rb_case_make(&c, k, RB_FILL_RANDOM, 3, NULL), RB_OK);
+    cr_expect(rb_prove(k, &c.call, 1, &proof), "%s", proof.mismatch);
+    c.call.t[2].stream = RB_ACT;
+    cr_expect_not(rb_prove(k, &c.call, 1, &proof), "weights booked as activations");
+    c.call.t[2].stream = RB_WEIGHT;
+    c.call.t[0].stream = RB_KV;
+    cr_expect_not(rb_prove(k, &c.call, 1, &proof), "activations booked as cache");
+    rb_case_free(&c);
+}
+
+static void run_bare_read(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
+                          void *own)
+{
+    volatile float x = *(const float *)rb_at(&c->t[1], 0, 0, 0);
+    (void)x;
+    inner->run(c, phase, first, last, shared, own);
+}
+
+Test(mutants, data_cannot_be_reached_without_primitives, .signal = SIGSEGV)
+{
+    inner = row(RB_OP_ADD, RB_F32);
+    rb_kernel k = *inner;
+    rb_proof proof;
+    k.run = run_bare_read;
+    prove_case(&k, 1, &proof);
+}
+
+static void run_reads_output(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
+                             void *own)
+{
+    const rb_view *y = &c->t[0];
+    rb_count_read(rb_at(y, 0, 0, 0), sizeof(float));
+    inner->run(c, phase, first, last, shared, own);
+}
+
+Test(mutants, an_output_read_before_it_is_written)
+{
+    inner = row(RB_OP_SILU_GATE, RB_F32);
+    rb_kernel k = *inner;
+    k.run = run_reads_output;
+    expect_red(&k, "read before write");
+}
+
+/* ---- an uncounted launch: work done beside the door does not balance with the ledger ---- */
+
+static void add_through_the_door(rb_exec *ex, void *arg)
+{
+    const rb_call *call = arg;
+    ex->site = RB_SITE_RESIDUAL;
+    rb_op_add(ex, call->t[0], call->t[1]);
+}
+
+Test(mutants, an_uncounted_launch)
+{
+    const rb_kernel *k = row(RB_OP_ADD, RB_F32);
+    rb_case c;
+    rb_proof seen;
+    rb_team *team;
+    const rb_team_params params = { .n_threads = 1, .isa = RB_ISA_SCALAR, .capped = true };
+    cr_assert_eq(rb_case_make(&c, k, RB_FILL_RANDOM, 2, NULL), RB_OK);
+    cr_assert_eq(rb_team_open(&team, &params, NULL), RB_OK);
+    cr_assert_eq(rb_team_reserve(team, (rb_scratch){ 0, 0 }, NULL), RB_OK);
+    rb_step(team, add_through_the_door, &c.call);
+    uint64_t executed = 0;
+    cr_assert(rb_prove(k, &c.call, 1, &seen), "%s", seen.mismatch);
+    executed += seen.flops;
+    const rb_tally booked = rb_ledger_phase(rb_team_ledger(team), RB_PREFILL);
+    cr_expect_eq(booked.cost.flops, executed, "one launch, one run: they balance");
+    cr_assert(rb_prove(k, &c.call, 1, &seen)); /* the same work once more, beside the door */
+    executed += seen.flops;
+    cr_expect_neq(booked.cost.flops, executed, "an uncounted run must not balance");
+    rb_team_close(team);
+    rb_case_free(&c);
+}

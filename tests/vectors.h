@@ -1,0 +1,19 @@
+/* Models and sessions of the reference vectors: tiny models whose weights follow from a seed, with
+ * logits computed in float64. Read next: test_vectors.c. */
+#ifndef VECTORS_H
+#define VECTORS_H
+
+#include "../engine/engine.h"
+#include "files.h"
+
+enum { N_VECTOR = 6 };
+
+/* Opens tests/vectors/NAME.json and makes its model, f32 weights from seed 1; fails the test. */
+rb_model *vector_model(const char *name, json_t **vector);
+/* A session with f32 cache and activations, room for 64 tokens and their logits. */
+rb_session *vector_session(const rb_model *model, rb_isa isa, int n_threads, bool no_fuse);
+double vector_tolerance(const json_t *vector);
+/* The list under key as n tokens. */
+void vector_tokens(const json_t *vector, const char *key, int32_t *out, size_t n);
+
+#endif
