@@ -184,7 +184,7 @@ const rb_column rb_columns[] = {
     { "ubatch", true, 0, false, ubatch_varies, cell_ubatch },
     { "cache k v", false, 0, false, cache_unusual, cell_cache },
     { "test", false, 0, false, NULL, cell_test },
-    { "tok/s", true, 16, true, measured_run, cell_tps },
+    { "tok/s", true, 18, true, measured_run, cell_tps },
     { "FLOPs", true, 16, true, dry_run, cell_flops },
     { "W+KV bytes", true, 14, true, dry_run, cell_wkv },
     { "act. bytes", true, 14, true, dry_run, cell_act },

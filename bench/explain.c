@@ -219,7 +219,7 @@ static void explain_one(FILE *out, const rb_model *model, const rb_result *r)
 {
     enum { MAX_SEQ = 4096 };
     const rb_test *t = &r->test;
-    int64_t past[MAX_SEQ];
+    int64_t past[MAX_SEQ] = { 0 };
     scene s = { .model = model, .test = t, .past = past };
     s.team = (rb_team_params){
         .n_threads = 1, .isa = t->isa, .capped = t->capped, .dry = true, .act_f32 = t->act_f32

@@ -1,6 +1,6 @@
-/* Grouped-query attention (Ainslie et al. 2023): MHA, GQA and MQA are this one variant and differ in
- * the number of KV heads only. Biases (qwen2) and per-head norms (qwen3) where the model has them.
- * Read next: kv.c, the cache that project writes and expose shows. */
+/* Grouped-query attention (Ainslie et al. 2023): MHA, GQA and MQA are this one variant and differ
+ * in the number of KV heads only. Biases (qwen2) and per-head norms (qwen3) where the model has
+ * them. Read next: kv.c, the cache that project writes and expose shows. */
 #include "session.h"
 
 static void linear(rb_exec *ex, rb_site site, rb_view x, const rb_linear *out)
@@ -34,8 +34,8 @@ static void project(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x, 
     const rb_layer *w = &s->model->layer[layer];
     const rb_view k = rb_pad_heads(s, &s->pad.k, c->n_head_kv, c->d_head_k);
     const rb_view v = rb_pad_heads(s, &s->pad.v, c->n_head_kv, c->d_head_v);
-    const rb_view table = rb_view_dense(&s->pad.rope_table, RB_F32, RB_ACT, 0, 1, 1,
-                                        s->params.n_ctx, c->d_rot);
+    const rb_view table =
+        rb_view_dense(&s->pad.rope_table, RB_F32, RB_ACT, 0, 1, 1, s->params.n_ctx, c->d_rot);
     const rb_view pos = rb_view_dense(&s->pad.pos, RB_I32, RB_CTRL, 0, 1, 1, 1, q.n[0] * q.n[1]);
     project_qkv(s, ex, w, x);
     if (c->qk_norm) {

@@ -9,11 +9,12 @@
 typedef struct rb_session rb_session;
 
 typedef struct rb_session_params {
-    int64_t n_layer; /* layers to run; 0: the model's own. More need rb_model_extend first */
-    int64_t n_seq;   /* parallel sequences, >= 1 */
-    int64_t n_ctx;   /* cache rows per sequence */
+    int64_t n_layer;  /* layers to run; 0: the model's own. More need rb_model_extend first */
+    int64_t n_seq;    /* parallel sequences, >= 1 */
+    int64_t n_ctx;    /* cache rows per sequence */
     int64_t n_ubatch; /* most tokens per sequence in one micro-batch */
-    int64_t n_logits; /* most rows through lm_head in one call; 1 unless logits of all rows are wanted */
+    int64_t n_logits; /* most rows through lm_head in one call; 1 unless logits of all rows are
+                         wanted */
     rb_dtype type_k, type_v; /* RB_F32 or RB_F16 */
     int n_threads;
     rb_isa isa;

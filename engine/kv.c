@@ -1,5 +1,5 @@
-/* The KV cache: a buffer of its own for K and for V of each layer that runs, so that repeated layers
- * never share cache lines. Read next: session.c. */
+/* The KV cache: a buffer of its own for K and for V of each layer that runs, so that repeated
+ * layers never share cache lines. Read next: session.c. */
 #include "session.h"
 
 #include <stdlib.h>
@@ -11,8 +11,8 @@ static rb_status open_one(const rb_session *s, rb_buffer *buffer, rb_view *view,
     const int64_t rows = p->n_seq * p->n_ctx * s->model->config.n_head_kv;
     const rb_status status =
         rb_buffer_alloc(buffer, (size_t)(rows * rb_row_bytes(dtype, d)), p->dry, err);
-    *view = rb_view_dense(buffer, dtype, RB_KV, 0, p->n_seq, p->n_ctx, s->model->config.n_head_kv,
-                          d);
+    *view =
+        rb_view_dense(buffer, dtype, RB_KV, 0, p->n_seq, p->n_ctx, s->model->config.n_head_kv, d);
     return status;
 }
 

@@ -159,8 +159,8 @@ rb_status rb_session_open(rb_session **out, const rb_model *model, const rb_sess
         goto fail;
     s->past = calloc((size_t)s->params.n_seq, sizeof *s->past);
     if (!s->past) {
-        status = rb_fail(err, RB_ERR_MEMORY, "no memory for %lld sequences",
-                         (long long)s->params.n_seq);
+        status =
+            rb_fail(err, RB_ERR_MEMORY, "no memory for %lld sequences", (long long)s->params.n_seq);
         goto fail;
     }
     if ((status = rb_kv_open(s, err)) != RB_OK || (status = open_pad(s, err)) != RB_OK ||
@@ -179,9 +179,9 @@ void rb_session_close(rb_session *s)
     if (!s)
         return;
     rb_scratchpad *pad = &s->pad;
-    rb_buffer *const all[] = { &pad->x,    &pad->normed, &pad->q,      &pad->k,   &pad->v,
-                               &pad->o,    &pad->y,      &pad->gate,   &pad->up,  &pad->last,
-                               &pad->ids,  &pad->pos,    &pad->logits, &pad->rope_table };
+    rb_buffer *const all[] = { &pad->x,   &pad->normed, &pad->q,      &pad->k,         &pad->v,
+                               &pad->o,   &pad->y,      &pad->gate,   &pad->up,        &pad->last,
+                               &pad->ids, &pad->pos,    &pad->logits, &pad->rope_table };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         rb_buffer_free(all[i]);
     rb_kv_close(s);
@@ -214,8 +214,7 @@ static void run_batch(rb_session *s, const int32_t *tokens, int64_t first, int64
     const rb_batch *b = &s->batch;
     int32_t *ids = s->pad.ids.data;
     for (int64_t q = 0; tokens && q < s->params.n_seq; q++)
-        memcpy(ids + q * b->n_tok, tokens + q * n_tok_all + first,
-               (size_t)b->n_tok * sizeof *ids);
+        memcpy(ids + q * b->n_tok, tokens + q * n_tok_all + first, (size_t)b->n_tok * sizeof *ids);
     set_positions(s);
     rb_step(s->team, rb_forward, s);
     s->n_past += b->n_tok;
@@ -278,9 +277,9 @@ int64_t rb_session_scratch_bytes(const rb_session *s)
 {
     const rb_scratchpad *p = &s->pad;
     const rb_scratch scratch = rb_team_scratch_reserved(s->team);
-    const rb_buffer *const all[] = { &p->x,    &p->normed, &p->q,      &p->k,   &p->v,
-                                     &p->o,    &p->y,      &p->gate,   &p->up,  &p->last,
-                                     &p->ids,  &p->pos,    &p->logits, &p->rope_table };
+    const rb_buffer *const all[] = { &p->x,   &p->normed, &p->q,      &p->k,         &p->v,
+                                     &p->o,   &p->y,      &p->gate,   &p->up,        &p->last,
+                                     &p->ids, &p->pos,    &p->logits, &p->rope_table };
     int64_t sum = scratch.shared_bytes + scratch.own_bytes * s->params.n_threads;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         sum += (int64_t)all[i]->bytes;

@@ -9,10 +9,10 @@
 
 /* One thread's scratch. Rows are (token, head) pairs of the work unit. */
 typedef struct work {
-    f32 *q, *acc;      /* [row][d_qk] scaled, [row][d_v] */
-    f32 *m, *l;        /* [row] running maximum, sum of exp */
-    f32 *score;        /* [TILE] */
-    f32 *k1, *k2, *v;  /* [TILE][..] decoded tile */
+    f32 *q, *acc;     /* [row][d_qk] scaled, [row][d_v] */
+    f32 *m, *l;       /* [row] running maximum, sum of exp */
+    f32 *score;       /* [TILE] */
+    f32 *k1, *k2, *v; /* [TILE][..] decoded tile */
 } work;
 
 /* A work unit: a KV group, a tile of tokens and a range of keys of one sequence. */
@@ -320,10 +320,11 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
         .op = &rb_attend_op, .isa = RB_ISA_ID, .key = { k, k2, v }, .n_phase = 2, .units = units,  \
         .run = run, .shared_bytes = shared_bytes, .own_bytes = own_bytes_both,                     \
         .extra = rb_attend_extra, .saved = rb_attend_saved,                                        \
-        .special_overhead = rb_attend_special_overhead,                                            \
-        .decode = { { K, rb_attend_k_elements },                                                   \
-                    { K2, rb_attend_k2_elements },                                                 \
-                    { V, rb_attend_v_elements } }                                                  \
+        .special_overhead = rb_attend_special_overhead, .decode = {                                \
+            { K, rb_attend_k_elements },                                                           \
+            { K2, rb_attend_k2_elements },                                                         \
+            { V, rb_attend_v_elements }                                                            \
+        }                                                                                          \
     }
 static const rb_kernel rows[] = {
     ROW(RB_F32, RB_NO_DTYPE, RB_F32), ROW(RB_F16, RB_NO_DTYPE, RB_F16),

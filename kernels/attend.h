@@ -14,7 +14,8 @@ static inline int64_t keys_seen(const rb_call *c, int64_t s, int64_t t)
     return c->past[s] + t + 1;
 }
 
-/* Groups of heads that read the same K and V: as many as the operand that shares least has heads. */
+/* Groups of heads that read the same K and V: as many as the operand that shares least has heads.
+ */
 static inline int64_t n_groups(const rb_call *c)
 {
     int64_t n = c->t[K].n[2] > c->t[V].n[2] ? c->t[K].n[2] : c->t[V].n[2];

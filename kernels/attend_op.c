@@ -1,6 +1,6 @@
-/* The contract of attend: operands, dims, FLOPs (COUNTING section 2), and the closed forms of what an
- * online softmax over key tiles does beyond them. S counts visible (query, key) pairs of one head.
- * Read next: attend.c. */
+/* The contract of attend: operands, dims, FLOPs (COUNTING section 2), and the closed forms of what
+ * an online softmax over key tiles does beyond them. S counts visible (query, key) pairs of one
+ * head. Read next: attend.c. */
 #include "attend.h"
 
 static const char *check(const rb_call *c)
@@ -16,16 +16,14 @@ static const char *check(const rb_call *c)
         return "heads of q, K and V do not divide";
     for (int64_t s = 0; s < q->n[0]; s++) {
         const int64_t seen = keys_seen(c, s, q->n[1] - 1);
-        if (c->past[s] < 0 || seen > k->n[1] || seen > v->n[1] ||
-            (k2->buffer && seen > k2->n[1]))
+        if (c->past[s] < 0 || seen > k->n[1] || seen > v->n[1] || (k2->buffer && seen > k2->n[1]))
             return "the cache is shorter than the keys that the queries see";
     }
     return NULL;
 }
 
 /* Sum over query tokens of f(sequence, token). */
-static int64_t over_tokens(const rb_call *c,
-                           int64_t (*f)(const rb_call *c, int64_t s, int64_t t))
+static int64_t over_tokens(const rb_call *c, int64_t (*f)(const rb_call *c, int64_t s, int64_t t))
 {
     int64_t sum = 0;
     for (int64_t s = 0; s < c->t[Q].n[0]; s++)
@@ -93,8 +91,12 @@ static const rb_term special[] = { { 1, { H, S, -1 } }, { 1, { H, N, -1 } }, { 0
 /* Scale q once a part and normalise o, instead of each score; rescale: -, exp, 2 for l, acc;
  * combine: -, exp, 2 for l, 2 for acc. */
 const rb_term rb_attend_extra[] = {
-    { 1, { H, PARTS, D_QK } },   { 1, { H, N, D_V } },        { 4, { H, RESCALES, -1 } },
-    { 1, { H, RESCALES, D_V } }, { 4, { H, COMBINES, -1 } }, { 2, { H, COMBINES, D_V } },
+    { 1, { H, PARTS, D_QK } },
+    { 1, { H, N, D_V } },
+    { 4, { H, RESCALES, -1 } },
+    { 1, { H, RESCALES, D_V } },
+    { 4, { H, COMBINES, -1 } },
+    { 2, { H, COMBINES, D_V } },
     { 0 },
 };
 const rb_term rb_attend_saved[] = { { 2, { H, S, -1 } }, { 0 } };

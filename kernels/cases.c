@@ -144,7 +144,9 @@ static rb_status make_matmul(maker *m)
     const rb_dtype dtype = m->k->key[0];
     const bool blas = m->k->isa == RB_ISA_BLAS;
     const int64_t s = blas ? 1 : PICK(m, 1, 2), k = columns(m, dtype);
-    const int64_t t = blas ? PICK(m, 32, 50) : PICK(m, 1, 2, 4, 5, 7, 13);
+    const int64_t t = blas            ? PICK(m, 32, 50)
+                      : m->k->accepts ? PICK(m, 1, 2)
+                                      : PICK(m, 1, 2, 4, 5, 7, 13);
     const int n_out = (int)PICK(m, 1, 2, 3);
     TRY(operand(m, 0, RB_F32, RB_ACT, s, t, 1, k));
     for (int i = 0; i < n_out; i++) {
@@ -201,7 +203,8 @@ static rb_status make_kv_store(maker *m)
 
 static rb_status make_attend(maker *m)
 {
-    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 1, 2, 5, 17, 35), past = PICK(m, 0, 1, 9, 70, 200);
+    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 1, 2, 5, 17, 35),
+                  past = PICK(m, 0, 1, 9, 70, 200);
     const int64_t room = past + t + PICK(m, 0, 2), groups = PICK(m, 1, 2, 4);
     const int64_t heads = groups * PICK(m, 1, 2, 3);
     const int64_t g_k = chance(m, 3) ? 1 : groups, g_v = g_k == groups && chance(m, 3) ? 1 : groups;

@@ -1,6 +1,6 @@
 /* Costs: term tables evaluated, bytes derived from views, sums of both.
- * Bytes are the distinct storage units an operand covers: ranges of operands that share a buffer and
- * a direction are merged before they are summed. Nothing here reads tensor data but the index
+ * Bytes are the distinct storage units an operand covers: ranges of operands that share a buffer
+ * and a direction are merged before they are summed. Nothing here reads tensor data but the index
  * operands of gathered rows. Read next: launch.c, the only caller that books. */
 #include "op.h"
 
@@ -9,16 +9,26 @@
 
 const char *const rb_phase_name[RB_N_PHASE] = { "prefill", "decode" };
 const char *const rb_site_name[RB_N_SITE] = {
-    [RB_SITE_EMBED] = "embed",         [RB_SITE_ATTN_NORM] = "attn_norm",
-    [RB_SITE_QKV] = "qkv",             [RB_SITE_Q] = "q",
-    [RB_SITE_K] = "k",                 [RB_SITE_V] = "v",
-    [RB_SITE_QK_NORM] = "qk_norm",     [RB_SITE_ROPE] = "rope",
-    [RB_SITE_KV_STORE] = "kv_store",   [RB_SITE_ATTN] = "attn",
-    [RB_SITE_O] = "o",                 [RB_SITE_FFN_NORM] = "ffn_norm",
-    [RB_SITE_GATE_UP] = "gate_up",     [RB_SITE_GATE] = "gate",
-    [RB_SITE_UP] = "up",               [RB_SITE_FFN_ACT] = "ffn_act",
-    [RB_SITE_DOWN] = "down",           [RB_SITE_RESIDUAL] = "residual",
-    [RB_SITE_OUT_NORM] = "out_norm",   [RB_SITE_LM_HEAD] = "lm_head",
+    [RB_SITE_EMBED] = "embed",
+    [RB_SITE_ATTN_NORM] = "attn_norm",
+    [RB_SITE_QKV] = "qkv",
+    [RB_SITE_Q] = "q",
+    [RB_SITE_K] = "k",
+    [RB_SITE_V] = "v",
+    [RB_SITE_QK_NORM] = "qk_norm",
+    [RB_SITE_ROPE] = "rope",
+    [RB_SITE_KV_STORE] = "kv_store",
+    [RB_SITE_ATTN] = "attn",
+    [RB_SITE_O] = "o",
+    [RB_SITE_FFN_NORM] = "ffn_norm",
+    [RB_SITE_GATE_UP] = "gate_up",
+    [RB_SITE_GATE] = "gate",
+    [RB_SITE_UP] = "up",
+    [RB_SITE_FFN_ACT] = "ffn_act",
+    [RB_SITE_DOWN] = "down",
+    [RB_SITE_RESIDUAL] = "residual",
+    [RB_SITE_OUT_NORM] = "out_norm",
+    [RB_SITE_LM_HEAD] = "lm_head",
 };
 
 /* ---- sums ---- */
@@ -344,8 +354,8 @@ static void add_bytes(rb_cost *cost, const rb_op *op, const rb_call *call, bool 
         bool overlaps = false;
         for (int i = 0; i < j && !overlaps; i++)
             overlaps = call->t[i].buffer == v->buffer && may_overlap(op, call, i, j);
-        const int64_t bytes = overlaps ? fresh_bytes(op, call, j)
-                                       : operand_bytes(op, call, j, assumed);
+        const int64_t bytes =
+            overlaps ? fresh_bytes(op, call, j) : operand_bytes(op, call, j, assumed);
         if (reads(&op->arg[j]))
             cost->rd[v->stream] += (uint64_t)bytes;
         if (writes(&op->arg[j]))
@@ -369,8 +379,7 @@ rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed)
         if (!v->buffer)
             continue;
         const rb_dtype_info *d = rb_dtype_get(v->dtype);
-        const uint64_t blocks =
-            rb_terms_eval(op, k->decode[i].elements, call) / (uint64_t)d->block;
+        const uint64_t blocks = rb_terms_eval(op, k->decode[i].elements, call) / (uint64_t)d->block;
         cost.dequant[0] += blocks * d->dq.integer;
         cost.dequant[1] += blocks * d->dq.conversion;
         cost.dequant[2] += blocks * d->dq.flt;

@@ -1,7 +1,7 @@
 /* What a launch costs, and the ledger it is booked in.
- * Counts are closed forms of shapes; nothing here looks at data. COUNTING conventions: a multiply-add
- * is 2 FLOPs; exp, tanh, div and sqrt are 1 and also 1 special; compares, moves, conversions are 0.
- * Read next: op.h. */
+ * Counts are closed forms of shapes; nothing here looks at data. COUNTING conventions: a
+ * multiply-add is 2 FLOPs; exp, tanh, div and sqrt are 1 and also 1 special; compares, moves,
+ * conversions are 0. Read next: op.h. */
 #ifndef RB_COST_H
 #define RB_COST_H
 

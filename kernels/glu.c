@@ -1,6 +1,6 @@
-/* silu_gate: y = silu(gate) * up, silu(g) = g / (1 + exp(-g)) (Shazeer 2020, eq. 6). Work unit: up to
- * CHUNK columns of one row, so that a single token still feeds every thread.
- * Read next: elt.c. */
+/* silu_gate: y = silu(gate) * up, silu(g) = g / (1 + exp(-g)) (Shazeer 2020, eq. 6). Work unit: up
+ * to CHUNK columns of one row, so that a single token still feeds every thread. Read next: elt.c.
+ */
 #include "rows.h"
 
 enum { Y, GATE, UP };

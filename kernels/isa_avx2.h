@@ -150,8 +150,8 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
 /* vmaxps returns its second operand when either is NaN: NaN in b survives, NaN in a must too. */
 RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
 {
-    const __m256 take_b = _mm256_andnot_ps(_mm256_cmp_ps(a, a, _CMP_UNORD_Q),
-                                           _mm256_cmp_ps(a, b, _CMP_NGT_UQ));
+    const __m256 take_b =
+        _mm256_andnot_ps(_mm256_cmp_ps(a, a, _CMP_UNORD_Q), _mm256_cmp_ps(a, b, _CMP_NGT_UQ));
     return _mm256_blendv_ps(a, b, _mm256_and_ps(take_b, _mm256_castsi256_ps(mask_n(n))));
 }
 
@@ -182,6 +182,41 @@ RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
     const vf lo = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));
     const vf hi = _mm256_hadd_ps(_mm256_hadd_ps(a[4], a[5]), _mm256_hadd_ps(a[6], a[7]));
     return v_add(_mm256_permute2f128_ps(lo, hi, 0x20), _mm256_permute2f128_ps(lo, hi, 0x31));
+}
+
+RB_INLINE vf v_abs(vf a)
+{
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+}
+
+RB_INLINE void v_store_s8(u8 *p, vf a)
+{
+    const __m256i k = _mm256_cvtps_epi32(a);
+    const __m128i h = _mm_packs_epi32(_mm256_castsi256_si128(k), _mm256_extracti128_si256(k, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(h, h));
+}
+
+typedef __m256 v8;
+
+RB_INLINE v8 v8_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+
+/* vpmaddubsw takes unsigned by signed bytes: |w| times x with the sign of w. Its sums of two stay
+ * within 16 bits, since |x| <= 127. */
+RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
+{
+    const __m256i wv = _mm256_loadu_si256((const __m256i *)w);
+    const __m256i xv = _mm256_loadu_si256((const __m256i *)x);
+    const __m256i two = _mm256_maddubs_epi16(_mm256_abs_epi8(wv), _mm256_sign_epi8(xv, wv));
+    const __m256i sum = _mm256_madd_epi16(two, _mm256_set1_epi16(1));
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(d.v), acc);
+}
+
+RB_INLINE sf v8_hsum(v8 a)
+{
+    return v_hsum(a);
 }
 
 RB_INLINE vi vi_set(int32_t x)

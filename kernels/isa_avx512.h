@@ -51,8 +51,8 @@ RB_INLINE void v_store_n(f32 *p, vf a, int64_t n)
 
 RB_INLINE void v_load2_n(const f32 *p, int64_t n, vf *a, vf *b)
 {
-    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
-                                           30);
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __mmask32 m = (__mmask32)(0xffffffffu >> (32 - 2 * n));
     const __m512 lo = _mm512_maskz_loadu_ps((__mmask16)m, p);
     const __m512 hi = _mm512_maskz_loadu_ps((__mmask16)(m >> 16), p + 16);
@@ -184,6 +184,40 @@ RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
     (void)m; /* rows past m are zero */
     return hsum_quarters(hsum_quarters(hsum_four(a), hsum_four(a + 4)),
                          hsum_quarters(hsum_four(a + 8), hsum_four(a + 12)));
+}
+
+RB_INLINE vf v_abs(vf a)
+{
+    return _mm512_abs_ps(a);
+}
+
+RB_INLINE void v_store_s8(u8 *p, vf a)
+{
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
+}
+
+typedef __m256 v8;
+
+RB_INLINE v8 v8_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+
+/* vpdpbusd takes unsigned by signed bytes: |w| times x with the sign of w. */
+RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
+{
+    const __m256i wv = _mm256_loadu_si256((const __m256i *)w);
+    const __m256i xv = _mm256_loadu_si256((const __m256i *)x);
+    const __m256i sum =
+        _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_abs_epi8(wv), _mm256_sign_epi8(xv, wv));
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(d.v), acc);
+}
+
+RB_INLINE sf v8_hsum(v8 a)
+{
+    const __m128 q = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 h = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return (sf){ _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h))) };
 }
 
 RB_INLINE vi vi_set(int32_t x)

@@ -335,6 +335,57 @@ RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
     return r;
 }
 
+/* ---- integer dot products over a quant block: fixed at 8 lanes of 4 bytes ---- */
+
+RB_INLINE vf v_abs(vf a)
+{
+    for (int i = 0; i < V_LANES; i++)
+        a.x[i] = fabsf(a.x[i]);
+    return a;
+}
+
+RB_INLINE void v_store_s8(u8 *p, vf a)
+{
+    must_hold(a, V_ALL, p);
+    int8_t *dst = rb_count_write(p, V_LANES);
+    for (int i = 0; i < V_LANES; i++) {
+        if (!(fabsf(a.x[i]) < 127.5f))
+            rb_count_forbid("a quantised activation beyond +-127", p);
+        dst[i] = (int8_t)lrintf(a.x[i]);
+    }
+}
+
+typedef struct {
+    float x[8];
+} v8;
+
+RB_INLINE v8 v8_zero(void)
+{
+    return (v8){ { 0 } };
+}
+
+RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
+{
+    const int8_t *wv = rb_count_read(w, 32), *xv = rb_count_read(x, 32);
+    for (int i = 0; i < 8; i++) {
+        int32_t sum = 0;
+        for (int j = 4 * i; j < 4 * i + 4; j++)
+            sum += wv[j] * xv[j];
+        acc.x[i] = (float)sum * d.v + acc.x[i];
+    }
+    rb_counting->int_macs += 32;
+    rb_counting->flops += 16;
+    return acc;
+}
+
+RB_INLINE sf v8_hsum(v8 a)
+{
+    sf sum = { 0.0f };
+    for (int i = 0; i < 8; i++)
+        sum.v += a.x[i];
+    return sum;
+}
+
 /* ---- integers: bit work is free, dq_event states it ---- */
 
 RB_INLINE vi vi_set(int32_t x)
@@ -436,12 +487,17 @@ RB_INLINE vf dq_fma(vf a, vf b, vf c)
     return r;
 }
 
-RB_INLINE sf dq_load_f16(const u8 *p)
+RB_INLINE sf s_load_f16(const u8 *p)
 {
     uint16_t h;
     memcpy(&h, rb_count_read(p, sizeof h), sizeof h);
-    rb_counting->dq_conversion++;
     return (sf){ rb_f16_to_f32(h) };
+}
+
+RB_INLINE sf dq_load_f16(const u8 *p)
+{
+    rb_counting->dq_conversion++;
+    return s_load_f16(p);
 }
 
 RB_INLINE sf dq_load_s8(const u8 *p)

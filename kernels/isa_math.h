@@ -1,6 +1,6 @@
-/* exp for the vector ISAs, over their raw steps. The counting ISA never sees this file: there an exp
- * is one special, whatever its polynomial costs; that price is a roof of its own.
- * Error: below 2 ulp on [-87.3, 88.7], denormal below and 0 from -104; clamped above; NaN stays. */
+/* exp for the vector ISAs, over their raw steps. The counting ISA never sees this file: there an
+ * exp is one special, whatever its polynomial costs; that price is a roof of its own. Error: below
+ * 2 ulp on [-87.3, 88.7], denormal below and 0 from -104; clamped above; NaN stays. */
 #ifndef RB_ISA_MATH_H
 #define RB_ISA_MATH_H
 

@@ -14,7 +14,8 @@ RB_INLINE uint32x4x2_t mask_n(int64_t n)
 {
     static const int32_t lane[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
     const int32x4_t end = vdupq_n_s32((int32_t)n);
-    return (uint32x4x2_t){ { vcltq_s32(vld1q_s32(lane), end), vcltq_s32(vld1q_s32(lane + 4), end) } };
+    return (
+        uint32x4x2_t){ { vcltq_s32(vld1q_s32(lane), end), vcltq_s32(vld1q_s32(lane + 4), end) } };
 }
 
 RB_INLINE vf pair(float32x4_t lo, float32x4_t hi)
@@ -94,8 +95,7 @@ RB_INLINE vf v_load_f16_n(const f16 *p, int64_t n)
 
 RB_INLINE void v_store_f16(f16 *p, vf a)
 {
-    vst1q_u16(&p->bits,
-              vreinterpretq_u16_f16(vcvt_high_f16_f32(vcvt_f16_f32(a.val[0]), a.val[1])));
+    vst1q_u16(&p->bits, vreinterpretq_u16_f16(vcvt_high_f16_f32(vcvt_f16_f32(a.val[0]), a.val[1])));
 }
 
 RB_INLINE void v_store_f16_n(f16 *p, vf a, int64_t n)
@@ -195,6 +195,45 @@ RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
 RB_INLINE vi ipair(int32x4_t lo, int32x4_t hi)
 {
     return (vi){ { lo, hi } };
+}
+
+RB_INLINE vf v_abs(vf a)
+{
+    return pair(vabsq_f32(a.val[0]), vabsq_f32(a.val[1]));
+}
+
+RB_INLINE void v_store_s8(u8 *p, vf a)
+{
+    const int16x8_t h =
+        vcombine_s16(vqmovn_s32(vcvtnq_s32_f32(a.val[0])), vqmovn_s32(vcvtnq_s32_f32(a.val[1])));
+    vst1_s8((int8_t *)p, vqmovn_s16(h));
+}
+
+typedef vf v8;
+
+RB_INLINE v8 v8_zero(void)
+{
+    return v_zero();
+}
+
+/* Four sums of four byte products each. */
+RB_INLINE int32x4_t dot16(const u8 *w, const u8 *x)
+{
+    const int8x16_t wv = vld1q_s8((const int8_t *)w), xv = vld1q_s8((const int8_t *)x);
+    const int32x4_t lo = vpaddlq_s16(vmull_s8(vget_low_s8(wv), vget_low_s8(xv)));
+    const int32x4_t hi = vpaddlq_s16(vmull_high_s8(wv, xv));
+    return vpaddq_s32(lo, hi);
+}
+
+RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
+{
+    return v_fma(pair(vcvtq_f32_s32(dot16(w, x)), vcvtq_f32_s32(dot16(w + 16, x + 16))), v_set(d),
+                 acc);
+}
+
+RB_INLINE sf v8_hsum(v8 a)
+{
+    return v_hsum(a);
 }
 
 RB_INLINE vi vi_set(int32_t x)

@@ -58,7 +58,7 @@ RB_INLINE sf s_max(sf a, sf b)
     return a.v > b.v || a.v != a.v ? a : b;
 }
 
-RB_INLINE sf dq_load_f16(const u8 *p)
+RB_INLINE sf s_load_f16(const u8 *p)
 {
     uint16_t h;
     memcpy(&h, p, sizeof h);
@@ -69,6 +69,11 @@ RB_INLINE sf dq_load_f16(const u8 *p)
 #else
     return (sf){ rb_f16_to_f32(h) };
 #endif
+}
+
+RB_INLINE sf dq_load_f16(const u8 *p)
+{
+    return s_load_f16(p);
 }
 
 RB_INLINE sf dq_load_s8(const u8 *p)

@@ -163,6 +163,44 @@ RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
     return a[0];
 }
 
+RB_INLINE vf v_abs(vf a)
+{
+    return (vf){ fabsf(a.v) };
+}
+
+RB_INLINE void v_store_s8(u8 *p, vf a)
+{
+    p->bits = (uint8_t)(int8_t)lrintf(a.v);
+}
+
+typedef struct {
+    float v[8];
+} v8;
+
+RB_INLINE v8 v8_zero(void)
+{
+    return (v8){ { 0 } };
+}
+
+RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
+{
+    for (int i = 0; i < 8; i++) {
+        int32_t sum = 0;
+        for (int j = 4 * i; j < 4 * i + 4; j++)
+            sum += (int8_t)w[j].bits * (int8_t)x[j].bits;
+        acc.v[i] = (float)sum * d.v + acc.v[i];
+    }
+    return acc;
+}
+
+RB_INLINE sf v8_hsum(v8 a)
+{
+    sf sum = { 0.0f };
+    for (int i = 0; i < 8; i++)
+        sum.v += a.v[i];
+    return sum;
+}
+
 RB_INLINE vi vi_set(int32_t x)
 {
     return (vi){ x };

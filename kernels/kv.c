@@ -73,7 +73,7 @@ static const rb_op op = {
         .op = &op, .isa = RB_ISA_ID, .key = { k, v, RB_NO_DTYPE }, .n_phase = 1, .units = units,   \
         .run = run                                                                                 \
     }
-static const rb_kernel rows[] = { ROW(RB_F32, RB_F32), ROW(RB_F16, RB_F16),
-                                  ROW(RB_F32, RB_F16), ROW(RB_F16, RB_F32),
+static const rb_kernel rows[] = { ROW(RB_F32, RB_F32),      ROW(RB_F16, RB_F16),
+                                  ROW(RB_F32, RB_F16),      ROW(RB_F16, RB_F32),
                                   ROW(RB_F32, RB_NO_DTYPE), ROW(RB_F16, RB_NO_DTYPE) };
 RB_EXPORT(kv, rows);

@@ -1,7 +1,7 @@
-/* The one door. A launch is: check, select, run phase by phase with a barrier after each, then count
- * and book, by the first thread. The only omp parallel of the project is in rb_step.
- * Refuses (aborts, naming op and operand): calls that do not fit, scratch that was not planned.
- * Read next: op.h for what is checked, cost.c for what is counted. */
+/* The one door. A launch is: check, select, run phase by phase with a barrier after each, then
+ * count and book, by the first thread. The only omp parallel of the project is in rb_step. Refuses
+ * (aborts, naming op and operand): calls that do not fit, scratch that was not planned. Read next:
+ * op.h for what is checked, cost.c for what is counted. */
 #include "launch.h"
 
 #include <sched.h>
@@ -37,7 +37,7 @@ static uint64_t now_ns(void)
 
 static bool usable(const rb_team_params *p, const rb_kernel *k)
 {
-    if (k->isa >= RB_ISA_COUNT1)
+    if (k->isa >= RB_ISA_COUNT1 || (k->act_i8 && p->act_f32))
         return false;
     if (k->isa == RB_ISA_BLAS)
         return !p->capped;
@@ -63,7 +63,7 @@ const rb_kernel *rb_select(const rb_team_params *params, rb_op_id op, const rb_c
     for (int i = 0; i < rb_registry_size(); i++) {
         const rb_kernel *k = rb_registry_row(i);
         if (k->op->id == op && usable(params, k) && fits(k, call) && (!best || k->isa > best->isa))
-            best = k;
+            best = k; /* of equals the first: the registry lists the special before the general */
     }
     return best;
 }
@@ -140,7 +140,8 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Waits for all threads; gives the core away after a while, so that more threads than cores work. */
+/* Waits for all threads; gives the core away after a while, so that more threads than cores work.
+ */
 static void barrier(rb_team *team)
 {
     enum { SPINS = 1 << 12 };
@@ -153,8 +154,8 @@ static void barrier(rb_team *team)
         atomic_store_explicit(&team->generation, generation + 1, memory_order_release);
         return;
     }
-    for (int spin = 0;
-         atomic_load_explicit(&team->generation, memory_order_acquire) == generation; spin++) {
+    for (int spin = 0; atomic_load_explicit(&team->generation, memory_order_acquire) == generation;
+         spin++) {
         if (spin < SPINS)
             pause_cpu();
         else
@@ -168,8 +169,8 @@ rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *er
     if (params->n_threads < 1 || params->n_threads > 4096)
         return rb_fail(err, RB_ERR_ARGUMENT, "%d threads: between 1 and 4096 are possible",
                        params->n_threads);
-    rb_team *team = aligned_alloc(CACHE_LINE, (sizeof *team + CACHE_LINE - 1) / CACHE_LINE *
-                                                  CACHE_LINE);
+    rb_team *team =
+        aligned_alloc(CACHE_LINE, (sizeof *team + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
     if (!team)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for a team of threads");
     memset(team, 0, sizeof *team);
@@ -208,8 +209,7 @@ rb_status rb_team_reserve(rb_team *team, rb_scratch need, rb_error *err)
     rb_buffer_free(&team->scratch);
     team->reserved = need;
     team->own_step = round_up(need.own_bytes) + CACHE_LINE; /* threads never share a line */
-    const int64_t bytes =
-        round_up(need.shared_bytes) + team->own_step * team->params.n_threads;
+    const int64_t bytes = round_up(need.shared_bytes) + team->own_step * team->params.n_threads;
     return rb_buffer_alloc(&team->scratch, (size_t)bytes, team->params.dry, err);
 }
 

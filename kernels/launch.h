@@ -1,7 +1,7 @@
 /* The one door: nothing runs a kernel but rb_launch, and running is counting.
- * A team is a set of threads with one parallel region per step; inside a step every thread walks the
- * same sequence of launches (SPMD) and each launch splits its work items over the team.
- * Read next: launch.c. */
+ * A team is a set of threads with one parallel region per step; inside a step every thread walks
+ * the same sequence of launches (SPMD) and each launch splits its work items over the team. Read
+ * next: launch.c. */
 #ifndef RB_LAUNCH_H
 #define RB_LAUNCH_H
 
@@ -10,11 +10,11 @@
 typedef struct rb_team rb_team;
 
 typedef struct rb_team_params {
-    int n_threads;  /* >= 1 */
-    rb_isa isa;     /* highest ISA to use */
-    bool capped;    /* true: BLAS rows are excluded */
-    bool dry;       /* count only: no memory is touched, one thread */
-    bool act_f32;   /* true: rows that quantise activations are excluded */
+    int n_threads; /* >= 1 */
+    rb_isa isa;    /* highest ISA to use */
+    bool capped;   /* true: BLAS rows are excluded */
+    bool dry;      /* count only: no memory is touched, one thread */
+    bool act_f32;  /* true: rows that quantise activations are excluded */
 } rb_team_params;
 
 /* What one thread holds inside a step. The caller sets phase and site before each launch. */
@@ -44,7 +44,8 @@ rb_scratch rb_team_scratch_needed(const rb_team *team);
 rb_status rb_team_reserve(rb_team *team, rb_scratch need, rb_error *err);
 rb_scratch rb_team_scratch_reserved(const rb_team *team);
 
-/* What is wrong with a call, NULL if nothing; *arg_name is the operand, NULL if it is not one alone.
+/* What is wrong with a call, NULL if nothing; *arg_name is the operand, NULL if it is not one
+ * alone.
  */
 const char *rb_call_error(const rb_op *op, const rb_call *call, const char **arg_name);
 

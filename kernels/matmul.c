@@ -244,7 +244,6 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
-enum { DIM_K = 1, DIM_M0, DIM_M1, DIM_M2 };
 static const rb_term w0_elements[] = { { 1, { DIM_M0, DIM_K, -1 } }, { 0 } };
 static const rb_term w1_elements[] = { { 1, { DIM_M1, DIM_K, -1 } }, { 0 } };
 static const rb_term w2_elements[] = { { 1, { DIM_M2, DIM_K, -1 } }, { 0 } };
@@ -252,8 +251,11 @@ static const rb_term w2_elements[] = { { 1, { DIM_M2, DIM_K, -1 } }, { 0 } };
 #define ROW(dtype)                                                                                 \
     {                                                                                              \
         .op = &rb_matmul_op, .isa = RB_ISA_ID, .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE },         \
-        .n_phase = 1, .units = units, .run = run, .own_bytes = own_bytes,                          \
-        .decode = { { W0, w0_elements }, { W1, w1_elements }, { W2, w2_elements } }                \
+        .n_phase = 1, .units = units, .run = run, .own_bytes = own_bytes, .decode = {              \
+            { W0, w0_elements },                                                                   \
+            { W1, w1_elements },                                                                   \
+            { W2, w2_elements }                                                                    \
+        }                                                                                          \
     }
 static const rb_kernel rows[] = { ROW(RB_F32),  ROW(RB_F16),  ROW(RB_BF16),
                                   ROW(RB_Q8_0), ROW(RB_Q4_0), ROW(RB_Q4_1),

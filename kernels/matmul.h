@@ -26,5 +26,7 @@ static inline const rb_view *out_bias(const rb_call *c, int i)
 }
 
 extern const rb_op rb_matmul_op;
+/* Its dims, in order, for the rows' own terms. */
+enum { DIM_T, DIM_K, DIM_M0, DIM_M1, DIM_M2, DIM_BIAS0, DIM_BIAS1, DIM_BIAS2, DIM_BLOCKS };
 
 #endif

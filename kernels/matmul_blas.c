@@ -1,5 +1,5 @@
-/* matmul by OpenBLAS sgemm: f32 weights and many tokens. Each thread multiplies its own slice of w's
- * rows; inside our parallel region OpenBLAS's OpenMP flavour runs on the calling thread.
+/* matmul by OpenBLAS sgemm: f32 weights and many tokens. Each thread multiplies its own slice of
+ * w's rows; inside our parallel region OpenBLAS's OpenMP flavour runs on the calling thread.
  * Refuses: few tokens (a gemv gains nothing), other dtypes. Its loops are not ours, so its counts
  * are the op's closed form and the row says that it is unproven. Read next: matmul.c. */
 #include "matmul.h"

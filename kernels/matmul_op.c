@@ -30,11 +30,20 @@ static int64_t n_rows(const rb_call *c)
     return c->t[X].n[0] * c->t[X].n[1];
 }
 
-enum { T, K, M0, M1, M2, N0, N1, N2 };
+/* Blocks of 32 in a row, for rows that work block by block. */
+static int64_t n_blocks(const rb_call *c)
+{
+    return c->t[X].n[3] / 32;
+}
 
 static const rb_term flops[] = {
-    { 2, { T, M0, K } },  { 2, { T, M1, K } },  { 2, { T, M2, K } }, { 1, { T, N0, -1 } },
-    { 1, { T, N1, -1 } }, { 1, { T, N2, -1 } }, { 0 },
+    { 2, { DIM_T, DIM_M0, DIM_K } },
+    { 2, { DIM_T, DIM_M1, DIM_K } },
+    { 2, { DIM_T, DIM_M2, DIM_K } },
+    { 1, { DIM_T, DIM_BIAS0, -1 } },
+    { 1, { DIM_T, DIM_BIAS1, -1 } },
+    { 1, { DIM_T, DIM_BIAS2, -1 } },
+    { 0 },
 };
 static const rb_term nothing[] = { { 0 } };
 
@@ -60,7 +69,8 @@ const rb_op rb_matmul_op = {
              { "M2", W2, 2, NULL },
              { "bias0", B0, 3, NULL },
              { "bias1", B1, 3, NULL },
-             { "bias2", B2, 3, NULL } },
+             { "bias2", B2, 3, NULL },
+             { "blocks", X, 3, n_blocks } },
     .flops = flops,
     .special = nothing,
     .check = check,

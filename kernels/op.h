@@ -13,8 +13,8 @@ typedef enum {
     RB_ISA_NEON,
     RB_ISA_AVX2,
     RB_ISA_AVX512,
-    RB_ISA_BLAS,    /* OpenBLAS: excluded whenever an ISA cap is set */
-    RB_ISA_COUNT1,  /* the counting ISA emulating 1, 8 and 16 lanes: never selected by the door */
+    RB_ISA_BLAS,   /* OpenBLAS: excluded whenever an ISA cap is set */
+    RB_ISA_COUNT1, /* the counting ISA emulating 1, 8 and 16 lanes: never selected by the door */
     RB_ISA_COUNT8,
     RB_ISA_COUNT16,
     RB_N_ISA
@@ -81,9 +81,9 @@ typedef struct rb_op {
     rb_op_id id;
     const char *name;
     rb_arg arg[RB_MAX_ARG];
-    int token_arg;              /* operand whose axis 1 is T, for RB_ROWS_SEEN and NEW */
-    int key_arg[RB_MAX_KEY];    /* operands whose dtypes are the registry key; -1: none */
-    rb_dim dim[RB_MAX_DIM];     /* ends with a NULL name */
+    int token_arg;           /* operand whose axis 1 is T, for RB_ROWS_SEEN and NEW */
+    int key_arg[RB_MAX_KEY]; /* operands whose dtypes are the registry key; -1: none */
+    rb_dim dim[RB_MAX_DIM];  /* ends with a NULL name */
     const rb_term *flops, *special;
     /* NULL if the operands fit together, else what is wrong (a programmer's mistake). */
     const char *(*check)(const rb_call *call);
@@ -109,7 +109,8 @@ typedef struct rb_kernel {
     const rb_term *extra, *saved, *special_overhead, *int_macs; /* NULL: zero, and proven so */
     rb_decode decode[RB_MAX_KEY];                               /* ends with NULL elements */
     bool (*accepts)(const rb_call *call);                       /* NULL: every shape */
-    const char *unproven;                                       /* NULL, or why (BLAS, AMX) */
+    bool act_i8;          /* quantises activations: not used where f32 activations are wanted */
+    const char *unproven; /* NULL, or why (BLAS, AMX) */
 } rb_kernel;
 
 /* ---- registry ---- */
@@ -120,9 +121,9 @@ typedef struct rb_kernel_list {
     int n;
 } rb_kernel_list;
 
-#define RB_ID2(isa)      RB_BUILD_ID_##isa
-#define RB_ID(isa)       RB_ID2(isa)
-#define RB_ISA_ID        RB_ID(RB_BUILD) /* the rb_isa that a kernel file is being built for */
+#define RB_ID2(isa)         RB_BUILD_ID_##isa
+#define RB_ID(isa)          RB_ID2(isa)
+#define RB_ISA_ID           RB_ID(RB_BUILD) /* the rb_isa that a kernel file is being built for */
 #define RB_BUILD_ID_scalar  RB_ISA_SCALAR
 #define RB_BUILD_ID_neon    RB_ISA_NEON
 #define RB_BUILD_ID_avx2    RB_ISA_AVX2

@@ -32,8 +32,7 @@ void rb_op_rope(rb_exec *ex, rb_view q, rb_view k, rb_view table, rb_view pos,
     rb_launch(ex, RB_OP_ROPE, &call);
 }
 
-void rb_op_kv_store(rb_exec *ex, rb_view kc, rb_view k, rb_view vc, rb_view v,
-                    const int64_t *past)
+void rb_op_kv_store(rb_exec *ex, rb_view kc, rb_view k, rb_view vc, rb_view v, const int64_t *past)
 {
     const rb_call call = { .t = { kc, k, vc, v }, .past = past };
     rb_launch(ex, RB_OP_KV_STORE, &call);

@@ -22,15 +22,14 @@ enum { RB_MAX_LINEAR = 3 };
 void rb_op_matmul(rb_exec *ex, rb_view x, int n_out, const rb_linear *out);
 
 /* Rotates q and (if present) k in place by their positions: table row p is [cos | sin], d_rot
- * columns; pos[t] i32, ctrl. Views cover just the d_rot rotated columns. 3 heads d_rot FLOPs a token.
- * Su et al. 2021, eq. 34; NORM pairs (2j, 2j+1), NEOX pairs (j, j + d_rot/2). */
+ * columns; pos[t] i32, ctrl. Views cover just the d_rot rotated columns. 3 heads d_rot FLOPs a
+ * token. Su et al. 2021, eq. 34; NORM pairs (2j, 2j+1), NEOX pairs (j, j + d_rot/2). */
 void rb_op_rope(rb_exec *ex, rb_view q, rb_view k, rb_view table, rb_view pos,
                 rb_rope_pairing pairing);
 
 /* Converts k and v of T new tokens into the cache rows [past, past + T) of each sequence.
  * kc[s][n_ctx][G][d], k[s][T][G][d]; either pair may be absent. 0 FLOPs. */
-void rb_op_kv_store(rb_exec *ex, rb_view kc, rb_view k, rb_view vc, rb_view v,
-                    const int64_t *past);
+void rb_op_kv_store(rb_exec *ex, rb_view kc, rb_view k, rb_view vc, rb_view v, const int64_t *past);
 
 /* Causal attention over a cache: query t of sequence s sees keys [0, past[s] + t + 1).
  * o[s][T][H][d_v], q[s][T][H][d_qk], k[s][n_ctx][G_k][d_k1], k2[s][n_ctx][G_k2][d_qk - d_k1] or

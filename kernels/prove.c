@@ -17,7 +17,7 @@
 
 typedef struct proving {
     const rb_kernel *k;
-    rb_call call;                  /* with fake buffers */
+    rb_call call;                   /* with fake buffers */
     rb_buffer fake[RB_MAX_ARG + 2]; /* operands' buffers, then shared and own scratch */
     rb_count count;
     uint8_t *derived_rd[RB_MAX_ARG], *derived_wr[RB_MAX_ARG]; /* a byte per byte, by region */
@@ -164,8 +164,8 @@ static void spread_to_blocks(const rb_view *x, uint8_t *map)
     for (int64_t s = 0; s < x->n[0]; s++)
         for (int64_t t = 0; t < x->n[1]; t++)
             for (int64_t h = 0; h < x->n[2]; h++) {
-                uint8_t *at = map + x->offset_bytes + s * x->step_bytes[0] +
-                              t * x->step_bytes[1] + h * x->step_bytes[2];
+                uint8_t *at = map + x->offset_bytes + s * x->step_bytes[0] + t * x->step_bytes[1] +
+                              h * x->step_bytes[2];
                 for (int64_t b = 0; b < row; b += block)
                     if (memchr(at + b, 1, (size_t)block))
                         memset(at + b, 1, (size_t)block);
@@ -213,8 +213,10 @@ static void compare_bytes(const proving *v, const rb_call *real, const rb_cost *
         cost_wr += cost->wr[s];
     }
     if (rd != cost_rd || wr != cost_wr)
-        mismatch(p, "bytes: views cover %" PRIu64 " read, %" PRIu64 " written; cost says %" PRIu64
-                    ", %" PRIu64, rd, wr, cost_rd, cost_wr);
+        mismatch(p,
+                 "bytes: views cover %" PRIu64 " read, %" PRIu64 " written; cost says %" PRIu64
+                 ", %" PRIu64,
+                 rd, wr, cost_rd, cost_wr);
     const char *arg_name;
     const char *wrong = rb_call_error(v->k->op, real, &arg_name);
     if (wrong)
@@ -225,9 +227,10 @@ static void compare_work(const rb_cost *c, rb_proof *p)
 {
     const uint64_t want = c->flops + c->extra - c->saved;
     if (p->flops + 2 * p->int_macs != want)
-        mismatch(p, "flops: executed %" PRIu64 " + 2 x %" PRIu64 " int MACs, formula %" PRIu64
-                    " + %" PRIu64 " - %" PRIu64, p->flops, p->int_macs, c->flops, c->extra,
-                 c->saved);
+        mismatch(p,
+                 "flops: executed %" PRIu64 " + 2 x %" PRIu64 " int MACs, formula %" PRIu64
+                 " + %" PRIu64 " - %" PRIu64,
+                 p->flops, p->int_macs, c->flops, c->extra, c->saved);
     if (p->int_macs != c->int_macs)
         mismatch(p, "int MACs: executed %" PRIu64 ", formula %" PRIu64, p->int_macs, c->int_macs);
     if ((int64_t)p->special != (int64_t)c->special + c->special_overhead)
@@ -236,12 +239,14 @@ static void compare_work(const rb_cost *c, rb_proof *p)
     for (int i = 0; i < 3; i++)
         if (p->dequant[i] != c->dequant[i])
             mismatch(p, "dequantisation, %s operations: executed %" PRIu64 ", formula %" PRIu64,
-                     i == 0 ? "integer" : i == 1 ? "conversion" : "float", p->dequant[i],
-                     c->dequant[i]);
+                     i == 0   ? "integer"
+                     : i == 1 ? "conversion"
+                              : "float",
+                     p->dequant[i], c->dequant[i]);
 }
 
-/* Conversions and float work are tallied one by one; integer bit work only through its events, which
- * must be as many as the tallied conversions account for. */
+/* Conversions and float work are tallied one by one; integer bit work only through its events,
+ * which must be as many as the tallied conversions account for. */
 static void read_tally(const rb_count *c, rb_proof *p)
 {
     p->flops = c->flops;
@@ -257,9 +262,10 @@ static void read_tally(const rb_count *c, rb_proof *p)
         stated[2] += c->dq_blocks[t] * d->flt;
     }
     if (stated[1] != c->dq_conversion || stated[2] != c->dq_float)
-        mismatch(p, "dequantisation: events state %" PRIu64 " conversions and %" PRIu64
-                    " float operations, executed %" PRIu64 " and %" PRIu64, stated[1], stated[2],
-                 c->dq_conversion, c->dq_float);
+        mismatch(p,
+                 "dequantisation: events state %" PRIu64 " conversions and %" PRIu64
+                 " float operations, executed %" PRIu64 " and %" PRIu64,
+                 stated[1], stated[2], c->dq_conversion, c->dq_float);
     memcpy(p->dequant, stated, sizeof stated);
 }
 
@@ -305,9 +311,9 @@ done:
 const rb_kernel *rb_counting_twin(const rb_kernel *k)
 {
     static const rb_isa twin[RB_N_ISA] = {
-        [RB_ISA_SCALAR] = RB_ISA_COUNT1, [RB_ISA_NEON] = RB_ISA_COUNT8,
-        [RB_ISA_AVX2] = RB_ISA_COUNT8,   [RB_ISA_AVX512] = RB_ISA_COUNT16,
-        [RB_ISA_COUNT1] = RB_ISA_COUNT1, [RB_ISA_COUNT8] = RB_ISA_COUNT8,
+        [RB_ISA_SCALAR] = RB_ISA_COUNT1,   [RB_ISA_NEON] = RB_ISA_COUNT8,
+        [RB_ISA_AVX2] = RB_ISA_COUNT8,     [RB_ISA_AVX512] = RB_ISA_COUNT16,
+        [RB_ISA_COUNT1] = RB_ISA_COUNT1,   [RB_ISA_COUNT8] = RB_ISA_COUNT8,
         [RB_ISA_COUNT16] = RB_ISA_COUNT16,
     };
     for (int i = 0; i < rb_registry_size(); i++) {

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #define KERNEL_FILES(X, isa)                                                                       \
-    X(embed, isa) X(norm, isa) X(matmul, isa) X(rope, isa) X(kv, isa) X(attend, isa) X(glu, isa)   \
-        X(elt, isa)
+    X(embed, isa)                                                                                  \
+    X(norm, isa) X(matmul_i8, isa) X(matmul, isa) X(rope, isa) X(kv, isa) X(attend, isa)           \
+        X(glu, isa) X(elt, isa)
 
 #if defined __x86_64__
 #define ISAS(X) X(scalar) X(avx2) X(avx512)
@@ -30,8 +31,8 @@ extern const rb_kernel_list rb_rows_matmul_blas;
 
 #define LIST(file, isa) &rb_rows_##file##_##isa,
 #define LIST_ISA(isa)   KERNEL_FILES(LIST, isa)
-static const rb_kernel_list *const lists[] = { ISAS(LIST_ISA) ISAS_COUNTING(LIST_ISA)
-                                                   &rb_rows_matmul_blas };
+static const rb_kernel_list *const lists[] = { ISAS(LIST_ISA) ISAS_COUNTING(LIST_ISA) &
+                                               rb_rows_matmul_blas };
 
 enum { MAX_ADDED = 256 };
 static const rb_kernel *added[MAX_ADDED];
@@ -84,9 +85,9 @@ char *rb_kernel_name(const rb_kernel *k, char *buf, size_t size)
     size_t n = (size_t)snprintf(buf, size, "%s", k->op->name);
     for (int i = 0; i < RB_MAX_KEY && n < size; i++)
         if (k->op->key_arg[i] >= 0)
-            n += (size_t)snprintf(buf + n, size - n, "%c%s", i == 0 ? '.' : '-',
-                                  k->key[i] == RB_NO_DTYPE ? "none"
-                                                           : rb_dtype_get(k->key[i])->name);
+            n +=
+                (size_t)snprintf(buf + n, size - n, "%c%s", i == 0 ? '.' : '-',
+                                 k->key[i] == RB_NO_DTYPE ? "none" : rb_dtype_get(k->key[i])->name);
     if (n < size && k->variant)
         n += (size_t)snprintf(buf + n, size - n, ".%s", k->variant);
     if (n < size)

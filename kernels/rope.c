@@ -1,7 +1,7 @@
 /* rope: rotates pairs of columns of q and k in place by their token's position; NORM pairs
  * (2j, 2j+1), NEOX pairs (j, j + d/2) (Su et al. 2021, eq. 34). Work unit: one head of one token,
- * q's heads first. The views cover the rotated columns only, so partial rotation needs no code here.
- * Read next: tables.h, where cos and sin come from. */
+ * q's heads first. The views cover the rotated columns only, so partial rotation needs no code
+ * here. Read next: tables.h, where cos and sin come from. */
 #include "rows.h"
 
 enum { Q, K, TABLE, POS };

@@ -3,6 +3,7 @@
 #ifndef RB_TEST_FILES_H
 #define RB_TEST_FILES_H
 
+#include "../models/gguf.h"
 #include "../models/model.h"
 
 #include <jansson.h>

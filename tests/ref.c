@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EPS ((double)FLT_EPSILON)
+#define EPS  ((double)FLT_EPSILON)
 #define TINY 1e-41 /* a few denormals */
 
 static double at(const rb_view *v, int64_t s, int64_t t, int64_t h, int64_t i)
@@ -47,7 +47,8 @@ static void check_embed(const rb_call *b, const rb_call *a, report *r)
     const rb_view *y = &a->t[0];
     for (int64_t t = 0; t < y->n[1]; t++)
         for (int64_t i = 0; i < y->n[3]; i++)
-            expect(r, at(y, 0, t, 0, i), at(&b->t[1], 0, 0, index_at(&b->t[2], t), i), 0, "y", t, i);
+            expect(r, at(y, 0, t, 0, i), at(&b->t[1], 0, 0, index_at(&b->t[2], t), i), 0, "y", t,
+                   i);
 }
 
 static void check_rmsnorm(const rb_call *b, const rb_call *a, report *r)
@@ -69,28 +70,46 @@ static void check_rmsnorm(const rb_call *b, const rb_call *a, report *r)
             }
 }
 
-static void check_matmul(const rb_call *b, const rb_call *a, report *r)
+/* x as an integer row sees it: per block of 32, round(x 127 / max|x|) max|x| / 127, in f32. */
+static void quantise(float *x, int64_t n)
 {
-    const rb_view *x = &b->t[0];
-    for (int o = 0; o < 3; o++) {
-        const rb_view *y = &a->t[1 + 3 * o], *w = &b->t[2 + 3 * o], *bias = &b->t[3 + 3 * o];
-        for (int64_t m = 0; w->buffer && m < w->n[2]; m++) {
-            float *row = malloc((size_t)w->n[3] * sizeof *row);
-            rb_dtype_get(w->dtype)->decode_row(row, rb_at(w, 0, 0, m), w->n[3]);
-            for (int64_t s = 0; s < x->n[0]; s++)
-                for (int64_t t = 0; t < x->n[1]; t++) {
-                    const float *xt = (const float *)rb_at(x, s, t, 0);
-                    double sum = bias->buffer ? at(bias, 0, 0, 0, m) : 0, size = fabs(sum);
-                    for (int64_t k = 0; k < w->n[3]; k++) {
-                        sum += (double)row[k] * (double)xt[k];
-                        size += fabs((double)row[k] * (double)xt[k]);
-                    }
-                    expect(r, at(y, s, t, 0, m), sum,
-                           EPS * (4 + 2 * sqrt((double)w->n[3])) * size + TINY, "y", t, m);
-                }
-            free(row);
-        }
+    for (int64_t b = 0; b < n; b += 32) {
+        float top = 1e-30f;
+        for (int64_t i = b; i < b + 32; i++)
+            top = fmaxf(top, fabsf(x[i]));
+        const float by = 127.0f / top, d = top * (float)(1.0 / 127.0);
+        for (int64_t i = b; i < b + 32; i++)
+            x[i] = nearbyintf(x[i] * by) * d;
     }
+}
+
+static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, bool act_i8, report *r)
+{
+    const rb_view *x = &b->t[0], *w = &b->t[2 + 3 * o], *bias = &b->t[3 + 3 * o];
+    float *row = malloc((size_t)w->n[3] * sizeof *row), *xt = malloc((size_t)w->n[3] * sizeof *xt);
+    rb_dtype_get(w->dtype)->decode_row(row, rb_at(w, 0, 0, m), w->n[3]);
+    for (int64_t s = 0; s < x->n[0]; s++)
+        for (int64_t t = 0; t < x->n[1]; t++) {
+            memcpy(xt, rb_at(x, s, t, 0), (size_t)w->n[3] * sizeof *xt);
+            if (act_i8)
+                quantise(xt, w->n[3]);
+            double sum = bias->buffer ? at(bias, 0, 0, 0, m) : 0, size = fabs(sum);
+            for (int64_t k = 0; k < w->n[3]; k++) {
+                sum += (double)row[k] * (double)xt[k];
+                size += fabs((double)row[k] * (double)xt[k]);
+            }
+            expect(r, at(&a->t[1 + 3 * o], s, t, 0, m), sum,
+                   EPS * (4 + 2 * sqrt((double)w->n[3])) * size + TINY, "y", t, m);
+        }
+    free(row);
+    free(xt);
+}
+
+static void check_matmul(const rb_call *b, const rb_call *a, bool act_i8, report *r)
+{
+    for (int o = 0; o < 3; o++)
+        for (int64_t m = 0; b->t[2 + 3 * o].buffer && m < b->t[2 + 3 * o].n[2]; m++)
+            matmul_row(b, a, o, m, act_i8, r);
 }
 
 static void check_rope(const rb_call *b, const rb_call *a, report *r)
@@ -196,18 +215,21 @@ static void check_add(const rb_call *b, const rb_call *a, report *r)
                    i);
 }
 
-const char *ref_check(const rb_op *op, const rb_call *before, const rb_call *after, char *buf,
+const char *ref_check(const rb_kernel *k, const rb_call *before, const rb_call *after, char *buf,
                       size_t size)
 {
     static void (*const check[RB_N_OP])(const rb_call *, const rb_call *, report *) = {
-        [RB_OP_EMBED] = check_embed,         [RB_OP_RMSNORM] = check_rmsnorm,
-        [RB_OP_MATMUL] = check_matmul,       [RB_OP_ROPE] = check_rope,
-        [RB_OP_KV_STORE] = check_kv_store,   [RB_OP_ATTEND] = check_attend,
-        [RB_OP_SILU_GATE] = check_silu_gate, [RB_OP_ADD] = check_add,
+        [RB_OP_EMBED] = check_embed,   [RB_OP_RMSNORM] = check_rmsnorm,
+        [RB_OP_ROPE] = check_rope,     [RB_OP_KV_STORE] = check_kv_store,
+        [RB_OP_ATTEND] = check_attend, [RB_OP_SILU_GATE] = check_silu_gate,
+        [RB_OP_ADD] = check_add,
     };
     report r = { buf, size, false };
-    if (!check[op->id])
+    if (k->op->id == RB_OP_MATMUL)
+        check_matmul(before, after, k->act_i8, &r);
+    else if (check[k->op->id])
+        check[k->op->id](before, after, &r);
+    else
         return "no reference for this op";
-    check[op->id](before, after, &r);
     return r.bad ? buf : NULL;
 }

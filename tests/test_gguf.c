@@ -384,7 +384,7 @@ Test(gguf, a_part_may_not_repeat_a_tensor)
 {
     dir d = dir_make();
     for (int i = 0; i < 3; i++)
-        write_part(&d, i, 3, 12);
+        write_part(&d, i, 3, 8); /* as many as there will be */
     gguf_file g = { .magic = "GGUF", .version = 3, .alignment = 32 };
     gguf_kv_uint(&g, "split.no", RB_GGUF_U16, 1, 2);
     gguf_kv_uint(&g, "split.count", RB_GGUF_U16, 3, 2);

@@ -53,7 +53,7 @@ static const char *try_case(const rb_kernel *k, rb_fill fill, uint64_t seed, cha
         wrong = guard_damage(&g, k->op);
     }
     if (!wrong)
-        wrong = ref_check(k->op, &c.call, &g.call, buf, size);
+        wrong = ref_check(k, &c.call, &g.call, buf, size);
     if (wrong && wrong != buf)
         snprintf(buf, size, "%s", wrong);
     guard_close(&g);
@@ -78,8 +78,8 @@ Test(kernels, every_row_equals_the_reference)
         rows++;
         rb_kernel_name(k, name, sizeof name);
         for (int n = 0; n < CASES * RB_N_FILL; n++) {
-            const char *wrong = try_case(k, (rb_fill)(n % RB_N_FILL), seed + (uint64_t)n, buf,
-                                         sizeof buf);
+            const char *wrong =
+                try_case(k, (rb_fill)(n % RB_N_FILL), seed + (uint64_t)n, buf, sizeof buf);
             if (wrong && ++failed)
                 cr_expect(false, "%s, seed %llu fill %d: %s", name,
                           (unsigned long long)seed + (unsigned)n, n % RB_N_FILL, wrong);

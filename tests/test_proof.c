@@ -79,10 +79,19 @@ static const rb_kernel *row(rb_op_id op, rb_dtype key)
 {
     for (int i = 0; i < rb_registry_size(); i++) {
         const rb_kernel *k = rb_registry_row(i);
-        if (k->op->id == op && k->isa == RB_ISA_COUNT8 && k->key[0] == key)
+        if (k->op->id == op && k->isa == RB_ISA_COUNT8 && k->key[0] == key && !k->variant)
             return k;
     }
     cr_assert(false, "no counting row");
+    return NULL;
+}
+
+static const rb_kernel *integer_row(void)
+{
+    for (int i = 0; i < rb_registry_size(); i++)
+        if (rb_registry_row(i)->act_i8 && rb_registry_row(i)->isa == RB_ISA_COUNT16)
+            return rb_registry_row(i);
+    cr_assert(false, "no integer row");
     return NULL;
 }
 
@@ -110,9 +119,13 @@ Test(mutants, the_unmutated_rows_are_green)
 
 Test(mutants, wrong_formulas)
 {
-    static const rb_term as_macs[] = { { 1, { 0, 2, 1 } }, { 1, { 0, 3, 1 } }, { 1, { 0, 4, 1 } },
-                                       { 1, { 0, 5, -1 } }, { 1, { 0, 6, -1 } },
-                                       { 1, { 0, 7, -1 } }, { 0 } };
+    static const rb_term as_macs[] = { { 1, { 0, 2, 1 } },
+                                       { 1, { 0, 3, 1 } },
+                                       { 1, { 0, 4, 1 } },
+                                       { 1, { 0, 5, -1 } },
+                                       { 1, { 0, 6, -1 } },
+                                       { 1, { 0, 7, -1 } },
+                                       { 0 } };
     static const rb_term nothing[] = { { 0 } };
     rb_kernel k = *row(RB_OP_MATMUL, RB_F32);
     rb_op op = *k.op;
@@ -135,6 +148,13 @@ Test(mutants, wrong_formulas)
     k = *row(RB_OP_ATTEND, RB_F16);
     memset(k.decode, 0, sizeof k.decode);
     expect_red(&k, "decoding not stated");
+
+    k = *integer_row();
+    k.int_macs = NULL;
+    expect_red(&k, "integer multiply-adds not stated");
+    k = *integer_row();
+    k.special_overhead = NULL;
+    expect_red(&k, "the divisions of quantising not stated");
 }
 
 static const rb_kernel *inner;

@@ -1,5 +1,5 @@
-/* Whole models against float64: logits of the reference vectors on every ISA, however the tokens are
- * fed, and stories260K against its expected text; and the ledgers of the same runs against the
+/* Whole models against float64: logits of the reference vectors on every ISA, however the tokens
+ * are fed, and stories260K against its expected text; and the ledgers of the same runs against the
  * brute-force counts, to the last digit. Read next: vectors.h. */
 #include <criterion/criterion.h>
 #include <criterion/logging.h>
@@ -16,8 +16,7 @@ static double worst(const float *got, const json_t *want, int64_t n)
     double most = 0;
     cr_assert_eq((int64_t)json_array_size(want), n);
     for (int64_t i = 0; i < n; i++) {
-        const double d =
-            fabs((double)got[i] - json_number_value(json_array_get(want, (size_t)i)));
+        const double d = fabs((double)got[i] - json_number_value(json_array_get(want, (size_t)i)));
         most = d <= most ? most : d; /* NaN becomes the worst */
     }
     return most;
@@ -39,10 +38,10 @@ static double deviation(const json_t *v, const rb_model *model, rb_isa isa, int 
         cr_assert_eq(rb_session_run(s, RB_PREFILL, prompt + p, n, true, &err), RB_OK, "%s",
                      err.text);
         for (int64_t i = 0; i < n; i++)
-            most = fmax(most, worst(rb_session_logits(s) + i * n_vocab,
-                                    json_array_get(json_object_get(v, "logits_prefill"),
-                                                   (size_t)(p + i)),
-                                    n_vocab));
+            most = fmax(most,
+                        worst(rb_session_logits(s) + i * n_vocab,
+                              json_array_get(json_object_get(v, "logits_prefill"), (size_t)(p + i)),
+                              n_vocab));
     }
     for (size_t i = 0; i < N_FORCED; i++) {
         cr_assert_eq(rb_session_run(s, RB_DECODE, forced + i, 1, false, &err), RB_OK);
@@ -62,8 +61,9 @@ Test(vectors, logits_on_every_isa_however_fed)
             for (int64_t chunk = N_PROMPT; rb_isa_supported(isa) && chunk > 0; chunk -= 2)
                 for (int n_threads = 1; n_threads <= 3; n_threads++) {
                     const double d = deviation(v, model, isa, n_threads, chunk);
-                    cr_expect(d <= vector_tolerance(v), "%s, %s, chunks of %d, %d threads: off by %g",
-                              vector_name[i], rb_isa_name[isa], (int)chunk, n_threads, d);
+                    cr_expect(d <= vector_tolerance(v),
+                              "%s, %s, chunks of %d, %d threads: off by %g", vector_name[i],
+                              rb_isa_name[isa], (int)chunk, n_threads, d);
                 }
         rb_model_close(model);
         json_decref(v);
@@ -182,8 +182,8 @@ static rb_cost ledger_cost(const rb_session *s, rb_phase phase)
 static void expect_counts(const rb_cost *c, const json_t *want, const char *what, uint64_t times)
 {
     const rb_bytes b = rb_cost_bytes(c);
-    const uint64_t got[7] = { c->flops,   c->special,  b.weight,   b.kv_read,
-                              b.kv_write, b.act_read,  b.act_write };
+    const uint64_t got[7] = { c->flops,   c->special, b.weight,   b.kv_read,
+                              b.kv_write, b.act_read, b.act_write };
     static const char *const field[7] = { "flops", "spc", "W", "KVr", "KVw", "Ar", "Aw" };
     for (size_t i = 0; i < 7; i++) {
         const uint64_t w = (uint64_t)json_integer_value(json_array_get(want, i)) * times;
@@ -199,13 +199,20 @@ static void expect_phase(const rb_session *s, rb_phase phase, const json_t *want
         const char *key;
         rb_site site;
     } per_layer[] = {
-        { "attn_norm", RB_SITE_ATTN_NORM }, { "q", RB_SITE_Q },
-        { "k", RB_SITE_K },                 { "v", RB_SITE_V },
-        { "qk_norm", RB_SITE_QK_NORM },     { "rope", RB_SITE_ROPE },
-        { "kv_store", RB_SITE_KV_STORE },   { "attn", RB_SITE_ATTN },
-        { "o", RB_SITE_O },                 { "ffn_norm", RB_SITE_FFN_NORM },
-        { "gate_proj", RB_SITE_GATE },      { "up", RB_SITE_UP },
-        { "act", RB_SITE_FFN_ACT },         { "down", RB_SITE_DOWN },
+        { "attn_norm", RB_SITE_ATTN_NORM },
+        { "q", RB_SITE_Q },
+        { "k", RB_SITE_K },
+        { "v", RB_SITE_V },
+        { "qk_norm", RB_SITE_QK_NORM },
+        { "rope", RB_SITE_ROPE },
+        { "kv_store", RB_SITE_KV_STORE },
+        { "attn", RB_SITE_ATTN },
+        { "o", RB_SITE_O },
+        { "ffn_norm", RB_SITE_FFN_NORM },
+        { "gate_proj", RB_SITE_GATE },
+        { "up", RB_SITE_UP },
+        { "act", RB_SITE_FFN_ACT },
+        { "down", RB_SITE_DOWN },
         { "resid", RB_SITE_RESIDUAL },
     };
     char what[96];
@@ -213,9 +220,10 @@ static void expect_phase(const rb_session *s, rb_phase phase, const json_t *want
     snprintf(what, sizeof what, "%s %s total", name, rb_phase_name[phase]);
     expect_counts(&total, json_object_get(want, "total"), what, 1);
     for (size_t i = 0; i < sizeof per_layer / sizeof *per_layer; i++) {
-        const json_t *layer = json_object_get(json_object_get(want, "last_layer"), per_layer[i].key);
-        const rb_tally at = rb_ledger_site(rb_session_ledger((rb_session *)(uintptr_t)s), phase,
-                                           per_layer[i].site);
+        const json_t *layer =
+            json_object_get(json_object_get(want, "last_layer"), per_layer[i].key);
+        const rb_tally at =
+            rb_ledger_site(rb_session_ledger((rb_session *)(uintptr_t)s), phase, per_layer[i].site);
         if (!layer) {
             cr_expect_eq(at.calls, 0, "%s: brute force has no %s", name, per_layer[i].key);
             continue;

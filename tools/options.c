@@ -219,6 +219,15 @@ static rb_status take_environment(rb_opt_value *v, const rb_option *o, rb_error 
     return RB_OK;
 }
 
+/* A list after a space would be taken for a MODEL. */
+static rb_status forgotten_equals(const char *name, const char *next, rb_error *err)
+{
+    if (!*next || next[strspn(next, "0123456789,-+*")] || *next == '-')
+        return RB_OK;
+    return rb_fail(err, RB_ERR_ARGUMENT, "%s takes its list with '=': write %s=%.60s", name, name,
+                   next);
+}
+
 /* One flag at argv[*i]; *i moves past its value. */
 static rb_status take_flag(rb_args *args, const rb_command *cmd, bool *fresh, int argc, char **argv,
                            int *i, rb_error *err)
@@ -240,7 +249,7 @@ static rb_status take_flag(rb_args *args, const rb_command *cmd, bool *fresh, in
     if (opt->kind == RB_OPT_FLAG && !value)
         value = "1";
     else if (opt->kind == RB_OPT_SWEEP && !value)
-        return RB_OK;
+        return forgotten_equals(name, *i < argc ? argv[*i] : "", err);
     else if (!value && *i >= argc)
         return rb_fail(err, RB_ERR_ARGUMENT, "%s needs a value: %s %s", name, name, opt->value);
     else if (!value)

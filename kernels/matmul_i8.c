@@ -1,0 +1,175 @@
+/* matmul for decode with q8_0 weights, in integers: the first phase quantises x to signed bytes per
+ * block of 32 (q8_0's own rule, scale kept in f32), the second takes dot products of bytes and
+ * scales each block. Work units: a span of blocks of one token; PANEL rows of one output.
+ * Refuses: many tokens (matmul.c decodes once and uses f32 tiles). Read next: matmul.c. */
+#include "matmul.h"
+#include "rows.h"
+
+enum { PANEL = 16, ROWS = 4, FEW = 4, SPAN = 16, QUANT_BYTES = 34, QUANT_OFFSET = 2 };
+
+static int64_t n_tokens(const rb_call *c)
+{
+    return c->t[X].n[0] * c->t[X].n[1];
+}
+
+static int64_t n_blocks(const rb_call *c)
+{
+    return c->t[X].n[3] / BLOCK;
+}
+
+static int64_t panels(const rb_call *c, int i)
+{
+    return out_w(c, i)->buffer ? (out_w(c, i)->n[2] + PANEL - 1) / PANEL : 0;
+}
+
+static int64_t spans(const rb_call *c)
+{
+    return (n_blocks(c) + SPAN - 1) / SPAN;
+}
+
+static int64_t units(const rb_call *c, int phase)
+{
+    return phase == 0 ? n_tokens(c) * spans(c) : panels(c, 0) + panels(c, 1) + panels(c, 2);
+}
+
+static bool accepts(const rb_call *c)
+{
+    return n_tokens(c) <= FEW;
+}
+
+/* Shared scratch: each token's scales, then its bytes. */
+static int64_t shared_bytes(const rb_call *c)
+{
+    return n_tokens(c) * n_blocks(c) * ((int64_t)sizeof(f32) + BLOCK);
+}
+
+static f32 *scale_at(const rb_call *c, void *shared, int64_t token, int64_t block)
+{
+    return (f32 *)shared + token * n_blocks(c) + block;
+}
+
+static u8 *bytes_at(const rb_call *c, void *shared, int64_t token, int64_t block)
+{
+    return (u8 *)scale_at(c, shared, n_tokens(c), 0) + (token * n_blocks(c) + block) * BLOCK;
+}
+
+/* q = round(x 127 / max|x|), d = max|x| / 127; a block of zeros divides by a tiny number instead.
+ */
+static void quantise_block(u8 *q, f32 *scale, const f32 *x)
+{
+    vf most = v_set(s_const(1e-30));
+    for (int j = 0; j < BLOCK_VECS; j++)
+        most = v_max_n(most, v_abs(v_load(x + j * V_LANES)), V_LANES);
+    const sf top = v_hmax(most);
+    const vf by = v_set(s_div(s_const(127.0), top));
+    for (int j = 0; j < BLOCK_VECS; j++)
+        v_store_s8(q + j * V_LANES, v_mul(v_load(x + j * V_LANES), by));
+    s_store(scale, s_mul(top, s_const(1.0 / 127.0)));
+}
+
+static void quantise(const rb_call *c, int64_t u, void *shared)
+{
+    const rb_view *x = &c->t[X];
+    const int64_t token = u / spans(c), from = u % spans(c) * SPAN;
+    const int64_t to = from + SPAN < n_blocks(c) ? from + SPAN : n_blocks(c);
+    const f32 *row = (const f32 *)rb_at(x, token / x->n[1], token % x->n[1], 0);
+    for (int64_t b = from; b < to; b++)
+        quantise_block(bytes_at(c, shared, token, b), scale_at(c, shared, token, b),
+                       row + b * BLOCK);
+}
+
+/* acc[r] = w[r] . x over all blocks of one token. */
+RB_INLINE void dot_rows(v8 acc[ROWS], const u8 *const w[ROWS], const u8 *x, const f32 *scale,
+                        int64_t n, int n_row)
+{
+    for (int r = 0; r < n_row; r++)
+        acc[r] = v8_zero();
+    for (int64_t b = 0; b < n; b++) {
+        const sf d = s_load(scale + b);
+#pragma GCC unroll 4
+        for (int r = 0; r < n_row; r++) {
+            const u8 *block = w[r] + b * QUANT_BYTES;
+            acc[r] =
+                v8_dot4(acc[r], block + QUANT_OFFSET, x + b * BLOCK, s_mul(s_load_f16(block), d));
+        }
+    }
+}
+
+static void put(const rb_call *c, int i, int64_t token, int64_t m, sf sum)
+{
+    const rb_view *y = out_y(c, i), *bias = out_bias(c, i);
+    if (bias->buffer)
+        sum = s_add(sum, s_load((const f32 *)rb_at(bias, 0, 0, 0) + m));
+    s_store((f32 *)rb_at(y, token / y->n[1], token % y->n[1], 0) + m, sum);
+}
+
+static void multiply(const rb_call *c, int i, int64_t m, int n_row, void *shared)
+{
+    const u8 *w[ROWS];
+    v8 acc[ROWS];
+    for (int r = 0; r < n_row; r++)
+        w[r] = (const u8 *)rb_at(out_w(c, i), 0, 0, m + r);
+    for (int64_t t = 0; t < n_tokens(c); t++) {
+        const u8 *x = bytes_at(c, shared, t, 0);
+        const f32 *scale = scale_at(c, shared, t, 0);
+        if (n_row == ROWS)
+            dot_rows(acc, w, x, scale, n_blocks(c), ROWS);
+        else
+            dot_rows(acc, w, x, scale, n_blocks(c), n_row);
+        for (int r = 0; r < n_row; r++)
+            put(c, i, t, m + r, v8_hsum(acc[r]));
+    }
+}
+
+static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
+{
+    (void)own;
+    for (int64_t u = first; u < last; u++) {
+        if (phase == 0) {
+            quantise(c, u, shared);
+            continue;
+        }
+        int i = 0;
+        int64_t p = u;
+        while (p >= panels(c, i))
+            p -= panels(c, i++);
+        const int64_t m = p * PANEL, rest = out_w(c, i)->n[2] - m;
+        const int64_t n_row = rest < PANEL ? rest : PANEL;
+        for (int64_t r = 0; r < n_row; r += ROWS)
+            multiply(c, i, m + r, (int)(n_row - r < ROWS ? n_row - r : ROWS), shared);
+    }
+}
+
+/* Quantising: a division for the inverse scale, a product for the scale, 32 products a block.
+ * Scaling: the product of two scales and 8 multiply-adds a block of each row. */
+static const rb_term extra[] = {
+    { 34, { DIM_T, DIM_BLOCKS, -1 } },
+    { 17, { DIM_T, DIM_M0, DIM_BLOCKS } },
+    { 17, { DIM_T, DIM_M1, DIM_BLOCKS } },
+    { 17, { DIM_T, DIM_M2, DIM_BLOCKS } },
+    { 0 },
+};
+static const rb_term special_overhead[] = { { 1, { DIM_T, DIM_BLOCKS, -1 } }, { 0 } };
+static const rb_term int_macs[] = {
+    { 1, { DIM_T, DIM_M0, DIM_K } },
+    { 1, { DIM_T, DIM_M1, DIM_K } },
+    { 1, { DIM_T, DIM_M2, DIM_K } },
+    { 0 },
+};
+
+static const rb_kernel rows[] = { {
+    .op = &rb_matmul_op,
+    .isa = RB_ISA_ID,
+    .key = { RB_Q8_0, RB_NO_DTYPE, RB_NO_DTYPE },
+    .variant = "i8",
+    .n_phase = 2,
+    .units = units,
+    .run = run,
+    .shared_bytes = shared_bytes,
+    .extra = extra,
+    .special_overhead = special_overhead,
+    .int_macs = int_macs,
+    .accepts = accepts,
+    .act_i8 = true,
+} };
+RB_EXPORT(matmul_i8, rows);
