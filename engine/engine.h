@@ -22,6 +22,7 @@ typedef struct rb_session_params {
     bool act_f32; /* keep activations f32 even where a row would quantise them */
     bool no_fuse; /* one launch per matrix: COUNTING's activation bytes */
     bool dry;     /* count only; the model may be dry too */
+    bool prove;   /* run every launch as the counting ISA, held against its row: slow */
 } rb_session_params;
 
 /* Defaults: all layers, 1 sequence, n_ctx 512, n_ubatch 512, f16 cache, 1 thread, detected ISA. */
@@ -47,6 +48,7 @@ int64_t rb_session_n_past(const rb_session *s);
 void rb_session_set_past(rb_session *s, int64_t n_past);
 
 rb_ledger *rb_session_ledger(rb_session *s);
+const rb_proof *rb_session_proof(const rb_session *s); /* of a session that proves */
 /* Bytes the session owns: cache, scratch. */
 int64_t rb_session_kv_bytes(const rb_session *s);
 int64_t rb_session_scratch_bytes(const rb_session *s);

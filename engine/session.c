@@ -131,12 +131,14 @@ static rb_status open_team(rb_session *s, rb_error *err)
                             .isa = p->isa,
                             .capped = p->capped,
                             .dry = p->dry,
-                            .act_f32 = p->act_f32 };
+                            .act_f32 = p->act_f32,
+                            .prove = p->prove };
     rb_team *dry = NULL;
     rb_status status = rb_team_open(&s->team, &team, err);
     if (status != RB_OK)
         return status;
     team.dry = true;
+    team.prove = false;
     status = rb_team_open(&dry, &team, err);
     if (status == RB_OK)
         status = plan_scratch(s, dry, err);
@@ -258,6 +260,11 @@ void rb_session_set_past(rb_session *s, int64_t n_past)
 rb_ledger *rb_session_ledger(rb_session *s)
 {
     return rb_team_ledger(s->team);
+}
+
+const rb_proof *rb_session_proof(const rb_session *s)
+{
+    return rb_team_proof(s->team);
 }
 
 int64_t rb_session_kv_bytes(const rb_session *s)

@@ -20,6 +20,7 @@ struct rb_team {
     rb_scratch reserved, needed;
     rb_buffer scratch; /* shared, then own of each thread */
     int64_t own_step;
+    rb_proof proof;
     /* Rows that this team may use, best first. */
     const rb_kernel *candidate[RB_N_OP][MAX_CANDIDATES];
     _Alignas(CACHE_LINE) atomic_int arrived;
@@ -175,7 +176,7 @@ rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *er
         return rb_fail(err, RB_ERR_MEMORY, "no memory for a team of threads");
     memset(team, 0, sizeof *team);
     team->params = *params;
-    if (params->dry)
+    if (params->dry || params->prove)
         team->params.n_threads = 1;
     const rb_status status = list_candidates(team, err);
     if (status != RB_OK) {
@@ -221,6 +222,11 @@ rb_scratch rb_team_scratch_reserved(const rb_team *team)
 rb_ledger *rb_team_ledger(rb_team *team)
 {
     return &team->ledger;
+}
+
+const rb_proof *rb_team_proof(const rb_team *team)
+{
+    return &team->proof;
 }
 
 const rb_team_params *rb_team_get(const rb_team *team)
@@ -281,6 +287,31 @@ static void launch_dry(const rb_exec *ex, const rb_kernel *k, const rb_call *cal
     book(ex, k, call, 0, 0);
 }
 
+/* The launch is done by the counting twin of the row that would have run, on memory that only
+ * primitives can reach; its results are the launch's results. */
+static void launch_proven(const rb_exec *ex, const rb_kernel *k, const rb_call *call)
+{
+    rb_proof *sum = &ex->team->proof, one = { 0 };
+    const rb_kernel *twin = rb_counting_twin(k);
+    if (!twin)
+        snprintf(one.mismatch, sizeof one.mismatch, "unproven: %s", k->unproven);
+    else
+        rb_prove(twin, call, ex->team->ledger.at[ex->phase][ex->site][k->op->id].calls, &one);
+    sum->flops += one.flops;
+    sum->special += one.special;
+    sum->int_macs += one.int_macs;
+    for (int i = 0; i < 3; i++)
+        sum->dequant[i] += one.dequant[i];
+    sum->issued_rd += one.issued_rd;
+    sum->issued_wr += one.issued_wr;
+    if (one.mismatch[0] != '\0' && sum->mismatch[0] == '\0') {
+        char name[96];
+        snprintf(sum->mismatch, sizeof sum->mismatch, "%s: %.380s",
+                 rb_kernel_name(k, name, sizeof name), one.mismatch);
+    }
+    book(ex, k, call, 0, 0);
+}
+
 void rb_launch(rb_exec *ex, rb_op_id op, const rb_call *call)
 {
     rb_team *team = ex->team;
@@ -293,6 +324,10 @@ void rb_launch(rb_exec *ex, rb_op_id op, const rb_call *call)
     }
     if (team->params.dry) {
         launch_dry(ex, k, call);
+        return;
+    }
+    if (team->params.prove) {
+        launch_proven(ex, k, call);
         return;
     }
     const rb_scratch s = scratch_of(k, call);

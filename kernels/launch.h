@@ -6,6 +6,7 @@
 #define RB_LAUNCH_H
 
 #include "op.h"
+#include "prove.h"
 
 typedef struct rb_team rb_team;
 
@@ -15,6 +16,7 @@ typedef struct rb_team_params {
     bool capped;   /* true: BLAS rows are excluded */
     bool dry;      /* count only: no memory is touched, one thread */
     bool act_f32;  /* true: rows that quantise activations are excluded */
+    bool prove;    /* run every launch as the counting ISA and hold it against its row: slow */
 } rb_team_params;
 
 /* What one thread holds inside a step. The caller sets phase and site before each launch. */
@@ -50,6 +52,9 @@ rb_scratch rb_team_scratch_reserved(const rb_team *team);
 const char *rb_call_error(const rb_op *op, const rb_call *call, const char **arg_name);
 
 rb_ledger *rb_team_ledger(rb_team *team);
+/* What a proving team saw executed, summed; mismatch holds the first one, empty if all was proven.
+ */
+const rb_proof *rb_team_proof(const rb_team *team);
 const rb_team_params *rb_team_get(const rb_team *team);
 
 /* The row the door would take; NULL if the registry has none. */

@@ -268,35 +268,3 @@ Test(mutants, an_output_read_before_it_is_written)
     k.run = run_reads_output;
     expect_red(&k, "read before write");
 }
-
-/* ---- an uncounted launch: work done beside the door does not balance with the ledger ---- */
-
-static void add_through_the_door(rb_exec *ex, void *arg)
-{
-    const rb_call *call = arg;
-    ex->site = RB_SITE_RESIDUAL;
-    rb_op_add(ex, call->t[0], call->t[1]);
-}
-
-Test(mutants, an_uncounted_launch)
-{
-    const rb_kernel *k = row(RB_OP_ADD, RB_F32);
-    rb_case c;
-    rb_proof seen;
-    rb_team *team;
-    const rb_team_params params = { .n_threads = 1, .isa = RB_ISA_SCALAR, .capped = true };
-    cr_assert_eq(rb_case_make(&c, k, RB_FILL_RANDOM, 2, NULL), RB_OK);
-    cr_assert_eq(rb_team_open(&team, &params, NULL), RB_OK);
-    cr_assert_eq(rb_team_reserve(team, (rb_scratch){ 0, 0 }, NULL), RB_OK);
-    rb_step(team, add_through_the_door, &c.call);
-    uint64_t executed = 0;
-    cr_assert(rb_prove(k, &c.call, 1, &seen), "%s", seen.mismatch);
-    executed += seen.flops;
-    const rb_tally booked = rb_ledger_phase(rb_team_ledger(team), RB_PREFILL);
-    cr_expect_eq(booked.cost.flops, executed, "one launch, one run: they balance");
-    cr_assert(rb_prove(k, &c.call, 1, &seen)); /* the same work once more, beside the door */
-    executed += seen.flops;
-    cr_expect_neq(booked.cost.flops, executed, "an uncounted run must not balance");
-    rb_team_close(team);
-    rb_case_free(&c);
-}

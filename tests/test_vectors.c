@@ -192,6 +192,18 @@ static void expect_counts(const rb_cost *c, const json_t *want, const char *what
     }
 }
 
+static bool counts_match(const rb_ledger *ledger, rb_phase phase, const json_t *want)
+{
+    const rb_cost c = rb_ledger_phase(ledger, phase).cost;
+    const rb_bytes b = rb_cost_bytes(&c);
+    const uint64_t got[7] = { c.flops,    c.special,  b.weight,   b.kv_read,
+                              b.kv_write, b.act_read, b.act_write };
+    for (size_t i = 0; i < 7; i++)
+        if (got[i] != (uint64_t)json_integer_value(json_array_get(want, i)))
+            return false;
+    return true;
+}
+
 static void expect_phase(const rb_session *s, rb_phase phase, const json_t *want, const char *name,
                          uint64_t n_layer)
 {
@@ -252,6 +264,77 @@ Test(counts, ledgers_equal_brute_force)
         json_decref(v);
     }
     json_decref(counts);
+}
+
+/* A launch that was not booked leaves the totals short: whichever is taken out, it is seen. */
+Test(counts, an_uncounted_launch_is_seen)
+{
+    json_t *counts = json_read("tests/vectors/counts_bruteforce_verified.json"), *v;
+    rb_model *model = vector_model("qwen3_qknorm", &v);
+    rb_session *s = vector_session(model, RB_ISA_SCALAR, 1, true);
+    const int32_t prompt[3] = { 3, 17, 5 };
+    const json_t *total = json_object_get(
+        json_object_get(json_object_get(json_object_get(counts, "runs"), "qwen3_qknorm"),
+                        "prefill"),
+        "total");
+    int booked = 0;
+    cr_assert_eq(rb_session_run(s, RB_PREFILL, prompt, 3, true, NULL), RB_OK);
+    rb_ledger *ledger = rb_session_ledger(s);
+    cr_assert(counts_match(ledger, RB_PREFILL, total));
+    for (rb_site site = 0; site < RB_N_SITE; site++)
+        for (rb_op_id op = 0; op < RB_N_OP; op++) {
+            const rb_tally kept = ledger->at[RB_PREFILL][site][op];
+            if (kept.calls == 0)
+                continue;
+            booked++;
+            memset(&ledger->at[RB_PREFILL][site][op], 0, sizeof kept);
+            cr_expect_not(counts_match(ledger, RB_PREFILL, total), "%s", rb_site_name[site]);
+            ledger->at[RB_PREFILL][site][op] = kept;
+        }
+    cr_expect_eq(booked, 18, "launches at %d sites", booked);
+    rb_session_close(s);
+    rb_model_close(model);
+    json_decref(v);
+    json_decref(counts);
+}
+
+/* The whole forward pass as the counting ISA: each launch of the model itself is proven, the
+ * executed work sums to the ledger's, and the logits are right. */
+static void expect_proven(const char *name, rb_isa isa)
+{
+    json_t *v;
+    int32_t prompt[N_PROMPT];
+    rb_model *model = vector_model(name, &v);
+    rb_session_params p = rb_session_defaults();
+    rb_session *s;
+    p.n_ctx = p.n_logits = 16;
+    p.type_k = p.type_v = RB_F32;
+    p.isa = isa;
+    p.capped = p.prove = true;
+    cr_assert_eq(rb_session_open(&s, model, &p, NULL), RB_OK);
+    vector_tokens(v, "prompt", prompt, N_PROMPT);
+    cr_assert_eq(rb_session_run(s, RB_PREFILL, prompt, N_PROMPT, true, NULL), RB_OK);
+    const rb_proof *proof = rb_session_proof(s);
+    const rb_cost c = ledger_cost(s, RB_PREFILL);
+    cr_expect_str_eq(proof->mismatch, "", "%s: %s", name, proof->mismatch);
+    cr_expect_eq(proof->flops + 2 * proof->int_macs, c.flops + c.extra - c.saved);
+    cr_expect_eq((int64_t)proof->special, (int64_t)c.special + c.special_overhead);
+    cr_expect_arr_eq(proof->dequant, c.dequant, sizeof c.dequant);
+    cr_expect_leq(worst(rb_session_logits(s),
+                        json_array_get(json_object_get(v, "logits_prefill"), 0),
+                        model->config.n_vocab),
+                  vector_tolerance(v));
+    rb_session_close(s);
+    rb_model_close(model);
+    json_decref(v);
+}
+
+Test(counts, whole_model_runs_are_proven)
+{
+    for (int i = 0; i < N_VECTOR; i++)
+        for (rb_isa isa = RB_ISA_SCALAR; isa < RB_ISA_BLAS; isa++)
+            if (rb_isa_supported(isa))
+                expect_proven(vector_name[i], isa);
 }
 
 /* One launch for m outputs reads x once instead of m times: 4 n H (m - 1) bytes saved, no more. */
