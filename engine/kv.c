@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static rb_status open_one(const rb_session *s, rb_buffer *buffer, rb_view *view, rb_dtype dtype,
                           int64_t d, rb_error *err)
@@ -11,6 +12,10 @@ static rb_status open_one(const rb_session *s, rb_buffer *buffer, rb_view *view,
     const int64_t rows = p->n_seq * p->n_ctx * s->model->config.n_head_kv;
     const rb_status status =
         rb_buffer_alloc(buffer, (size_t)(rows * rb_row_bytes(dtype, d)), p->dry, err);
+    /* Pages of its own from the start: a row that is read before it was ever written would else
+     * come from the one page of zeros that all untouched memory shares, and cost no traffic. */
+    if (status == RB_OK && buffer->data)
+        memset(buffer->data, 0, buffer->bytes);
     *view =
         rb_view_dense(buffer, dtype, RB_KV, 0, p->n_seq, p->n_ctx, s->model->config.n_head_kv, d);
     return status;

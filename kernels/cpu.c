@@ -5,6 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined __x86_64__
+#include <cpuid.h>
+
+/* clang's __builtin_cpu_supports does not know f16c; avx2, asked with it, covers the OS's part. */
+static bool has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 bool rb_isa_supported(rb_isa isa)
 {
     switch (isa) {
@@ -16,8 +27,7 @@ bool rb_isa_supported(rb_isa isa)
         return true;
 #if defined __x86_64__
     case RB_ISA_AVX2:
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("f16c");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     case RB_ISA_AVX512:
         return rb_isa_supported(RB_ISA_AVX2) && __builtin_cpu_supports("avx512f") &&
                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&

@@ -15,6 +15,13 @@ RB_INLINE __m256i mask_n(int64_t n)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
+RB_INLINE sf s_load_f16(const u8 *p)
+{
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return (sf){ _cvtsh_ss(h) };
+}
+
 RB_INLINE vf v_zero(void)
 {
     return _mm256_setzero_ps();

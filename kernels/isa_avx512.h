@@ -14,6 +14,13 @@ RB_INLINE __mmask16 mask_n(int64_t n)
     return (__mmask16)(0xffffu >> (16 - n));
 }
 
+RB_INLINE sf s_load_f16(const u8 *p)
+{
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return (sf){ _cvtsh_ss(h) };
+}
+
 RB_INLINE vf v_zero(void)
 {
     return _mm512_setzero_ps();

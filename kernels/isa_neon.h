@@ -23,6 +23,13 @@ RB_INLINE vf pair(float32x4_t lo, float32x4_t hi)
     return (vf){ { lo, hi } };
 }
 
+RB_INLINE sf s_load_f16(const u8 *p)
+{
+    __fp16 h;
+    memcpy(&h, p, sizeof h);
+    return (sf){ (float)h };
+}
+
 RB_INLINE vf v_zero(void)
 {
     return pair(vdupq_n_f32(0), vdupq_n_f32(0));

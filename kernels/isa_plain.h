@@ -1,4 +1,4 @@
-/* Primitives on scalars and control data that all plain (not counting) ISAs share.
+/* Primitives on scalars and control data that all plain (not counting) ISAs share, on top of theirs.
  * No intrinsics. Read next: isa_scalar.h, isa_avx512.h. */
 #ifndef RB_ISA_PLAIN_H
 #define RB_ISA_PLAIN_H
@@ -56,19 +56,6 @@ RB_INLINE sf s_exp(sf a)
 RB_INLINE sf s_max(sf a, sf b)
 {
     return a.v > b.v || a.v != a.v ? a : b;
-}
-
-RB_INLINE sf s_load_f16(const u8 *p)
-{
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-#if defined __F16C__ || defined __aarch64__
-    _Float16 x;
-    memcpy(&x, &h, sizeof x);
-    return (sf){ (float)x };
-#else
-    return (sf){ rb_f16_to_f32(h) };
-#endif
 }
 
 RB_INLINE sf dq_load_f16(const u8 *p)

@@ -11,6 +11,13 @@ typedef struct {
     int32_t v;
 } vi;
 
+RB_INLINE sf s_load_f16(const u8 *p)
+{
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return (sf){ rb_f16_to_f32(h) };
+}
+
 RB_INLINE vf v_zero(void)
 {
     return (vf){ 0.0f };
@@ -64,7 +71,7 @@ RB_INLINE void v_store2_n(f32 *p, int64_t n, vf a, vf b)
 
 RB_INLINE vf v_load_f16(const f16 *p)
 {
-    return (vf){ dq_load_f16((const u8 *)p).v };
+    return (vf){ rb_f16_to_f32(p->bits) };
 }
 
 RB_INLINE vf v_load_f16_n(const f16 *p, int64_t n)

@@ -4,13 +4,16 @@
  * op.h for what is checked, cost.c for what is counted. */
 #include "launch.h"
 
-#include <sched.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <linux/futex.h>
 #include <omp.h>
+#include <sys/syscall.h>
 
 enum { MAX_CANDIDATES = 64, CACHE_LINE = 64 };
 
@@ -24,7 +27,8 @@ struct rb_team {
     /* Rows that this team may use, best first. */
     const rb_kernel *candidate[RB_N_OP][MAX_CANDIDATES];
     _Alignas(CACHE_LINE) atomic_int arrived;
-    _Alignas(CACHE_LINE) atomic_int generation;
+    _Alignas(CACHE_LINE) atomic_int generation; /* barriers passed; also the futex of sleepers */
+    atomic_int sleeping;
 };
 
 static uint64_t now_ns(void)
@@ -141,27 +145,31 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Waits for all threads; gives the core away after a while, so that more threads than cores work.
- */
+/* Waits for all threads: by spinning, since a launch lasts microseconds, then asleep, so that a
+ * team with more threads than free cores leaves the core to those that still work. */
 static void barrier(rb_team *team)
 {
     enum { SPINS = 1 << 12 };
     const int n = team->params.n_threads;
     if (n == 1)
         return;
-    const int generation = atomic_load_explicit(&team->generation, memory_order_acquire);
-    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == n - 1) {
-        atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&team->generation, generation + 1, memory_order_release);
+    const int generation = atomic_load(&team->generation);
+    if (atomic_fetch_add(&team->arrived, 1) == n - 1) {
+        atomic_store(&team->arrived, 0);
+        atomic_store(&team->generation, generation + 1);
+        if (atomic_load(&team->sleeping) > 0)
+            syscall(SYS_futex, &team->generation, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
         return;
     }
-    for (int spin = 0; atomic_load_explicit(&team->generation, memory_order_acquire) == generation;
-         spin++) {
-        if (spin < SPINS)
-            pause_cpu();
-        else
-            sched_yield();
+    for (int spin = 0; spin < SPINS; spin++) {
+        if (atomic_load_explicit(&team->generation, memory_order_acquire) != generation)
+            return;
+        pause_cpu();
     }
+    atomic_fetch_add(&team->sleeping, 1);
+    while (atomic_load(&team->generation) == generation)
+        syscall(SYS_futex, &team->generation, FUTEX_WAIT_PRIVATE, generation, NULL, NULL, 0);
+    atomic_fetch_sub(&team->sleeping, 1);
 }
 
 rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *err)

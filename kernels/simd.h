@@ -57,7 +57,6 @@ typedef struct {
 #if defined RB_BUILD_count1 || defined RB_BUILD_count8 || defined RB_BUILD_count16
 #include "isa_count.h"
 #else
-#include "isa_plain.h"
 #if defined RB_BUILD_scalar
 #include "isa_scalar.h"
 #elif defined RB_BUILD_avx2
@@ -69,6 +68,7 @@ typedef struct {
 #else
 #error "kernel files are compiled once per ISA: -DRB_BUILD=<isa> -DRB_BUILD_<isa>=1"
 #endif
+#include "isa_plain.h"
 #endif
 
 #endif
