@@ -1,17 +1,21 @@
 # rbench. `make` builds ./rbench, `make run` installs, builds and runs the main job, `make test` runs
-# every test, `make check` the lints, `make asan` the tests under sanitizers, `make format` formats.
+# every test, `make isa` runs them at each ISA cap, `make asan` under sanitizers, `make fuzz` feeds
+# the readers, `make check` runs the lints, `make asm` disassembles the kernels.
 # Everything built lives in build/<config>/; CONFIG=release|asan|fuzz, WERROR=1 for CI.
 
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -r -j$(shell nproc)
-CC ?= gcc
+endif
 ifeq ($(origin CC),default)
 CC := gcc
 endif
 CONFIG ?= release
 B := build/$(CONFIG)
+FUZZ_SECONDS ?= 30
+Q := $(if $(V),,@)# make V=1 shows the commands
+SAY := @$(if $(V),:,echo)
 
-MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-PKG := $(shell $(CC) -print-multiarch 2>/dev/null)
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wundef -Wstrict-prototypes -Wvla
 WARN += $(if $(WERROR),-Werror)
@@ -25,8 +29,9 @@ LDFLAGS := -fopenmp $(filter -fsanitize=%,$(CFLAGS_$(CONFIG)))
 
 comma := ,
 # OpenBLAS in its OpenMP flavour, by its own directory: Debian's alternative prefers pthreads.
-BLAS_DIR := $(firstword $(wildcard /usr/lib/$(PKG)/openblas-openmp /usr/lib*/openblas-openmp))
-BLAS_INC := $(firstword $(wildcard /usr/include/$(PKG)/openblas-openmp /usr/include/openblas*))
+find = $(firstword $(wildcard $(1)/$(MACHINE)-linux-gnu/$(2) $(1)/$(2) $(1)64/$(2)))
+BLAS_DIR := $(call find,/usr/lib,openblas-openmp)
+BLAS_INC := $(firstword $(call find,/usr/include,openblas-openmp) $(wildcard /usr/include/openblas))
 LDLIBS := $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas \
           -ljansson -lm
 CFLAGS += $(if $(BLAS_INC),-isystem $(BLAS_INC))
@@ -42,14 +47,16 @@ ISAFLAGS_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma
 LIB_SRC := $(filter-out $(KERNEL:%=kernels/%.c),$(wildcard kernels/*.c models/*.c engine/*.c bench/*.c))
 TOOL_SRC := $(wildcard tools/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
-TEST_LIB := $(filter-out $(TEST_SRC) $(wildcard tests/fuzz_*.c),$(wildcard tests/*.c))
+FUZZ_SRC := $(wildcard tests/fuzz_*.c)
+TEST_LIB := $(filter-out $(TEST_SRC) $(FUZZ_SRC),$(wildcard tests/*.c))
 
 KERNEL_OBJ := $(foreach isa,$(ISAS),$(KERNEL:%=$(B)/kernels/%.$(isa).o))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(KERNEL_OBJ)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/%.o)
 TESTS := $(TEST_SRC:tests/%.c=$(B)/tests/%)
+FUZZERS := $(FUZZ_SRC:tests/%.c=$(B)/tests/%)
 
-.PHONY: all test check asan format clean run fuzz asm
+.PHONY: all run test tests isa asan asan-tests fuzz fuzzers check cross format asm clean FORCE
 .SUFFIXES:
 .SECONDARY:
 
@@ -61,27 +68,97 @@ rbench: $(B)/rbench
 endif
 
 $(B)/rbench: $(TOOL_OBJ) $(B)/librbench.a
-	$(CC) $(LDFLAGS) -o $@ $(TOOL_OBJ) $(B)/librbench.a $(LDLIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(TOOL_OBJ) $(B)/librbench.a $(LDLIBS)
 
 $(B)/librbench.a: $(LIB_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(SAY) AR $@
+	$(Q)$(AR) qcs $@ $^
 
+# Fuzzing is for the readers: there kernels are only linked, and quickly built.
+KERNEL_CFLAGS = $(if $(filter fuzz,$(CONFIG)),$(filter-out -fsanitize% -fno-sanitize%,$(CFLAGS)),$(CFLAGS))
 define KERNEL_RULE
 $(B)/kernels/%.$(1).o: kernels/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(ISAFLAGS_$(1)) -DRB_BUILD=$(1) -DRB_BUILD_$(1)=1 -MMD -MP -c -o $$@ $$<
+	$$(SAY) CC $$@
+	$$(Q)$$(CC) $$(KERNEL_CFLAGS) $$(ISAFLAGS_$(1)) -DRB_BUILD=$(1) -DRB_BUILD_$(1)=1 -MMD -MP -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call KERNEL_RULE,$(isa))))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(SAY) CC $@
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/tests/%: $(B)/tests/%.o $(TEST_LIB:%.c=$(B)/%.o) $(B)/librbench.a
-	$(CC) $(LDFLAGS) -o $@ $^ -lcriterion $(LDLIBS)
+# The revision goes to the files that print it, and only a new one rebuilds them.
+COMMIT_OBJ := $(patsubst %.c,$(B)/%.o,$(shell grep -lw RB_COMMIT $(TOOL_SRC)))
+COMMIT := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+$(COMMIT_OBJ): CFLAGS += -DRB_COMMIT='"$(COMMIT)"'
+$(COMMIT_OBJ): $(B)/commit
+$(B)/commit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+
+$(TESTS): $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB:%.c=$(B)/%.o) $(B)/librbench.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcriterion $(LDLIBS)
+
+$(FUZZERS): $(B)/tests/%: $(B)/tests/%.o $(B)/librbench.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+# Builds every test; `test` runs them, once what they need is installed.
+tests: $(TESTS) $(B)/rbench
+fuzzers: $(FUZZERS)
+
+run:
+	@sh .ci/deps run
+	@$(MAKE) --no-print-directory all
+	@test -f build/model.bin || ./rbench synth smollm2-135m --type f16 -o build/model.bin
+	./rbench build/model.bin --depth-sweep
+
+test:
+	@sh .ci/deps test
+	@$(MAKE) --no-print-directory all tests
+	@sh tests/run.sh $(TESTS) $(wildcard tests/*.py)
+
+# The whole suite at every cap that this machine has.
+isa:
+	@sh .ci/deps test
+	@$(MAKE) --no-print-directory all tests
+	@ISA_CAPS="$(ISAS_$(MACHINE))" sh tests/run.sh $(TESTS)
+
+asan:
+	@sh .ci/deps test
+	@$(MAKE) --no-print-directory CONFIG=asan asan-tests
+asan-tests: tests
+	@sh tests/run.sh $(TESTS)
+	@sh tests/leaks.sh $(B)/rbench
+
+fuzz:
+	@sh .ci/deps fuzz
+	@$(MAKE) --no-print-directory CC=clang CONFIG=fuzz fuzzers
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz.sh $(FUZZ_SRC:%.c=build/fuzz/%)
+
+check: all
+	@KERNEL="$(KERNEL)" CC="$(CC)" FLAGS="$(filter-out -g,$(CFLAGS))" \
+	 LIB="$(B)/librbench.a" sh tests/check.sh
+
+# NEON through a cross compiler and an emulator, where they are installed.
+cross:
+	@sh tests/cross/run.sh
+
+format:
+	clang-format-14 -i $(wildcard */*.c */*.h)
+
+asm: $(KERNEL_OBJ)
+	@mkdir -p build/asm
+	@for o in $(KERNEL_OBJ); do \
+	    objdump -d --no-show-raw-insn $$o > build/asm/$$(basename $$o .o).s; done
+	@echo "build/asm: $(words $(KERNEL_OBJ)) kernel files disassembled"
 
 clean:
 	rm -rf build rbench
 
--include $(shell find build/$(CONFIG) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -101,6 +101,7 @@ typedef struct rb_bench_params {
     int n_reps;
     bool warmup, dry;
     uint64_t seed;
+    double max_fill_flops; /* a context that costs more to compute is not; 0: 4e12 */
     /* Asked between repetitions and decode steps; true ends the test. May be NULL. */
     bool (*stop)(void *arg);
     /* Told before the warm-up (rep 0) and each repetition. May be NULL. */
@@ -143,9 +144,10 @@ void rb_plan_free(rb_plan *plan);
 
 /* ---- the sweep over layers ---- */
 
-/* How many of the (rising) depths in list fit into available bytes, with a tenth kept free.
- * need[i]: bytes that depth i needs; available 0: unknown, everything fits. */
-int rb_sweep_fit(const uint64_t *need, int n, uint64_t available);
+/* How many of n rising depths fit into available bytes with a tenth kept free. need(arg, i): bytes
+ * that depth i needs, rising with i; asked for few of them. available 0: unknown, all fit. */
+typedef uint64_t rb_need_fn(void *arg, int i);
+int rb_sweep_fit(rb_need_fn *need, void *arg, int n, uint64_t available);
 
 typedef struct rb_trend_point {
     int64_t n_layer;

@@ -1,5 +1,7 @@
 /* The columns of the main table: which runs want them and what stands in a cell. A column whose
- * cells depend on the test alone knows its width before anything ran. Read next: report.c. */
+ * cells depend on the test alone knows its width before anything ran. It computes nothing: figures
+ * come from result.c.
+ * Read next: report.c. */
 #include "columns.h"
 
 #include <string.h>

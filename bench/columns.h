@@ -1,4 +1,6 @@
-/* Private to bench/: the columns of the main table. */
+/* Private to bench/: the columns of the main table.
+ * No figure is computed here, only shown.
+ * Read next: columns.c. */
 #ifndef RB_COLUMNS_H
 #define RB_COLUMNS_H
 

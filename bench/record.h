@@ -1,4 +1,6 @@
-/* Private to bench/: the JSON object of one result. */
+/* Private to bench/: the JSON object of one result, and what models are called in reports.
+ * Nothing here writes to a file.
+ * Read next: record.c. */
 #ifndef RB_RECORD_H
 #define RB_RECORD_H
 

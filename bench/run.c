@@ -9,8 +9,7 @@
 
 enum { WARM_STEPS = 8 }; /* decode steps of a warm-up */
 
-/* A context that costs more than this to compute is not computed, and the row says so. */
-static const double max_fill_flops = 4e12;
+static const double default_fill_flops = 4e12; /* half a minute or so */
 
 struct rb_bench {
     rb_model *model, *shape;
@@ -239,17 +238,18 @@ static rb_status repeat_once(rb_bench *b, const rb_test *t, int64_t steps, uint6
     return st;
 }
 
-/* Computes the context that a test starts from. Tokens depend on the position alone, so what one
- * test has left in the cache serves the next. */
+/* Computes the context that a test starts from, if that is affordable. Tokens depend on the
+ * position alone, so what one test has left in the cache serves the next. */
 static rb_status fill_context(rb_bench *b, rb_result *r, bool *done, rb_error *err)
 {
     const rb_test *t = &r->test;
     double cost = 2.0 * (double)b->model->n_params / (double)b->model->config.n_layer *
                   (double)(t->n_layer * t->n_seq * (t->n_depth - b->filled));
+    double most = b->params.max_fill_flops ? b->params.max_fill_flops : default_fill_flops;
     rb_status st = RB_OK;
     uint64_t ns = 0;
     *done = true;
-    if (b->params.dry || cost > max_fill_flops)
+    if (b->params.dry || cost > most)
         return RB_OK;
     while (b->filled < t->n_depth && st == RB_OK && *done) {
         int64_t left = t->n_depth - b->filled, n = left < t->n_ubatch ? left : t->n_ubatch;

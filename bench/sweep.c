@@ -6,11 +6,19 @@
 #include <stdarg.h>
 #include <string.h>
 
-int rb_sweep_fit(const uint64_t *need, int n, uint64_t available)
+int rb_sweep_fit(rb_need_fn *need, void *arg, int n, uint64_t available)
 {
-    int fit = 0;
-    while (fit < n && (!available || need[fit] <= available - available / 10))
-        fit++;
+    uint64_t limit = available - available / 10;
+    int fit = 0, over = n - 1; /* the first `fit` depths fit; from `over` on they do not */
+    if (!available || !n || need(arg, n - 1) <= limit)
+        return n;
+    while (fit < over) {
+        int middle = fit + (over - fit) / 2;
+        if (need(arg, middle) <= limit)
+            fit = middle + 1;
+        else
+            over = middle;
+    }
     return fit;
 }
 

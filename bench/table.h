@@ -1,4 +1,6 @@
-/* Private to bench/: tables that are valid markdown and align on a terminal. */
+/* Private to bench/: tables that are valid markdown and align on a terminal.
+ * They know nothing of benchmarks.
+ * Read next: table.c. */
 #ifndef RB_TABLE_H
 #define RB_TABLE_H
 

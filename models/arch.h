@@ -1,4 +1,5 @@
 /* From GGUF metadata to a config.
+ * Refuses what the metadata leave out or what is not done here; reads no weights.
  * Read next: arch.c. */
 #ifndef RB_ARCH_H
 #define RB_ARCH_H

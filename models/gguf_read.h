@@ -1,4 +1,5 @@
 /* Between gguf_read.c (one file) and gguf.c (a whole set): not for others.
+ * A part is what one file says of itself; only gguf.c puts parts together.
  * Read next: gguf.h. */
 #ifndef RB_GGUF_READ_H
 #define RB_GGUF_READ_H

@@ -1,4 +1,5 @@
 /* How readers and synthesis build an rb_model: for models/ only.
+ * Nothing here is for users of a finished model: they have models.h.
  * Read next: model.c. */
 #ifndef RB_MODEL_H
 #define RB_MODEL_H

@@ -22,9 +22,9 @@ typedef struct rb_config {
     int64_t n_ctx_train;
     float norm_eps, rope_base;
     rb_rope_pairing rope_pairing;
-    bool tied;      /* lm_head is the token embedding */
-    bool qkv_bias;  /* qwen2 */
-    bool qk_norm;   /* qwen3 */
+    bool tied;       /* lm_head is the token embedding */
+    bool qkv_bias;   /* qwen2 */
+    bool qk_norm;    /* qwen3 */
     bool rope_freqs; /* a table of frequency divisors (Llama 3) */
 } rb_config;
 
@@ -40,14 +40,14 @@ typedef struct rb_layer {
 
 typedef struct rb_model {
     rb_config config;
-    char format[16];     /* "gguf", "llama2.c", "preset" */
-    rb_view tok_embd;    /* {1, 1, V, H} */
+    char format[16];  /* "gguf", "llama2.c", "preset", "synth" */
+    rb_view tok_embd; /* {1, 1, V, H} */
     rb_view out_norm;
-    rb_view output;      /* {1, 1, V, H}; equals tok_embd if tied */
-    rb_view rope_freqs;  /* d_rot/2 f32 divisors, or absent */
-    rb_layer *layer;     /* n_layer_alloc of them */
+    rb_view output;        /* {1, 1, V, H}; equals tok_embd if tied */
+    rb_view rope_freqs;    /* d_rot/2 f32 divisors, or absent */
+    rb_layer *layer;       /* n_layer_alloc of them */
     int64_t n_layer_alloc; /* >= config.n_layer once rb_model_extend was called */
-    rb_buffer **buffer;  /* owned; one allocation each */
+    rb_buffer **buffer;    /* owned; one allocation each */
     int64_t n_buffer;
     uint64_t n_params;             /* elements of all tensors of the file's own layers */
     uint64_t bytes_of[RB_N_DTYPE]; /* bytes per dtype, same tensors */

@@ -1,5 +1,6 @@
-/* Shapes of known models, by name: from their published configs, a real file overrides them.
- * No weights here (synth.c makes those). Read next: synth.c. */
+/* Shapes of known models, by name, from their published configs: a real file overrides them.
+ * No weights here (synth.c makes those).
+ * Read next: synth.c. */
 #include "model.h"
 
 #include <string.h>

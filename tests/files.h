@@ -1,5 +1,6 @@
 /* Files for tests: bytes to build and break, GGUF files field by field, temporary folders, vectors.
- * Everything here aborts on its own failures. Read next: test_gguf.c. */
+ * Everything here aborts on its own failures.
+ * Read next: test_gguf.c. */
 #ifndef RB_TEST_FILES_H
 #define RB_TEST_FILES_H
 

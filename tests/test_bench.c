@@ -202,13 +202,20 @@ Test(trend, needs_two_depths)
     check_text(&p, 1, "one depth only");
 }
 
+static uint64_t need_of(void *arg, int i)
+{
+    return ((const uint64_t *)arg)[i];
+}
+
 Test(sweep, is_cut_to_memory_with_a_tenth_kept_free)
 {
-    const uint64_t need[] = { 100, 200, 900, 901, 5000 };
-    cr_assert_eq(rb_sweep_fit(need, 5, 1000), 3);
-    cr_assert_eq(rb_sweep_fit(need, 5, 100000), 5);
-    cr_assert_eq(rb_sweep_fit(need, 5, 100), 0);
-    cr_assert_eq(rb_sweep_fit(need, 5, 0), 5, "unknown memory cuts nothing");
+    uint64_t need[] = { 100, 200, 900, 901, 5000 };
+    cr_assert_eq(rb_sweep_fit(need_of, need, 5, 1000), 3);
+    cr_assert_eq(rb_sweep_fit(need_of, need, 5, 1002), 4);
+    cr_assert_eq(rb_sweep_fit(need_of, need, 5, 100000), 5);
+    cr_assert_eq(rb_sweep_fit(need_of, need, 5, 200), 1);
+    cr_assert_eq(rb_sweep_fit(need_of, need, 5, 100), 0);
+    cr_assert_eq(rb_sweep_fit(need_of, need, 5, 0), 5, "unknown memory cuts nothing");
 }
 
 /* ---- plans ---- */
@@ -385,6 +392,26 @@ Test(run, dry_counts_are_the_real_ones)
     }
     close_fixture(&real);
     close_fixture(&count);
+}
+
+/* What one test leaves in the cache is the context of the next, in the same session only. */
+Test(run, a_context_that_was_not_computed_is_called_synthetic)
+{
+    rb_bench_params params = three;
+    params.max_fill_flops = 1;
+    fixture f = open_fixture(params);
+    rb_test t = small_test(16, 0, 0);
+    rb_bench_test(f.bench, &t, f.r);
+    cr_assert_str_eq(f.r->kv_fill, "real");
+    t = small_test(0, 0, 8);
+    t.n_prompt = 2;
+    rb_bench_test(f.bench, &t, f.r);
+    cr_assert_str_eq(f.r->kv_fill, "real");
+    t.n_layer = 3;
+    rb_bench_test(f.bench, &t, f.r);
+    cr_assert_str_eq(f.r->error, "");
+    cr_assert_str_eq(f.r->kv_fill, "synthetic");
+    close_fixture(&f);
 }
 
 /* n decode steps at depth d see d + 1 ... d + n keys. */

@@ -183,7 +183,7 @@ Test(dtype, blocks_are_those_of_the_gguf_package)
         for (size_t i = 0; i < json_array_size(cases); i++, n++)
             check_golden(rb_dtype_get(t), json_array_get(cases, i));
     }
-    cr_assert_eq(n, 7 * 4 + 2);
+    cr_assert_eq(n, 7 * 5 + 2);
     json_decref(all);
 }
 
@@ -268,7 +268,8 @@ Test(dtype, q6_K_beats_plain_rounding)
             ours += pow(y[i] - x[i], 2);
         plain += plain_q6_error(x);
     }
-    cr_assert(ours < plain, "%g against %g", ours, plain);
+    /* Fitting the scale to one choice of quants gets 0.95; trying several of them 0.91. */
+    cr_assert(ours < 0.93 * plain, "%g against %g", ours, plain);
 }
 
 Test(dtype, garbage_encodes_without_harm)

@@ -1,10 +1,14 @@
-/* The GGUF reader and writer: round trips, what other writers do, split sets, and what is refused.
- * Files that lie are in test_gguf_hostile.c. Read next: ../models/gguf_read.c, gguf_load.c. */
+/* The GGUF reader and writer: round trips, what other writers do, split sets, writes that fail.
+ * Files that lie are in test_gguf_hostile.c.
+ * Read next: ../models/gguf_read.c, gguf_load.c. */
 #include "files.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -310,7 +314,7 @@ Test(gguf, scaling_by_one_or_none_is_none)
 /* ---- split sets ---- */
 
 /* Part no (from 0) of three: the first has all keys and the first 5 tensors, and so on. */
-static void write_part(const dir *d, int no, int count, int total)
+static void write_part_as(const dir *d, int no, int claimed_no, int count, int total)
 {
     gguf_file whole = gguf_make("llama"), g = { .magic = "GGUF", .version = 3, .alignment = 32 };
     char name[64];
@@ -318,7 +322,7 @@ static void write_part(const dir *d, int no, int count, int total)
         for (int i = 0; i < whole.have_kv; i++)
             blob_put(&g.kv[g.have_kv++], whole.kv[i].data, whole.kv[i].n);
     g.n_kv = (uint64_t)g.have_kv;
-    gguf_kv_uint(&g, "split.no", RB_GGUF_U16, (uint64_t)no, 2);
+    gguf_kv_uint(&g, "split.no", RB_GGUF_U16, (uint64_t)claimed_no, 2);
     gguf_kv_uint(&g, "split.count", RB_GGUF_U16, (uint64_t)count, 2);
     gguf_kv_uint(&g, "split.tensors.count", RB_GGUF_I32, (uint64_t)total, 4);
     for (int i = 5 * no; i < 5 * no + 5 && i < whole.have_tensor; i++)
@@ -331,6 +335,11 @@ static void write_part(const dir *d, int no, int count, int total)
     free(path);
     gguf_free(&g);
     gguf_free(&whole);
+}
+
+static void write_part(const dir *d, int no, int count, int total)
+{
+    write_part_as(d, no, no, count, total);
 }
 
 static void expect_split_refused(const dir *d, const char *name, const char *word)
@@ -363,6 +372,8 @@ Test(gguf, split_sets)
     expect_split_refused(&d, "m-00001-of-00003.gguf", "split.tensors.count is 13");
     write_part(&d, 0, 3, 12);
     write_part(&d, 1, 4, 12);
+    expect_split_refused(&d, "m-00001-of-00003.gguf", "are not those of part 2");
+    write_part_as(&d, 1, 2, 3, 12);
     expect_split_refused(&d, "m-00001-of-00003.gguf", "are not those of part 2");
     unlink(first);
     write_part(&d, 1, 3, 12);
@@ -416,15 +427,60 @@ Test(gguf, writing_reports_every_failure_and_leaves_nothing)
     dir d = dir_make();
     char *sub = dir_file(&d, "sub"), *in_none = dir_file(&d, "none/model");
     expect_not_written(in_none, "No such file");
-    expect_not_written("/dev/full", "No space left");
-    struct stat st;
-    cr_assert(stat("/dev/full", &st) == 0 && S_ISCHR(st.st_mode), "a device was replaced");
     cr_assert_eq(mkdir(sub, 0777), 0);
     expect_not_written(sub, "directory");
     cr_assert_eq(rmdir(sub), 0);
     cr_assert_eq(dir_count(&d), 0);
     free(sub);
     free(in_none);
+    dir_remove(&d);
+}
+
+/* A disk that fills up, at several places: in the directory, in the data, in the last block. */
+Test(gguf, a_full_disk_leaves_the_old_file_alone)
+{
+    static const rlim_t room[] = { 0, 100, 5000, 300000, 460000 };
+    dir d = dir_make();
+    char *path = dir_file(&d, "model");
+    blob old = { 0 };
+    blob_put(&old, "old", 3);
+    blob_write(&old, path);
+    signal(SIGXFSZ, SIG_IGN); /* writes beyond the limit then fail */
+    for (size_t i = 0; i < sizeof room / sizeof *room; i++) {
+        struct rlimit limit = { room[i], RLIM_INFINITY };
+        cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        expect_not_written(path, "File too large");
+        blob now = blob_read(path);
+        cr_assert(now.n == 3 && memcmp(now.data, "old", 3) == 0);
+        cr_assert_eq(dir_count(&d), 1, "a temporary file stayed behind");
+        blob_free(&now);
+    }
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY });
+    blob_free(&old);
+    free(path);
+    dir_remove(&d);
+}
+
+Test(gguf, a_pipe_is_written_to_and_not_replaced)
+{
+    dir d = dir_make();
+    char *path = dir_file(&d, "pipe"), magic[4] = "";
+    rb_config c = small_config(RB_ARCH_LLAMA);
+    rb_model *m;
+    rb_error err = { 0 };
+    struct stat st;
+    c.n_layer = 1;
+    cr_assert_eq(rb_model_synth(&m, &c, RB_Q4_0, 1, false, NULL), RB_OK); /* fits into a pipe */
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    int end = open(path, O_RDONLY | O_NONBLOCK);
+    cr_assert(end >= 0);
+    cr_assert_eq(rb_gguf_write(m, path, &err), RB_OK, "%s", err.text);
+    cr_assert(stat(path, &st) == 0 && S_ISFIFO(st.st_mode), "the pipe was replaced");
+    cr_assert_eq(read(end, magic, 4), 4);
+    cr_assert_arr_eq(magic, "GGUF", 4);
+    close(end);
+    rb_model_close(m);
+    free(path);
     dir_remove(&d);
 }
 

@@ -205,7 +205,9 @@ Test(hostile, extents)
             for (int j = 2; j < 4; j++)
                 t->ne[j] = 1;
             t->ne[d] = extent[i];
-            expect_file_refused(&g, RB_ERR_FORMAT, "blk.0.attn_q.weight");
+            expect_file_refused(&g, RB_ERR_FORMAT,
+                                extent[i] ? "blk.0.attn_q.weight"
+                                          : "'blk.0.attn_q.weight' has the extent 0");
         }
     gguf_file g = gguf_make("llama");
     gguf_tensor *t = gguf_find(&g, "token_embd.weight");
@@ -354,6 +356,18 @@ Test(hostile, each_misshapen_tensor)
     gguf_file g = gguf_make("llama");
     gguf_find(&g, "blk.0.attn_k.weight")->ne[1] = 8;
     expect_file_refused(&g, RB_ERR_FORMAT, "has shape [32, 8], expected [32, 16]");
+    g = gguf_make("llama");
+    gguf_tensor *t = gguf_find(&g, "blk.0.attn_k.weight");
+    t->ne[0] = 16; /* transposed: as many elements */
+    t->ne[1] = 32;
+    expect_file_refused(&g, RB_ERR_FORMAT, "has shape [16, 32], expected [32, 16]");
+    g = gguf_make("llama");
+    t = gguf_find(&g, "blk.0.attn_k.weight");
+    t->n_dim = 3;
+    t->ne[2] = 2;
+    t->offset = g.data;
+    g.data += 4096;
+    expect_file_refused(&g, RB_ERR_FORMAT, "has shape [32, 16, 2], expected [32, 16]");
     g = gguf_make("llama");
     gguf_find(&g, "blk.0.attn_norm.weight")->ne[0] = 16;
     expect_file_refused(&g, RB_ERR_FORMAT, "has shape [16], expected [32]");

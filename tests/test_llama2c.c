@@ -1,4 +1,5 @@
-/* The llama2.c reader: v0, v1, the real file, and files that lie.
+/* The llama2.c reader: v0, v1, the real file, and files that lie; then rb_model_open on what is no
+ * model. Every section and layer has values of its own, so that a wrong order shows.
  * Read next: ../models/llama2c.c. */
 #include "files.h"
 
@@ -252,6 +253,22 @@ Test(llama2c, absurd_headers)
                     continue; /* v1 stores nothing of that length */
                 expect_header_refused(version, field, bad[i]);
             }
+}
+
+Test(llama2c, heads_divide_the_width)
+{
+    /* 18 wide, 4 heads of 18/4 = 4: a size that fits, were it not for the remainder. */
+    header h = { 18, 24, 1, 4, 2, 10, 7 };
+    blob b = { 0 };
+    blob_uint(&b, RB_LLAMA2C_MAGIC, 4);
+    blob_uint(&b, 1, 4);
+    put_header(&b, &h);
+    blob_uint(&b, 1, 1);
+    while (b.n < 256)
+        blob_uint(&b, 0, 1);
+    put_floats(&b, 0, 3 * 18 + 10 * 18 + (16 + 8 + 8 + 16) * 18 + 3 * 24 * 18);
+    expect_refused(&b, RB_ERR_FORMAT, "dim 18 is no multiple of n_heads 4");
+    blob_free(&b);
 }
 
 Test(llama2c, other_versions)

@@ -1,4 +1,5 @@
 /* Statistics of repeated timings on data whose answers are known by hand.
+ * No real timing is judged here: machines are noisy.
  * Read next: ../bench/stats.c. */
 #include "../bench/bench.h"
 
@@ -20,7 +21,7 @@ Test(stats, odd_count)
     near(s.min, 1);
     near(s.max, 100);
     cr_assert_float_eq(s.stddev, 42.990697, 1e-5); /* n - 1 */
-    near(x[0], 7);                                /* the input is not sorted in place */
+    near(x[0], 7);                                 /* the input is not sorted in place */
 }
 
 Test(stats, even_count_takes_the_middle_of_two)

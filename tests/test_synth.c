@@ -1,4 +1,5 @@
 /* Synthesis, presets, configs by hand, extending: values against the published vectors.
+ * Logits of the vectors are test_vectors.c's.
  * Read next: ../models/synth.c. */
 #include "files.h"
 
@@ -203,6 +204,7 @@ Test(synth, extending_copies_the_last_layer_into_its_own_memory)
     }
     cr_assert_eq(rb_model_extend(m, 3, NULL), RB_OK);
     cr_assert_eq(m->n_layer_alloc, 5, "never shrinks");
+    cr_assert(same_bytes(&m->layer[4].wq, &m->layer[1].wq));
     cr_assert_eq(rb_model_extend(m, 0, &err), RB_ERR_ARGUMENT);
     cr_assert_eq(rb_model_extend(m, INT64_MAX, &err), RB_ERR_ARGUMENT);
     rb_model_close(m);

@@ -1,4 +1,6 @@
-/* The subcommands, their exit codes, messages and the interrupt flag. */
+/* The subcommands, their exit codes, messages and the interrupt flag.
+ * What they do stands in cmd_*.c, one file each.
+ * Read next: rbench.c. */
 #ifndef RB_CMD_H
 #define RB_CMD_H
 

@@ -1,5 +1,6 @@
 /* rbench MODEL: runs the tests of a plan one by one and reports each as it ends. A test that fails
- * costs its row, not the others. Read next: shared.h (the options), ../bench/run.c (one test). */
+ * costs its row, not the others. Nothing is timed or counted here.
+ * Read next: shared.h (the options), ../bench/run.c (one test). */
 #include "job.h"
 
 #include <stdlib.h>
@@ -104,8 +105,9 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
         st = sweep ? rb_sweep_plan(j, err) : rb_plan_make(&j->plan, &j->lists.plan, err);
     if (st == RB_OK && !j->plan.n)
         return rb_fail(err, RB_ERR_ARGUMENT, "nothing to run: -p, -n and -pg are all zero");
-    j->progress =
-        rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan, &j->model->config);
+    if (st == RB_OK)
+        j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan,
+                                       &j->model->config);
     return st;
 }
 

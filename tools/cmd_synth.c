@@ -1,5 +1,6 @@
 /* rbench synth: writes a model of a known or a given shape with seeded random weights, for speed
- * and counts that depend on the shape alone. Read next: ../models/models.h. */
+ * and counts that depend on the shape alone. It trains nothing.
+ * Read next: ../models/models.h. */
 #include "shared.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* The text of --help, from the tables alone.
+ * No option is named here.
  * Read next: options.c. */
 #include "options.h"
 

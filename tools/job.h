@@ -1,4 +1,6 @@
-/* One benchmark of one model: what its steps share. */
+/* One benchmark of one model: what its steps share.
+ * Not for other commands; what they share is in shared.h.
+ * Read next: cmd_bench.c, sweep.c. */
 #ifndef RB_JOB_H
 #define RB_JOB_H
 

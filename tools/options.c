@@ -45,20 +45,22 @@ static int find(const rb_command *cmd, const char *name)
 
 int rb_distance(const char *a, const char *b)
 {
-    int row[65], n = (int)strnlen(b, 64);
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; a[i - 1] && i <= 64; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+    enum { MAX = 64 };
+    int at[MAX + 1][MAX + 1], n = (int)strnlen(a, MAX), m = (int)strnlen(b, MAX);
+    for (int i = 0; i <= n; i++)
+        at[i][0] = i;
+    for (int j = 0; j <= m; j++)
+        at[0][j] = j;
+    for (int i = 1; i <= n; i++) {
+        for (int j = 1; j <= m; j++) {
+            int best = at[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            best = at[i - 1][j] + 1 < best ? at[i - 1][j] + 1 : best;
+            best = at[i][j - 1] + 1 < best ? at[i][j - 1] + 1 : best;
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            at[i][j] = swapped && at[i - 2][j - 2] + 1 < best ? at[i - 2][j - 2] + 1 : best;
         }
     }
-    return row[n];
+    return at[n][m];
 }
 
 bool rb_is_near(const char *a, const char *b)

@@ -1,5 +1,6 @@
 /* The command line as tables: one rb_option per flag, one rb_command per subcommand. Parsing, the
- * environment, limits, nearest matches and the text of --help all come from the same table. */
+ * environment, limits, nearest matches and the text of --help all come from the same table.
+ * Nothing here knows what an option is for. Read next: options.c. */
 #ifndef RB_OPTIONS_H
 #define RB_OPTIONS_H
 
@@ -71,7 +72,7 @@ const char *rb_opt_text(const rb_args *args, const char *name); /* NULL if absen
 bool rb_opt_flag(const rb_args *args, const char *name);
 
 void rb_command_help(FILE *out, const rb_command *cmd);
-/* Edit distance, for nearest matches. */
+/* Edits (insert, drop, replace, swap neighbours) from a to b. */
 int rb_distance(const char *a, const char *b);
 /* Whether a and b are so close that b was probably meant. */
 bool rb_is_near(const char *a, const char *b);

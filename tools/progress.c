@@ -1,5 +1,6 @@
 /* Progress with an estimate of the time left, from a rough model of work: it is for people who
- * wait, never for results. Read next: cmd_bench.c. */
+ * wait, never for results.
+ * Read next: cmd_bench.c. */
 #include "progress.h"
 
 #include <string.h>

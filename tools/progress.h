@@ -1,4 +1,6 @@
-/* The line on stderr that says how far a benchmark is and when it may end. */
+/* The line on stderr that says how far a benchmark is and when it may end.
+ * Results never pass through here.
+ * Read next: progress.c. */
 #ifndef RB_PROGRESS_H
 #define RB_PROGRESS_H
 

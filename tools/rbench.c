@@ -1,5 +1,6 @@
 /* main: finds the command, parses its options, runs it. The first argument is a subcommand or a
- * MODEL. Nothing is benchmarked here. Read next: cmd_bench.c, options.c. */
+ * MODEL. Nothing is benchmarked here.
+ * Read next: cmd_bench.c, options.c. */
 #include "cmd.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* From parsed options to plans and models, for the commands that run or predict tests.
+ * It prints nothing: errors go back to the command.
  * Read next: cmd_bench.c. */
 #include "shared.h"
 

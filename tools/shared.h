@@ -1,5 +1,6 @@
 /* What benchmark and predict have in common: the options that say which tests, and how options
- * become plans and models. */
+ * become plans and models. Options of one command stay in its own file.
+ * Read next: shared.c. */
 #ifndef RB_SHARED_H
 #define RB_SHARED_H
 

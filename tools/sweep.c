@@ -27,36 +27,44 @@ static void sort_depths(int64_t *depth, int *n)
     *n = kept;
 }
 
-/* Bytes that every depth still needs: copies of the last layer, and its largest session. */
-static rb_status needs(rb_job *j, int n_depth, uint64_t *need, rb_error *err)
+/* What rb_sweep_fit asks with. */
+typedef struct asking {
+    rb_job *job;
+    rb_status status;
+    rb_error *err;
+} asking;
+
+/* Bytes that the i-th depth still needs: copies of the last layer, and its largest session. */
+static uint64_t need(void *arg, int i)
 {
-    uint64_t loaded = rb_model_bytes(j->model);
-    for (int i = 0; i < j->plan.n; i++) {
+    asking *a = arg;
+    rb_job *j = a->job;
+    uint64_t loaded = rb_model_bytes(j->model), most = 0;
+    int n_group = j->plan.n / j->lists.plan.layers.n;
+    for (int t = i * n_group; t < (i + 1) * n_group && a->status == RB_OK; t++) {
         rb_memory m;
-        rb_status st = rb_bench_memory(j->bench, &j->plan.test[i], &m, err);
-        if (st != RB_OK)
-            return st;
-        uint64_t bytes = rb_memory_total(&m) - loaded, *at = &need[i / (j->plan.n / n_depth)];
-        *at = bytes > *at ? bytes : *at;
+        a->status = rb_bench_memory(j->bench, &j->plan.test[t], &m, a->err);
+        uint64_t bytes = rb_memory_total(&m) - loaded;
+        most = a->status == RB_OK && bytes > most ? bytes : most;
     }
-    return RB_OK;
+    return most;
 }
 
-static rb_status cut(rb_job *j, bool explicit_list, const uint64_t *need, rb_error *err)
+static rb_status cut(rb_job *j, bool explicit_list, rb_error *err)
 {
     rb_list *layers = &j->lists.plan.layers;
+    asking ask = { .job = j, .err = err };
     uint64_t available = rb_host_available();
-    int fit = rb_sweep_fit(need, layers->n, available);
-    if (fit == layers->n)
-        return RB_OK;
-    double wanted = (double)need[fit] / 1e9, has = (double)available / 1e9;
+    int fit = rb_sweep_fit(need, &ask, layers->n, available);
+    if (ask.status != RB_OK || fit == layers->n)
+        return ask.status;
+    double wanted = (double)need(&ask, fit) / 1e9, has = (double)available / 1e9;
     long long depth = layers->at[fit];
     if (explicit_list || !fit)
         return rb_fail(err, RB_ERR_MEMORY,
                        "--depth-sweep: %lld layers need %.2f GB more, and of the %.2f GB available "
                        "a tenth is kept free; give a shorter list",
                        depth, wanted, has);
-    rb_progress_clear(&j->progress);
     rb_complain("the sweep is cut to %lld layers: %lld need %.2f GB more, and of the %.2f GB "
                 "available a tenth is kept free",
                 (long long)layers->at[fit - 1], depth, wanted, has);
@@ -78,13 +86,7 @@ rb_status rb_sweep_plan(rb_job *j, rb_error *err)
     rb_status st = rb_plan_make(&j->plan, &j->lists.plan, err);
     if (st != RB_OK || !j->plan.n)
         return st;
-    uint64_t *need = calloc((size_t)layers->n, sizeof *need);
-    if (!need)
-        return rb_fail(err, RB_ERR_MEMORY, "no memory for a sweep");
-    st = needs(j, layers->n, need, err);
-    if (st == RB_OK)
-        st = cut(j, v->n > 0, need, err);
-    free(need);
+    st = cut(j, v->n > 0, err);
     if (st != RB_OK)
         return st;
     j->n_group = j->plan.n / layers->n;

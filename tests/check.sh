@@ -1,0 +1,92 @@
+#!/bin/sh
+# Runs every lint and says of each whether it is green; one that a missing tool prevents is skipped.
+# Exit 1 if one is red. `make check` sets KERNEL, CC, FLAGS and LIB. Usage: check.sh
+set -u
+
+status=0
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+
+step() { # NAME COMMAND...
+    name=$1
+    shift
+    if "$@" >"$log" 2>&1; then
+        echo "$name: ok"
+    else
+        cat "$log"
+        echo "$name: RED"
+        status=1
+    fi
+}
+
+# first NAME...: the first of these programs that is installed
+first() {
+    for f; do
+        if command -v "$f" >/dev/null 2>&1; then
+            echo "$f"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Other versions lay the same .clang-format out differently.
+formatter() {
+    f=$(first clang-format-14 clang-format) && "$f" --version | grep -q 'version 14\.' && echo "$f"
+}
+
+format_check() {
+    "$1" --dry-run -Werror $sources
+}
+
+# tidy_some TIDY FLAGS FILE...: three files at a time on two cores
+tidy_some() {
+    tidy=$1 flags=$2
+    shift 2
+    # shellcheck disable=SC2016
+    printf '%s\n' "$@" |
+        xargs -n 3 -P 2 sh -c 't=$1 f=$2; shift 2; exec "$t" --quiet "$@" -- $f' sh "$tidy" "$flags"
+}
+
+# Kernel files are compiled per ISA: they are looked at as scalar and as counting code.
+tidy_check() {
+    kernels=$(for k in $KERNEL; do echo "kernels/$k.c"; done)
+    plain=$(find kernels models engine bench tools -name '*.c' | sort | grep -vxF "$kernels")
+    red=0
+    tidy_some "$1" "$FLAGS" $plain || red=1
+    for isa in scalar count8; do
+        tidy_some "$1" "$FLAGS -DRB_BUILD=$isa -DRB_BUILD_$isa=1" $kernels || red=1
+    done
+    return $red
+}
+
+sources=$(find kernels models engine bench tools tests -name '*.[ch]' | sort)
+step "layers" sh tests/check_layers.sh
+step "style" sh tests/check_style.sh . "$LIB" $KERNEL
+step "counting" sh tests/check_counting.sh . $KERNEL
+step "the lints themselves" sh tests/check_lints.sh
+
+if f=$(formatter); then
+    step "clang-format" format_check "$f"
+else
+    echo "clang-format: skipped, version 14 is not installed"
+fi
+if t=$(first clang-tidy-14 clang-tidy); then
+    step "clang-tidy" tidy_check "$t"
+else
+    echo "clang-tidy: skipped, it is not installed"
+fi
+if c=$(first cppcheck); then
+    step "cppcheck" "$c" --quiet --std=c11 --enable=warning,performance,portability -j2 \
+        --inline-suppr --error-exitcode=1 --suppress=invalidPointerCast -D__x86_64__=1 \
+        -D__BYTE_ORDER__=1 -D__ORDER_LITTLE_ENDIAN__=1 -DRB_BUILD=scalar -DRB_BUILD_scalar=1 \
+        kernels models engine bench tools
+else
+    echo "cppcheck: skipped, it is not installed"
+fi
+if s=$(first shellcheck); then
+    step "shellcheck" "$s" -s sh -S warning -e SC2046 tests/*.sh tests/cross/run.sh .ci/deps
+else
+    echo "shellcheck: skipped, it is not installed"
+fi
+exit $status

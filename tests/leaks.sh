@@ -1,0 +1,47 @@
+#!/bin/sh
+# Runs the program's commands, good and bad, under LeakSanitizer, which exits 23 where memory is
+# lost: Criterion's tests cannot look for leaks. Usage: leaks.sh RBENCH (built with CONFIG=asan)
+set -u
+
+rbench=$1
+status=0
+n=0
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+# OpenMP's threads live as long as the process: what they hold is reachable to them alone.
+export LSAN_OPTIONS="exitcode=23:print_suppressions=0"
+export ASAN_OPTIONS="detect_leaks=1"
+
+# leaks WANTED_EXIT ARGUMENT...
+leaks() {
+    want=$1
+    shift
+    "$rbench" "$@" >"$dir/out" 2>"$dir/err"
+    got=$?
+    n=$((n + 1))
+    [ $got = "$want" ] && return
+    echo "rbench $*: exit $got, wanted $want"
+    head -40 "$dir/err"
+    status=1
+}
+
+small="--set arch=qwen3 --set n_layer=2 --set n_embd=64 --set n_ff=96 --set n_vocab=128 \
+ --set n_head=4 --set n_head_kv=2 --set d_head=16 --set n_ctx=128"
+for type in f32 q8_0 q4_1; do
+    leaks 0 synth $small --type $type -o "$dir/$type.gguf"
+    leaks 0 "$dir/$type.gguf" -p 40 -n 3 -r 1 -t 2 --layers 1,3
+    leaks 0 eval "$dir/$type.gguf" --tokens 3,17,5 --force 7,29 -t 2
+done
+head -c 600 "$dir/f32.gguf" >"$dir/cut.gguf"
+leaks 0 "$dir/f32.gguf" --depth-sweep=1,2,4 -p 8 -n 2 -r 1 -o json --explain
+leaks 0 predict llama3.1-70b
+leaks 0 synth --list
+leaks 0 help
+leaks 1 "$dir/cut.gguf" -p 8 -n 0
+leaks 1 eval "$dir/cut.gguf" --tokens 3
+leaks 1 eval "$dir/f32.gguf" --tokens 3000
+leaks 2 "$dir/f32.gguf" --no-such-option
+leaks 2 eval "$dir/f32.gguf"
+leaks 2 nothing-of-this-name
+[ $status != 0 ] || echo "leaks.sh: $n commands, no leak"
+exit $status
