@@ -47,10 +47,7 @@ static const rb_op op = {
 
 #define ROW(dtype)                                                                                 \
     {                                                                                              \
-        .op = &op, .isa = RB_ISA_ID, .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE }, .n_phase = 1,     \
-        .units = units, .run = run, .decode = {                                                    \
-            { W, elements }                                                                        \
-        }                                                                                          \
+        RB_ROW(dtype), .decode = { { W, elements } }                                               \
     }
 static const rb_kernel rows[] = { ROW(RB_F32),  ROW(RB_F16),  ROW(RB_BF16),
                                   ROW(RB_Q8_0), ROW(RB_Q4_0), ROW(RB_Q4_1),

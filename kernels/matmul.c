@@ -3,41 +3,15 @@
  * decoded once into this thread's scratch and multiplied by tiles of tokens. Either way each weight
  * block is read and decoded once a call.
  * Refuses: packed layouts. Read next: rows.h (decoding), matmul_op.c (the contract). */
-#include "matmul.h"
-#include "rows.h"
+#include "panels.h"
 
-enum { PANEL = 16, ROWS = 4 };
 /* Tokens of a register tile: ROWS x TOKENS accumulators fit the register file. */
 enum { TOKENS = V_LANES == 16 ? 6 : V_LANES == 8 ? 3 : 2 };
-
-static int64_t panels(const rb_call *c, int i)
-{
-    return out_w(c, i)->buffer ? (out_w(c, i)->n[2] + PANEL - 1) / PANEL : 0;
-}
 
 static int64_t units(const rb_call *c, int phase)
 {
     (void)phase;
-    return panels(c, 0) + panels(c, 1) + panels(c, 2);
-}
-
-static int64_t n_tokens(const rb_call *c)
-{
-    return c->t[X].n[0] * c->t[X].n[1];
-}
-
-static const f32 *x_row(const rb_call *c, int64_t token)
-{
-    const rb_view *x = &c->t[X];
-    return (const f32 *)rb_at(x, token / x->n[1], token % x->n[1], 0);
-}
-
-static void put(const rb_call *c, int i, int64_t token, int64_t m, sf sum)
-{
-    const rb_view *y = out_y(c, i), *bias = out_bias(c, i);
-    if (bias->buffer)
-        sum = s_add(sum, s_load((const f32 *)rb_at(bias, 0, 0, 0) + m));
-    s_store((f32 *)rb_at(y, token / y->n[1], token % y->n[1], 0) + m, sum);
+    return n_panels(c);
 }
 
 /* ---- many tokens: f32 rows against tiles of tokens; bounds are constants where it is inlined ----
@@ -241,16 +215,11 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
 {
     (void)phase, (void)shared;
     for (int64_t u = first; u < last; u++) {
-        int i = 0;
-        int64_t p = u;
-        while (p >= panels(c, i))
-            p -= panels(c, i++);
-        const int64_t m = p * PANEL, rest = out_w(c, i)->n[2] - m;
-        const int n_row = rest < PANEL ? (int)rest : PANEL;
+        const panel p = panel_at(c, u);
         if (n_tokens(c) > 1)
-            panel_many(c, i, m, n_row, own);
+            panel_many(c, p.out, p.m, p.n_row, own);
         else
-            panel_one_token(c, i, m, n_row);
+            panel_one_token(c, p.out, p.m, p.n_row);
     }
 }
 

@@ -2,24 +2,13 @@
  * block of 32 (q8_0's own rule, scale kept in f32), the second takes dot products of bytes and
  * scales each block. Work units: a span of blocks of one token; PANEL rows of one output.
  * Refuses: many tokens (matmul.c decodes once and uses f32 tiles). Read next: matmul.c. */
-#include "matmul.h"
-#include "rows.h"
+#include "panels.h"
 
-enum { PANEL = 16, ROWS = 4, FEW = 4, SPAN = 16, QUANT_BYTES = 34, QUANT_OFFSET = 2 };
-
-static int64_t n_tokens(const rb_call *c)
-{
-    return c->t[X].n[0] * c->t[X].n[1];
-}
+enum { FEW = 4, SPAN = 16, QUANT_BYTES = 34, QUANT_OFFSET = 2 };
 
 static int64_t n_blocks(const rb_call *c)
 {
     return c->t[X].n[3] / BLOCK;
-}
-
-static int64_t panels(const rb_call *c, int i)
-{
-    return out_w(c, i)->buffer ? (out_w(c, i)->n[2] + PANEL - 1) / PANEL : 0;
 }
 
 static int64_t spans(const rb_call *c)
@@ -29,7 +18,7 @@ static int64_t spans(const rb_call *c)
 
 static int64_t units(const rb_call *c, int phase)
 {
-    return phase == 0 ? n_tokens(c) * spans(c) : panels(c, 0) + panels(c, 1) + panels(c, 2);
+    return phase == 0 ? n_tokens(c) * spans(c) : n_panels(c);
 }
 
 static bool accepts(const rb_call *c)
@@ -69,13 +58,11 @@ static void quantise_block(u8 *q, f32 *scale, const f32 *x)
 
 static void quantise(const rb_call *c, int64_t u, void *shared)
 {
-    const rb_view *x = &c->t[X];
     const int64_t token = u / spans(c), from = u % spans(c) * SPAN;
     const int64_t to = from + SPAN < n_blocks(c) ? from + SPAN : n_blocks(c);
-    const f32 *row = (const f32 *)rb_at(x, token / x->n[1], token % x->n[1], 0);
     for (int64_t b = from; b < to; b++)
         quantise_block(bytes_at(c, shared, token, b), scale_at(c, shared, token, b),
-                       row + b * BLOCK);
+                       x_row(c, token) + b * BLOCK);
 }
 
 /* acc[r] = w[r] . x over all blocks of one token. */
@@ -93,14 +80,6 @@ RB_INLINE void dot_rows(v8 acc[ROWS], const u8 *const w[ROWS], const u8 *x, cons
                 v8_dot4(acc[r], block + QUANT_OFFSET, x + b * BLOCK, s_mul(s_load_f16(block), d));
         }
     }
-}
-
-static void put(const rb_call *c, int i, int64_t token, int64_t m, sf sum)
-{
-    const rb_view *y = out_y(c, i), *bias = out_bias(c, i);
-    if (bias->buffer)
-        sum = s_add(sum, s_load((const f32 *)rb_at(bias, 0, 0, 0) + m));
-    s_store((f32 *)rb_at(y, token / y->n[1], token % y->n[1], 0) + m, sum);
 }
 
 static void multiply(const rb_call *c, int i, int64_t m, int n_row, void *shared)
@@ -129,14 +108,9 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
             quantise(c, u, shared);
             continue;
         }
-        int i = 0;
-        int64_t p = u;
-        while (p >= panels(c, i))
-            p -= panels(c, i++);
-        const int64_t m = p * PANEL, rest = out_w(c, i)->n[2] - m;
-        const int64_t n_row = rest < PANEL ? rest : PANEL;
-        for (int64_t r = 0; r < n_row; r += ROWS)
-            multiply(c, i, m + r, (int)(n_row - r < ROWS ? n_row - r : ROWS), shared);
+        const panel p = panel_at(c, u);
+        for (int r = 0; r < p.n_row; r += ROWS)
+            multiply(c, p.out, p.m + r, p.n_row - r < ROWS ? p.n_row - r : ROWS, shared);
     }
 }
 

@@ -134,6 +134,10 @@ typedef struct rb_kernel_list {
 
 #define RB_CAT2(a, b, c) a##b##_##c
 #define RB_CAT(a, b, c)  RB_CAT2(a, b, c)
+/* A row of one phase with the file's own op, units and run, keyed by one dtype; more may follow. */
+#define RB_ROW(dtype)                                                                              \
+    .op = &op, .isa = RB_ISA_ID, .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE }, .n_phase = 1,         \
+    .units = units, .run = run
 /* The only symbol a kernel file exports: rb_rows_<file>_<isa>. */
 #define RB_EXPORT(file, table)                                                                     \
     extern const rb_kernel_list RB_CAT(rb_rows_, file, RB_BUILD);                                  \

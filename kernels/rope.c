@@ -88,12 +88,5 @@ static const rb_op op = {
     .check = check,
 };
 
-static const rb_kernel rows[] = { {
-    .op = &op,
-    .isa = RB_ISA_ID,
-    .key = { RB_F32, RB_NO_DTYPE, RB_NO_DTYPE },
-    .n_phase = 1,
-    .units = units,
-    .run = run,
-} };
+static const rb_kernel rows[] = { { RB_ROW(RB_F32) } };
 RB_EXPORT(rope, rows);

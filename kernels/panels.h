@@ -1,0 +1,60 @@
+/* What the kernels of matmul share: panels of an output's rows as work units, and the store of a
+ * finished sum. Included by matmul kernel files only. Read next: matmul.c, matmul_i8.c. */
+#ifndef RB_PANELS_H
+#define RB_PANELS_H
+
+#include "matmul.h"
+#include "rows.h"
+
+/* Rows of a panel; rows that are multiplied together. */
+enum { PANEL = 16, ROWS = 4 };
+
+/* Rows m .. m + n_row - 1 of output out. */
+typedef struct panel {
+    int out, n_row;
+    int64_t m;
+} panel;
+
+static inline int64_t n_tokens(const rb_call *c)
+{
+    return c->t[X].n[0] * c->t[X].n[1];
+}
+
+static inline int64_t panels_of(const rb_call *c, int i)
+{
+    return out_w(c, i)->buffer ? (out_w(c, i)->n[2] + PANEL - 1) / PANEL : 0;
+}
+
+static inline int64_t n_panels(const rb_call *c)
+{
+    return panels_of(c, 0) + panels_of(c, 1) + panels_of(c, 2);
+}
+
+/* Panel number u, counted over all outputs. */
+static inline panel panel_at(const rb_call *c, int64_t u)
+{
+    panel p = { 0 };
+    while (u >= panels_of(c, p.out))
+        u -= panels_of(c, p.out++);
+    p.m = u * PANEL;
+    const int64_t rest = out_w(c, p.out)->n[2] - p.m;
+    p.n_row = rest < PANEL ? (int)rest : PANEL;
+    return p;
+}
+
+static inline const f32 *x_row(const rb_call *c, int64_t token)
+{
+    const rb_view *x = &c->t[X];
+    return (const f32 *)rb_at(x, token / x->n[1], token % x->n[1], 0);
+}
+
+/* y[token][m] = sum (+ bias[m]) */
+static inline void put(const rb_call *c, int out, int64_t token, int64_t m, sf sum)
+{
+    const rb_view *y = out_y(c, out), *bias = out_bias(c, out);
+    if (bias->buffer)
+        sum = s_add(sum, s_load((const f32 *)rb_at(bias, 0, 0, 0) + m));
+    s_store((f32 *)rb_at(y, token / y->n[1], token % y->n[1], 0) + m, sum);
+}
+
+#endif
