@@ -13,7 +13,7 @@ typedef struct scene {
     const rb_test *test;
     int64_t n_tok; /* per sequence, in one step */
     const int64_t *past;
-    rb_team_params team;
+    rb_team *team;
 } scene;
 
 static const rb_buffer nowhere = { NULL, (size_t)1 << 62 };
@@ -187,7 +187,7 @@ static void put_launch(FILE *out, const scene *s, rb_site site, rb_op_id op, con
 {
     char name[128];
     rb_call call = call_at(s, site, op);
-    const rb_kernel *k = rb_select(&s->team, op, &call);
+    const rb_kernel *k = rb_select(s->team, op, &call);
     if (!k)
         return;
     fprintf(out, "  %s: %s, %llu launches, %llu FLOPs in the test\n", rb_site_name[site],
@@ -221,10 +221,10 @@ static void explain_one(FILE *out, const rb_model *model, const rb_result *r)
     const rb_test *t = &r->test;
     int64_t past[MAX_SEQ] = { 0 };
     scene s = { .model = model, .test = t, .past = past };
-    s.team = (rb_team_params){
+    const rb_team_params team = {
         .n_threads = 1, .isa = t->isa, .capped = t->capped, .dry = true, .act_f32 = t->act_f32
     };
-    if (t->n_seq > MAX_SEQ)
+    if (t->n_seq > MAX_SEQ || rb_team_open(&s.team, &team, NULL) != RB_OK)
         return;
     if (t->n_prompt) { /* the first micro-batch */
         s.n_tok = t->n_prompt < t->n_ubatch ? t->n_prompt : t->n_ubatch;
@@ -238,6 +238,7 @@ static void explain_one(FILE *out, const rb_model *model, const rb_result *r)
             past[i] = t->n_depth + t->n_prompt + t->n_gen - 1;
         put_phase(out, &s, RB_DECODE, r);
     }
+    rb_team_close(s.team);
 }
 
 void rb_explain(FILE *out, const rb_model *model, const rb_result *const *r, int n)

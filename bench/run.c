@@ -161,7 +161,8 @@ static bool can_reuse(const rb_bench *b, const rb_session_params *p)
     const rb_session_params *o = &b->open;
     return b->session && o->n_layer == p->n_layer && o->n_seq == p->n_seq && o->n_ctx >= p->n_ctx &&
            o->n_ubatch >= p->n_ubatch && o->type_k == p->type_k && o->type_v == p->type_v &&
-           o->n_threads == p->n_threads && o->isa == p->isa;
+           o->n_threads == p->n_threads && o->isa == p->isa && o->capped == p->capped &&
+           o->act_f32 == p->act_f32;
 }
 
 static rb_status need_session(rb_bench *b, const rb_test *t, rb_result *r, rb_error *err)

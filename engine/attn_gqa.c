@@ -61,4 +61,4 @@ static void merge(const rb_session *s, rb_exec *ex, int64_t layer, rb_view o, rb
     linear(ex, RB_SITE_O, rows, &(rb_linear){ .y = y, .w = s->model->layer[layer].wo });
 }
 
-const rb_attn_variant rb_attn_gqa = { "gqa", project, expose, merge };
+const rb_attn_variant rb_attn_gqa = { project, expose, merge };

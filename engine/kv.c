@@ -10,8 +10,12 @@ static rb_status open_one(const rb_session *s, rb_buffer *buffer, rb_view *view,
 {
     const rb_session_params *p = &s->params;
     const int64_t rows = p->n_seq * p->n_ctx * s->model->config.n_head_kv;
-    const rb_status status =
-        rb_buffer_alloc(buffer, (size_t)(rows * rb_row_bytes(dtype, d)), p->dry, err);
+    size_t bytes;
+    if (__builtin_mul_overflow((size_t)rows, (size_t)rb_row_bytes(dtype, d), &bytes) ||
+        bytes > INT64_MAX / (size_t)(2 * p->n_layer))
+        return rb_fail(err, RB_ERR_MEMORY, "a cache of %lld sequences of %lld tokens is absurd",
+                       (long long)p->n_seq, (long long)p->n_ctx);
+    const rb_status status = rb_buffer_alloc(buffer, bytes, p->dry, err);
     /* Pages of its own from the start: a row that is read before it was ever written would else
      * come from the one page of zeros that all untouched memory shares, and cost no traffic. */
     if (status == RB_OK && buffer->data)

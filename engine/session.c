@@ -25,6 +25,8 @@ static rb_status check_params(const rb_model *model, rb_session_params *p, rb_er
     const int64_t limit = (int64_t)1 << 31;
     if (p->n_layer == 0)
         p->n_layer = model->config.n_layer;
+    if (!p->dry && !model->tok_embd.buffer->data)
+        return rb_fail(err, RB_ERR_ARGUMENT, "a model without weights can only be counted (dry)");
     const int64_t have = model->n_layer_alloc;
     if (p->n_layer < 1 || p->n_layer > have)
         return rb_fail(err, RB_ERR_ARGUMENT, "%lld layers: the model has %lld",
@@ -108,17 +110,20 @@ static void set_positions(rb_session *s)
     }
 }
 
-/* Walks the shapes that can need the most scratch on a dry team, and reserves it: few tokens (split
- * keys), then a whole micro-batch, both at the end of the context. */
+/* Walks the shapes that can need the most scratch on a dry team, and reserves it: each small number
+ * of tokens, where kernels choose by shape, then a whole micro-batch; all at the end of the
+ * context, with the fewest and the most rows through the head. */
 static rb_status plan_scratch(rb_session *s, rb_team *dry, rb_error *err)
 {
-    enum { FEW = 16 };
     const int64_t ub = s->params.n_ubatch;
-    for (int64_t n = 1; n <= ub; n = n < FEW ? n + 1 : n < ub ? ub : ub + 1) {
-        s->batch = (rb_batch){ .n_tok = n, .n_head = 1, .n_logits = 1 };
+    for (int64_t n = 1; n <= ub; n = n < RB_FEW_TOKENS ? n + 1 : n < ub ? ub : ub + 1) {
+        const int64_t most = n < s->params.n_logits ? n : s->params.n_logits;
         s->n_past = s->params.n_ctx - n;
-        set_positions(s);
-        rb_step(dry, rb_forward, s);
+        for (int64_t heads = 1; heads <= most; heads += heads < most ? most - heads : 1) {
+            s->batch = (rb_batch){ .n_tok = n, .n_head = heads, .n_logits = heads };
+            set_positions(s);
+            rb_step(dry, rb_forward, s);
+        }
     }
     s->n_past = 0;
     return rb_team_reserve(s->team, rb_team_scratch_needed(dry), err);

@@ -37,7 +37,6 @@ struct rb_session;
 
 /* A variant of attention: three hooks made of launches, around the one attention core. */
 typedef struct rb_attn_variant {
-    const char *name;
     /* Normed x to q, and to new cache rows. */
     void (*project)(const struct rb_session *s, rb_exec *ex, int64_t layer, rb_view x, rb_view q);
     /* The cache as K and V. */

@@ -6,7 +6,9 @@
 #include "op.h"
 
 enum { O, Q, K, K2, V };
-enum { TILE = 64, SPLIT = 128, FEW_TOKENS = 16, ROWS_WANTED = 32 };
+enum { TILE = 64, SPLIT = 128, ROWS_WANTED = 32 };
+
+_Static_assert(SPLIT % TILE == 0, "a split is whole tiles: the counts of rescales rest on it");
 
 /* Keys that token t of sequence s may see: causal. */
 static inline int64_t keys_seen(const rb_call *c, int64_t s, int64_t t)
@@ -30,7 +32,7 @@ static inline int64_t heads_per_group(const rb_call *c)
 /* Few query tokens leave threads idle unless keys are split as well. A rule of shape alone. */
 static inline bool splits_keys(const rb_call *c)
 {
-    return c->t[Q].n[1] < FEW_TOKENS;
+    return c->t[Q].n[1] < RB_FEW_TOKENS;
 }
 
 static inline int64_t tile_tokens(const rb_call *c)

@@ -7,6 +7,8 @@ static const char *check(const rb_call *c)
 {
     const rb_view *q = &c->t[Q], *o = &c->t[O], *k = &c->t[K], *k2 = &c->t[K2], *v = &c->t[V];
     const int64_t groups = n_groups(c), d2 = k2->buffer ? k2->n[3] : 0;
+    if (k->n[0] != q->n[0] || v->n[0] != q->n[0] || (k2->buffer && k2->n[0] != q->n[0]))
+        return "q, K and V differ in sequences";
     if (q->n[3] != k->n[3] + d2)
         return "q is not as wide as K's segments together";
     if (o->n[0] != q->n[0] || o->n[1] != q->n[1] || o->n[2] != q->n[2] || o->n[3] != v->n[3])

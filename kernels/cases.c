@@ -143,7 +143,9 @@ static rb_status make_matmul(maker *m)
 {
     const rb_dtype dtype = m->k->key[0];
     const bool blas = m->k->isa == RB_ISA_BLAS;
-    const int64_t s = blas ? 1 : PICK(m, 1, 2), k = columns(m, dtype);
+    const int64_t s = blas ? 1 : PICK(m, 1, 2);
+    /* integer rows quantise x in spans of 16 blocks */
+    const int64_t k = m->k->act_i8 ? 32 * PICK(m, 1, 3, 15, 16, 17, 33) : columns(m, dtype);
     const int64_t t = blas            ? PICK(m, 32, 50)
                       : m->k->accepts ? PICK(m, 1, 2)
                                       : PICK(m, 1, 2, 4, 5, 7, 13);
@@ -203,10 +205,10 @@ static rb_status make_kv_store(maker *m)
 
 static rb_status make_attend(maker *m)
 {
-    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 1, 2, 5, 17, 35),
-                  past = PICK(m, 0, 1, 9, 70, 200);
+    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 1, 2, 5, 15, 16, 17, 35);
+    const int64_t past = PICK(m, 0, 1, 9, 70, 127, 128, 300);
     const int64_t room = past + t + PICK(m, 0, 2), groups = PICK(m, 1, 2, 4);
-    const int64_t heads = groups * PICK(m, 1, 2, 3);
+    const int64_t heads = groups * (groups == 1 ? PICK(m, 1, 3, 40) : PICK(m, 1, 2, 3));
     const int64_t g_k = chance(m, 3) ? 1 : groups, g_v = g_k == groups && chance(m, 3) ? 1 : groups;
     const int64_t d1 = columns(m, RB_F32), d_v = columns(m, RB_F32);
     const int64_t d2 = m->k->key[1] == RB_NO_DTYPE ? 0 : PICK(m, 1, 4, 16, 20);
@@ -215,7 +217,7 @@ static rb_status make_attend(maker *m)
     TRY(operand(m, 1, RB_F32, RB_ACT, s, t, heads, d1 + d2));
     TRY(operand(m, 2, m->k->key[0], RB_KV, s, room, g_k, d1));
     if (d2 > 0)
-        TRY(operand(m, 3, m->k->key[1], RB_KV, s, room, 1, d2));
+        TRY(operand(m, 3, m->k->key[1], RB_KV, s, room, chance(m, 2) ? groups : 1, d2));
     TRY(operand(m, 4, m->k->key[2], RB_KV, s, room, g_v, d_v));
     /* V inside K's rows, as in absorbed MLA */
     if (m->k->key[0] == m->k->key[2] && d_v <= d1 && g_k == g_v && chance(m, 2)) {
@@ -223,6 +225,8 @@ static rb_status make_attend(maker *m)
         m->c->call.t[4].n[3] = d_v;
     }
     make_past(m, s, past);
+    if (chance(m, 2))
+        m->c->past[0] = past; /* the deepest, or depth would be rare */
     return RB_OK;
 }
 

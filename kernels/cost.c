@@ -294,40 +294,55 @@ static bool writes(const rb_arg *arg)
     return arg->mode != 'r';
 }
 
-static bool same_direction(const rb_arg *a, const rb_arg *b)
+/* Whether operand i covers bytes in the direction that is asked for. */
+static bool goes(const rb_arg *arg, bool write)
 {
-    return (reads(a) && reads(b)) || (writes(a) && writes(b));
+    return write ? writes(arg) : reads(arg);
 }
 
-/* Whether operand j covers bytes that an earlier operand covers in the same direction. */
-static bool may_overlap(const rb_op *op, const rb_call *call, int i, int j)
+/* Whether an earlier operand of the same direction may cover bytes of operand j. */
+static bool may_overlap(const rb_op *op, const rb_call *call, int j, bool write)
 {
-    if (call->t[i].buffer != call->t[j].buffer || !same_direction(&op->arg[i], &op->arg[j]))
-        return false;
-    int64_t fi, li, fj, lj;
-    bounds_of(op, call, i, &fi, &li);
-    bounds_of(op, call, j, &fj, &lj);
-    return fi < lj && fj < li;
+    for (int i = 0; i < j; i++) {
+        int64_t fi, li, fj, lj;
+        if (call->t[i].buffer != call->t[j].buffer || !goes(&op->arg[i], write))
+            continue;
+        bounds_of(op, call, i, &fi, &li);
+        bounds_of(op, call, j, &fj, &lj);
+        if (fi < lj && fj < li)
+            return true;
+    }
+    return false;
+}
+
+static void mark_row(const rb_view *v, int64_t s, int64_t t, int64_t h, uint8_t *map)
+{
+    memset(map + v->offset_bytes + s * v->step_bytes[0] + t * v->step_bytes[1] +
+               h * v->step_bytes[2],
+           1, (size_t)rb_row_bytes(v->dtype, v->n[3]));
 }
 
 static void mark_operand(const rb_op *op, const rb_call *call, int i, uint8_t *map)
 {
     const rb_view *v = &call->t[i];
-    const int64_t row = rb_row_bytes(v->dtype, v->n[3]);
+    const rb_view *index = op->arg[i].rows == RB_ROWS_GATHERED ? &call->t[op->arg[i].index] : NULL;
+    if (index && index->buffer->data) {
+        for (int64_t k = 0; k < index->n[3]; k++)
+            mark_row(v, 0, 0, ((const int32_t *)rb_at(index, 0, 0, 0))[k], map);
+        return;
+    }
     for (int64_t s = 0; s < v->n[0]; s++) {
         int64_t from, to;
         token_rows(op, &op->arg[i], v, call, s, &from, &to);
         for (int64_t t = from; t < to; t++)
             for (int64_t h = 0; h < v->n[2]; h++)
-                memset(map + v->offset_bytes + s * v->step_bytes[0] + t * v->step_bytes[1] +
-                           h * v->step_bytes[2],
-                       1, (size_t)row);
+                mark_row(v, s, t, h, map);
     }
 }
 
-/* Bytes of operand j that no earlier operand of its buffer and direction covers; the slow, general
- * way over a byte map, for calls whose operands really overlap (V inside K's rows). */
-static int64_t fresh_bytes(const rb_op *op, const rb_call *call, int j)
+/* Bytes of operand j that no earlier operand of its buffer covers in this direction; the slow,
+ * general way over a byte map, for calls whose operands really overlap (V inside K's rows). */
+static int64_t fresh_bytes(const rb_op *op, const rb_call *call, int j, bool write)
 {
     const size_t size = call->t[j].buffer->bytes;
     uint8_t *before = calloc(2, size);
@@ -335,7 +350,7 @@ static int64_t fresh_bytes(const rb_op *op, const rb_call *call, int j)
         abort(); /* as large as one cache layer; the launch door has no error to return */
     uint8_t *mine = before + size;
     for (int i = 0; i < j; i++)
-        if (call->t[i].buffer == call->t[j].buffer && same_direction(&op->arg[i], &op->arg[j]))
+        if (call->t[i].buffer == call->t[j].buffer && goes(&op->arg[i], write))
             mark_operand(op, call, i, before);
     mark_operand(op, call, j, mine);
     int64_t fresh = 0;
@@ -349,17 +364,14 @@ static void add_bytes(rb_cost *cost, const rb_op *op, const rb_call *call, bool 
 {
     for (int j = 0; j < RB_MAX_ARG && op->arg[j].name; j++) {
         const rb_view *v = &call->t[j];
-        if (!v->buffer)
-            continue;
-        bool overlaps = false;
-        for (int i = 0; i < j && !overlaps; i++)
-            overlaps = call->t[i].buffer == v->buffer && may_overlap(op, call, i, j);
-        const int64_t bytes =
-            overlaps ? fresh_bytes(op, call, j) : operand_bytes(op, call, j, assumed);
-        if (reads(&op->arg[j]))
-            cost->rd[v->stream] += (uint64_t)bytes;
-        if (writes(&op->arg[j]))
-            cost->wr[v->stream] += (uint64_t)bytes;
+        for (int write = 0; v->buffer && write < 2; write++) {
+            if (!goes(&op->arg[j], write))
+                continue;
+            const int64_t bytes = may_overlap(op, call, j, write)
+                                      ? fresh_bytes(op, call, j, write)
+                                      : operand_bytes(op, call, j, assumed);
+            (write ? cost->wr : cost->rd)[v->stream] += (uint64_t)bytes;
+        }
     }
 }
 

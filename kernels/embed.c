@@ -8,8 +8,10 @@ enum { T, H };
 
 static const char *check(const rb_call *c)
 {
-    if (c->t[Y].n[1] != c->t[IDS].n[3])
-        return "as many ids as rows of y are wanted";
+    if (c->t[Y].n[0] != 1 || c->t[Y].n[2] != 1 || c->t[W].n[0] != 1 || c->t[W].n[1] != 1)
+        return "y and w have one sequence axis, and y one head";
+    if (c->t[Y].n[1] != c->t[IDS].n[3] || rb_view_elements(&c->t[IDS]) != c->t[IDS].n[3])
+        return "one row of as many ids as y has tokens is wanted";
     return c->t[Y].n[3] == c->t[W].n[3] ? NULL : "y and w differ in columns";
 }
 

@@ -23,6 +23,8 @@ static const char *check_pair(const rb_call *c, int cache, int fresh)
 static const char *check(const rb_call *c)
 {
     const char *wrong = check_pair(c, KC, K);
+    if (!wrong && c->t[V].buffer && (c->t[V].n[0] != c->t[K].n[0] || c->t[V].n[1] != c->t[K].n[1]))
+        return "k and v differ in sequences or tokens";
     return wrong ? wrong : check_pair(c, VC, V);
 }
 

@@ -3,6 +3,7 @@
  * (aborts, naming op and operand): calls that do not fit, scratch that was not planned. Read next:
  * op.h for what is checked, cost.c for what is counted. */
 #include "launch.h"
+#include "matmul.h"
 
 #include <limits.h>
 #include <stdatomic.h>
@@ -25,9 +26,9 @@ struct rb_team {
     int64_t own_step;
     rb_proof proof;
     /* Rows that this team may use, best first. */
-    const rb_kernel *candidate[RB_N_OP][MAX_CANDIDATES];
+    const rb_kernel *candidate[RB_N_OP][MAX_CANDIDATES + 1];
     _Alignas(CACHE_LINE) atomic_int arrived;
-    _Alignas(CACHE_LINE) atomic_int generation; /* barriers passed; also the futex of sleepers */
+    _Alignas(CACHE_LINE) atomic_uint generation; /* barriers passed; also the futex of sleepers */
     atomic_int sleeping;
 };
 
@@ -62,17 +63,6 @@ static bool fits(const rb_kernel *k, const rb_call *call)
     return !k->accepts || k->accepts(call);
 }
 
-const rb_kernel *rb_select(const rb_team_params *params, rb_op_id op, const rb_call *call)
-{
-    const rb_kernel *best = NULL;
-    for (int i = 0; i < rb_registry_size(); i++) {
-        const rb_kernel *k = rb_registry_row(i);
-        if (k->op->id == op && usable(params, k) && fits(k, call) && (!best || k->isa > best->isa))
-            best = k; /* of equals the first: the registry lists the special before the general */
-    }
-    return best;
-}
-
 static rb_status list_candidates(rb_team *team, rb_error *err)
 {
     int n[RB_N_OP] = { 0 };
@@ -81,9 +71,9 @@ static rb_status list_candidates(rb_team *team, rb_error *err)
             const rb_kernel *k = rb_registry_row(i);
             if ((int)k->isa != isa || !usable(&team->params, k))
                 continue;
-            if (n[k->op->id] == MAX_CANDIDATES - 1)
+            if (n[k->op->id] == MAX_CANDIDATES)
                 return rb_fail(err, RB_ERR_ARGUMENT, "more than %d kernels registered for %s",
-                               MAX_CANDIDATES - 1, k->op->name);
+                               MAX_CANDIDATES, k->op->name);
             team->candidate[k->op->id][n[k->op->id]++] = k;
         }
     return RB_OK;
@@ -98,8 +88,19 @@ static void die(const rb_op *op, const char *arg, const char *what)
     abort();
 }
 
-static const char *view_error(const rb_arg *arg, const rb_view *v)
+static bool has_its_dtype(const rb_op *op, int i, const rb_view *v)
 {
+    for (int k = 0; k < RB_MAX_KEY; k++)
+        if (op->key_arg[k] == i)
+            return true; /* a row has to have it */
+    return op->arg[i].any_dtype || v->dtype == (v->stream == RB_CTRL ? RB_I32 : RB_F32);
+}
+
+static const char *view_error(const rb_op *op, int i, const rb_view *v)
+{
+    const rb_arg *arg = &op->arg[i];
+    if (!has_its_dtype(op, i, v))
+        return "it is not of the dtype that this operand has";
     if (!(arg->streams >> v->stream & 1))
         return "its stream is not one that this operand may come from";
     if (v->n[3] % rb_dtype_get(v->dtype)->block != 0)
@@ -126,7 +127,7 @@ const char *rb_call_error(const rb_op *op, const rb_call *call, const char **arg
                 return "it is missing";
             continue;
         }
-        const char *wrong = view_error(arg, &call->t[i]);
+        const char *wrong = view_error(op, i, &call->t[i]);
         if (wrong)
             return wrong;
     }
@@ -153,7 +154,7 @@ static void barrier(rb_team *team)
     const int n = team->params.n_threads;
     if (n == 1)
         return;
-    const int generation = atomic_load(&team->generation);
+    const unsigned generation = atomic_load(&team->generation);
     if (atomic_fetch_add(&team->arrived, 1) == n - 1) {
         atomic_store(&team->arrived, 0);
         atomic_store(&team->generation, generation + 1);
@@ -178,6 +179,15 @@ rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *er
     if (params->n_threads < 1 || params->n_threads > 4096)
         return rb_fail(err, RB_ERR_ARGUMENT, "%d threads: between 1 and 4096 are possible",
                        params->n_threads);
+    if (params->n_threads > omp_get_thread_limit())
+        return rb_fail(err, RB_ERR_ARGUMENT, "%d threads: OMP_THREAD_LIMIT allows %d",
+                       params->n_threads, omp_get_thread_limit());
+    omp_set_dynamic(0); /* a team is as large as it was asked for */
+    if (!params->capped && !params->dry) {
+        const rb_status blas = rb_blas_prepare(err);
+        if (blas != RB_OK)
+            return blas;
+    }
     rb_team *team =
         aligned_alloc(CACHE_LINE, (sizeof *team + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
     if (!team)
@@ -237,11 +247,6 @@ const rb_proof *rb_team_proof(const rb_team *team)
     return &team->proof;
 }
 
-const rb_team_params *rb_team_get(const rb_team *team)
-{
-    return &team->params;
-}
-
 void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
 {
     if (team->params.n_threads == 1) {
@@ -260,13 +265,28 @@ void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
 
 /* ---- the launch ---- */
 
-static const rb_kernel *select_row(const rb_team *team, rb_op_id op, const rb_call *call)
+const rb_kernel *rb_select(const rb_team *team, rb_op_id op, const rb_call *call)
 {
     for (const rb_kernel *const *k = team->candidate[op]; *k; k++)
         if (fits(*k, call))
             return *k;
-    fprintf(stderr, "rbench: no kernel for op %d with these dtypes\n", (int)op);
-    abort();
+    return NULL;
+}
+
+/* The row for a call that fits its op; else the first thread says what is wrong and ends it all. */
+static const rb_kernel *checked_row(const rb_exec *ex, rb_op_id id, const rb_call *call)
+{
+    const rb_op *op = ex->team->candidate[id][0]->op; /* the scalar row at least is there */
+    const char *arg_name = NULL;
+    const char *wrong = rb_call_error(op, call, &arg_name);
+    const rb_kernel *k = wrong ? NULL : rb_select(ex->team, id, call);
+    if (!wrong && !k)
+        wrong = "no kernel for these dtypes";
+    if (wrong && ex->thread == 0)
+        die(op, arg_name, wrong);
+    while (wrong)
+        pause_cpu();
+    return k;
 }
 
 static rb_scratch scratch_of(const rb_kernel *k, const rb_call *call)
@@ -301,10 +321,13 @@ static void launch_proven(const rb_exec *ex, const rb_kernel *k, const rb_call *
 {
     rb_proof *sum = &ex->team->proof, one = { 0 };
     const rb_kernel *twin = rb_counting_twin(k);
+    bool assumed = false;
+    const rb_cost claim = rb_cost_of(k, call, &assumed);
     if (!twin)
         snprintf(one.mismatch, sizeof one.mismatch, "unproven: %s", k->unproven);
     else
-        rb_prove(twin, call, ex->team->ledger.at[ex->phase][ex->site][k->op->id].calls, &one);
+        rb_prove_claim(twin, call, &claim,
+                       ex->team->ledger.at[ex->phase][ex->site][k->op->id].calls, &one);
     sum->flops += one.flops;
     sum->special += one.special;
     sum->int_macs += one.int_macs;
@@ -323,13 +346,7 @@ static void launch_proven(const rb_exec *ex, const rb_kernel *k, const rb_call *
 void rb_launch(rb_exec *ex, rb_op_id op, const rb_call *call)
 {
     rb_team *team = ex->team;
-    const rb_kernel *k = select_row(team, op, call);
-    const char *arg_name;
-    if (ex->thread == 0) {
-        const char *wrong = rb_call_error(k->op, call, &arg_name);
-        if (wrong)
-            die(k->op, arg_name, wrong);
-    }
+    const rb_kernel *k = checked_row(ex, op, call);
     if (team->params.dry) {
         launch_dry(ex, k, call);
         return;

@@ -33,7 +33,7 @@ void rb_team_close(rb_team *team); /* NULL is fine */
 /* Runs fn(ex, arg) on every thread of the team, in one parallel region. */
 void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg);
 
-/* Checks the call, picks the row, counts it, runs it over the team, times it, books it under
+/* Checks the call, picks the row, runs it over the team, times it, counts it and books it under
  * (ex->phase, ex->site, op). A call that does not fit its op aborts with op and operand named. */
 void rb_launch(rb_exec *ex, rb_op_id op, const rb_call *call);
 
@@ -55,9 +55,8 @@ rb_ledger *rb_team_ledger(rb_team *team);
 /* What a proving team saw executed, summed; mismatch holds the first one, empty if all was proven.
  */
 const rb_proof *rb_team_proof(const rb_team *team);
-const rb_team_params *rb_team_get(const rb_team *team);
 
 /* The row the door would take; NULL if the registry has none. */
-const rb_kernel *rb_select(const rb_team_params *params, rb_op_id op, const rb_call *call);
+const rb_kernel *rb_select(const rb_team *team, rb_op_id op, const rb_call *call);
 
 #endif

@@ -26,6 +26,9 @@ static inline const rb_view *out_bias(const rb_call *c, int i)
 }
 
 extern const rb_op rb_matmul_op;
+
+/* Before the first BLAS row runs: one thread a call, and the flavour that lives with OpenMP. */
+rb_status rb_blas_prepare(rb_error *err);
 /* Its dims, in order, for the rows' own terms. */
 enum { DIM_T, DIM_K, DIM_M0, DIM_M1, DIM_M2, DIM_BIAS0, DIM_BIAS1, DIM_BIAS2, DIM_BLOCKS };
 

@@ -8,6 +8,17 @@
 
 enum { MIN_TOKENS = 32, SLICE = 32 };
 
+rb_status rb_blas_prepare(rb_error *err)
+{
+    enum { OPENMP = 2 };
+    if (openblas_get_parallel() != OPENMP)
+        return rb_fail(err, RB_ERR_UNSUPPORTED,
+                       "OpenBLAS is not its OpenMP flavour: its threads would fight ours; link "
+                       "libopenblas-openmp, or name an ISA with RBENCH_ISA to do without");
+    openblas_set_num_threads(1); /* each of our threads multiplies its own slice */
+    return RB_OK;
+}
+
 static int64_t slices(const rb_call *c, int i)
 {
     return out_w(c, i)->buffer ? (out_w(c, i)->n[2] + SLICE - 1) / SLICE : 0;
@@ -23,12 +34,15 @@ static int64_t units(const rb_call *c, int phase)
 static bool accepts(const rb_call *c)
 {
     const rb_view *x = &c->t[X];
-    if (x->n[0] * x->n[1] < MIN_TOKENS || x->n[3] > INT32_MAX || !rb_view_is_dense(x))
+    const int64_t tokens = x->n[0] * x->n[1];
+    if (tokens < MIN_TOKENS || tokens > INT32_MAX || x->n[3] > INT32_MAX || !rb_view_is_dense(x))
         return false;
-    for (int i = 0; i < N_OUT; i++)
-        if (out_w(c, i)->buffer &&
-            (out_bias(c, i)->buffer || !rb_view_is_dense(out_y(c, i)) || out_w(c, i)->n[2] < SLICE))
+    for (int i = 0; i < N_OUT; i++) {
+        const rb_view *w = out_w(c, i);
+        if (w->buffer && (out_bias(c, i)->buffer || !rb_view_is_dense(out_y(c, i)) ||
+                          w->n[2] < SLICE || w->n[2] > INT32_MAX || w->step_bytes[2] > INT32_MAX))
             return false;
+    }
     return true;
 }
 

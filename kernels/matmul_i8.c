@@ -5,6 +5,7 @@
 #include "panels.h"
 
 enum { FEW = 4, SPAN = 16, QUANT_BYTES = 34, QUANT_OFFSET = 2 };
+_Static_assert((int)FEW <= (int)RB_FEW_TOKENS, "planners must see this row chosen");
 
 static int64_t n_blocks(const rb_call *c)
 {

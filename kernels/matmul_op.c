@@ -17,8 +17,8 @@ static const char *check(const rb_call *c)
             return "w is not one matrix as wide as x";
         if (y->n[0] != x->n[0] || y->n[1] != x->n[1] || y->n[2] != 1 || y->n[3] != w->n[2])
             return "y does not have x's rows and w's rows as columns";
-        if (b->buffer && rb_view_elements(b) != w->n[2])
-            return "the bias is not as long as w has rows";
+        if (b->buffer && (b->n[3] != w->n[2] || rb_view_elements(b) != w->n[2]))
+            return "the bias is not one row as long as w has rows";
         if (w->dtype != c->t[W0].dtype)
             return "outputs of one launch have w of one dtype";
     }
@@ -48,9 +48,10 @@ static const rb_term flops[] = {
 static const rb_term nothing[] = { { 0 } };
 
 #define OUT(y, w, bias, more)                                                                      \
-    { y, 'w', RB_ROWS_ALL, -1, RB_IS_ACT, more }, { w, 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, more }, \
+    { y, 'w', RB_ROWS_ALL, -1, RB_IS_ACT, more, false },                                           \
+        { w, 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, more, true },                                     \
     {                                                                                              \
-        bias, 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, true                                             \
+        bias, 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, true, false                                      \
     }
 
 const rb_op rb_matmul_op = {

@@ -23,6 +23,10 @@ extern const char *const rb_isa_name[RB_N_ISA];
 
 enum { RB_MAX_ARG = 12, RB_MAX_DIM = 16, RB_MAX_KEY = 3 };
 
+/* Kernels choose by shape (split keys, integer rows) at no more tokens of a sequence than this, so
+ * a planner that walks each number up to it has seen every choice. */
+enum { RB_FEW_TOKENS = 16 };
+
 typedef enum { RB_ROPE_NORM, RB_ROPE_NEOX } rb_rope_pairing; /* pairs (2j, 2j+1); (j, j + d/2) */
 
 typedef struct rb_param {
@@ -61,6 +65,7 @@ typedef struct rb_arg {
     int index;    /* GATHERED: the operand that holds the row numbers (i32, ctrl) */
     int streams;
     bool optional;
+    bool any_dtype; /* else i32 for ctrl, f32 for the rest, unless it is a key of the registry */
 } rb_arg;
 
 /* A dim is the extent of an operand's axis (0 if the operand is absent), or a named function of the
@@ -109,8 +114,9 @@ typedef struct rb_kernel {
     const rb_term *extra, *saved, *special_overhead, *int_macs; /* NULL: zero, and proven so */
     rb_decode decode[RB_MAX_KEY];                               /* ends with NULL elements */
     bool (*accepts)(const rb_call *call);                       /* NULL: every shape */
-    bool act_i8;          /* quantises activations: not used where f32 activations are wanted */
-    const char *unproven; /* NULL, or why (BLAS, AMX) */
+    bool act_i8; /* quantises activations: not used where f32 activations are wanted */
+    const struct rb_kernel *twin; /* added rows: the same source built as the counting ISA */
+    const char *unproven;         /* NULL, or why (BLAS, AMX) */
 } rb_kernel;
 
 /* ---- registry ---- */
@@ -146,9 +152,13 @@ typedef struct rb_kernel_list {
 
 int rb_registry_size(void);
 const rb_kernel *rb_registry_row(int i);
-/* Adds a row at run time (a user's kernel); the row must stay alive. Not thread safe; before any
- * exec is opened. Fails when the table is full or the row is incomplete. */
+/* Adds a row at run time (a user's kernel), which is then preferred to the built-in rows of its
+ * keys and ISA; the row must stay alive. Not thread safe; before any team is opened. Fails when the
+ * table is full or the row is incomplete. */
 rb_status rb_register(const rb_kernel *row, rb_error *err);
+/* The counting row built from k's own source, with the lanes of its ISA (scalar: 1; neon, avx2: 8;
+ * avx512: 16); of an added row the one it names. NULL: k is unproven. */
+const rb_kernel *rb_counting_twin(const rb_kernel *k);
 const rb_op *rb_op_get(rb_op_id id); /* the op as the registry knows it; NULL if it has no row */
 /* "matmul.q8_0.avx512", "attend.f16-f16-f16.avx2": stable, for people. Returns buf. */
 char *rb_kernel_name(const rb_kernel *k, char *buf, size_t size);

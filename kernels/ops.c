@@ -2,6 +2,8 @@
  * Read next: launch.c. */
 #include "ops.h"
 
+#include <assert.h>
+
 void rb_op_embed(rb_exec *ex, rb_view y, rb_view w, rb_view ids)
 {
     const rb_call call = { .t = { y, w, ids } };
@@ -17,6 +19,7 @@ void rb_op_rmsnorm(rb_exec *ex, rb_view y, rb_view x, rb_view w, float eps)
 void rb_op_matmul(rb_exec *ex, rb_view x, int n_out, const rb_linear *out)
 {
     rb_call call = { .t = { x } };
+    assert(n_out >= 1 && n_out <= RB_MAX_LINEAR);
     for (int i = 0; i < n_out; i++) {
         call.t[1 + 3 * i] = out[i].y;
         call.t[2 + 3 * i] = out[i].w;

@@ -28,7 +28,7 @@ void rb_op_rope(rb_exec *ex, rb_view q, rb_view k, rb_view table, rb_view pos,
                 rb_rope_pairing pairing);
 
 /* Converts k and v of T new tokens into the cache rows [past, past + T) of each sequence.
- * kc[s][n_ctx][G][d], k[s][T][G][d]; either pair may be absent. 0 FLOPs. */
+ * kc[s][n_ctx][G][d], k[s][T][G][d]; vc and v alike, or both absent. 0 FLOPs. */
 void rb_op_kv_store(rb_exec *ex, rb_view kc, rb_view k, rb_view vc, rb_view v, const int64_t *past);
 
 /* Causal attention over a cache: query t of sequence s sees keys [0, past[s] + t + 1).

@@ -114,11 +114,15 @@ static void run_split(proving *v, uint64_t *seed)
 
 /* ---- what the views say, independently of cost.c: by marking every row ---- */
 
+/* A byte belongs to the stream of the first operand that covers it, as cost.c books it. */
 static void mark_row(uint8_t *map, const rb_view *v, int64_t s, int64_t t, int64_t h)
 {
-    memset(map + v->offset_bytes + s * v->step_bytes[0] + t * v->step_bytes[1] +
-               h * v->step_bytes[2],
-           1, (size_t)rb_row_bytes(v->dtype, v->n[3]));
+    const int64_t n = rb_row_bytes(v->dtype, v->n[3]);
+    uint8_t *at =
+        map + v->offset_bytes + s * v->step_bytes[0] + t * v->step_bytes[1] + h * v->step_bytes[2];
+    for (int64_t i = 0; i < n; i++)
+        if (!at[i])
+            at[i] = (uint8_t)(1 + v->stream);
 }
 
 static void mark_operand(const proving *v, const rb_call *real, int a, uint8_t *map)
@@ -185,11 +189,11 @@ static void compare_touches(proving *v, const rb_call *real, rb_proof *p)
     for (int i = 0; i < v->count.n_region - 2; i++) {
         const rb_count_region *r = &v->count.region[i];
         for (size_t b = 0; b < r->bytes; b++) {
-            if (r->was_read[b] != v->derived_rd[i][b])
+            if (r->was_read[b] != !!v->derived_rd[i][b])
                 mismatch(p, "byte %zu of buffer %d: %s", b, i,
                          r->was_read[b] ? "read, but no view says so"
                                         : "a view says it is read, but it was not");
-            if (r->was_written[b] != v->derived_wr[i][b])
+            if (r->was_written[b] != !!v->derived_wr[i][b])
                 mismatch(p, "byte %zu of buffer %d: %s", b, i,
                          r->was_written[b] ? "written, but no view says so"
                                            : "a view says it is written, but it was not");
@@ -197,26 +201,23 @@ static void compare_touches(proving *v, const rb_call *real, rb_proof *p)
     }
 }
 
-/* Bytes by stream from the marks, each buffer's streams being those of its operands. */
+/* Bytes by stream from the marks. */
 static void compare_bytes(const proving *v, const rb_call *real, const rb_cost *cost, rb_proof *p)
 {
-    uint64_t rd = 0, wr = 0, cost_rd = 0, cost_wr = 0;
+    uint64_t rd[1 + RB_N_STREAM] = { 0 }, wr[1 + RB_N_STREAM] = { 0 };
     for (int i = 0; i < v->count.n_region - 2; i++)
         for (size_t b = 0; b < v->count.region[i].bytes; b++) {
-            rd += v->derived_rd[i][b];
-            wr += v->derived_wr[i][b];
+            rd[v->derived_rd[i][b]]++;
+            wr[v->derived_wr[i][b]]++;
         }
-    for (int s = 0; s < RB_N_STREAM; s++) {
-        if (s == RB_CTRL)
-            continue;
-        cost_rd += cost->rd[s];
-        cost_wr += cost->wr[s];
+    for (rb_stream s = 0; s < RB_N_STREAM; s++) {
+        const bool traffic = s != RB_CTRL;
+        if (traffic && (rd[1 + s] != cost->rd[s] || wr[1 + s] != cost->wr[s]))
+            mismatch(p,
+                     "%s bytes: views cover %" PRIu64 " read, %" PRIu64
+                     " written; cost says %" PRIu64 ", %" PRIu64,
+                     rb_stream_name[s], rd[1 + s], wr[1 + s], cost->rd[s], cost->wr[s]);
     }
-    if (rd != cost_rd || wr != cost_wr)
-        mismatch(p,
-                 "bytes: views cover %" PRIu64 " read, %" PRIu64 " written; cost says %" PRIu64
-                 ", %" PRIu64,
-                 rd, wr, cost_rd, cost_wr);
     const char *arg_name;
     const char *wrong = rb_call_error(v->k->op, real, &arg_name);
     if (wrong)
@@ -271,12 +272,19 @@ static void read_tally(const rb_count *c, rb_proof *p)
 
 bool rb_prove(const rb_kernel *k, const rb_call *call, uint64_t seed, rb_proof *proof)
 {
+    bool assumed = false;
+    const rb_cost cost = rb_cost_of(k, call, &assumed);
+    return rb_prove_claim(k, call, &cost, seed, proof);
+}
+
+bool rb_prove_claim(const rb_kernel *k, const rb_call *call, const rb_cost *claim, uint64_t seed,
+                    rb_proof *proof)
+{
     memset(proof, 0, sizeof *proof);
     const size_t shared_bytes = k->shared_bytes ? (size_t)k->shared_bytes(call) : 0;
     const size_t own_bytes = k->own_bytes ? (size_t)k->own_bytes(call) : 0;
     proving *v = calloc(1, sizeof *v);
     char *shared = calloc(1, shared_bytes + 1), *own = calloc(1, own_bytes + 1);
-    bool assumed = false;
     if (!v || !shared || !own) {
         mismatch(proof, "no memory for the proof");
         goto done;
@@ -293,12 +301,11 @@ bool rb_prove(const rb_kernel *k, const rb_call *call, uint64_t seed, rb_proof *
     rb_counting = NULL;
     if (v->count.error[0] != '\0')
         mismatch(proof, "%s", v->count.error);
-    const rb_cost cost = rb_cost_of(k, call, &assumed);
     read_tally(&v->count, proof);
-    compare_work(&cost, proof);
+    compare_work(claim, proof);
     derive_touches(v, call);
     compare_touches(v, call, proof);
-    compare_bytes(v, call, &cost, proof);
+    compare_bytes(v, call, claim, proof);
 done:
     if (v)
         close_regions(v);
@@ -306,23 +313,4 @@ done:
     free(shared);
     free(own);
     return proof->mismatch[0] == '\0';
-}
-
-const rb_kernel *rb_counting_twin(const rb_kernel *k)
-{
-    static const rb_isa twin[RB_N_ISA] = {
-        [RB_ISA_SCALAR] = RB_ISA_COUNT1,   [RB_ISA_NEON] = RB_ISA_COUNT8,
-        [RB_ISA_AVX2] = RB_ISA_COUNT8,     [RB_ISA_AVX512] = RB_ISA_COUNT16,
-        [RB_ISA_COUNT1] = RB_ISA_COUNT1,   [RB_ISA_COUNT8] = RB_ISA_COUNT8,
-        [RB_ISA_COUNT16] = RB_ISA_COUNT16,
-    };
-    for (int i = 0; i < rb_registry_size(); i++) {
-        const rb_kernel *c = rb_registry_row(i);
-        if (k->isa != RB_ISA_BLAS && c->isa == twin[k->isa] && c->op->id == k->op->id &&
-            memcmp(c->key, k->key, sizeof c->key) == 0 &&
-            (c->variant == k->variant ||
-             (c->variant && k->variant && strcmp(c->variant, k->variant) == 0)))
-            return c;
-    }
-    return NULL;
 }

@@ -19,7 +19,8 @@ typedef struct rb_proof {
  * memory is read and left as the kernel would leave it. Returns whether everything agreed. */
 bool rb_prove(const rb_kernel *k, const rb_call *call, uint64_t seed, rb_proof *proof);
 
-/* The counting row that emulates lanes of k's ISA (scalar: 1; neon, avx2: 8; avx512: 16). */
-const rb_kernel *rb_counting_twin(const rb_kernel *k);
+/* The same against a cost that somebody claims instead of what the formulas of k say. */
+bool rb_prove_claim(const rb_kernel *k, const rb_call *call, const rb_cost *claim, uint64_t seed,
+                    rb_proof *proof);
 
 #endif

@@ -8,8 +8,7 @@
 #define KERNEL_FILES(X, isa)                                                                       \
     X(embed, isa)                                                                                  \
     X(norm, isa)                                                                                   \
-    X(matmul_i8, isa) X(matmul, isa) X(rope, isa) X(kv, isa) X(attend, isa) X(glu, isa)            \
-        X(elt, isa)
+    X(matmul_i8, isa) X(matmul, isa) X(rope, isa) X(kv, isa) X(attend, isa) X(glu, isa) X(elt, isa)
 
 #if defined __x86_64__
 #define ISAS(X) X(scalar) X(avx2) X(avx512)
@@ -36,7 +35,7 @@ static const rb_kernel_list *const lists[] = { ISAS(LIST_ISA) ISAS_COUNTING(LIST
                                                rb_rows_matmul_blas };
 
 enum { MAX_ADDED = 256 };
-static const rb_kernel *added[MAX_ADDED];
+static const rb_kernel *added[MAX_ADDED]; /* listed before the built-in rows */
 static int n_added;
 
 const char *const rb_isa_name[RB_N_ISA] = { "scalar", "neon",   "avx2",   "avx512",
@@ -52,18 +51,24 @@ int rb_registry_size(void)
 
 const rb_kernel *rb_registry_row(int i)
 {
+    if (i < n_added)
+        return added[i];
+    i -= n_added;
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
         if (i < lists[l]->n)
             return &lists[l]->row[i];
         i -= lists[l]->n;
     }
-    return i < n_added ? added[i] : NULL;
+    return NULL;
 }
 
 rb_status rb_register(const rb_kernel *row, rb_error *err)
 {
-    if (!row->op || !row->run || !row->units || row->n_phase < 1)
-        return rb_fail(err, RB_ERR_ARGUMENT, "a kernel row needs op, units, run and n_phase");
+    if (!row->op || !row->run || !row->units || row->n_phase < 1 || row->isa >= RB_N_ISA)
+        return rb_fail(err, RB_ERR_ARGUMENT, "a kernel row needs op, isa, units, run and n_phase");
+    if (!row->twin && !row->unproven && row->isa < RB_ISA_COUNT1)
+        return rb_fail(err, RB_ERR_ARGUMENT,
+                       "a kernel row needs its counting twin, or has to say why it is unproven");
     if (!row->op->flops || !row->op->special || !row->op->check || row->op->id >= RB_N_OP)
         return rb_fail(err, RB_ERR_ARGUMENT, "op %s needs id, flops, special and check",
                        row->op->name ? row->op->name : "without a name");
@@ -71,6 +76,30 @@ rb_status rb_register(const rb_kernel *row, rb_error *err)
         return rb_fail(err, RB_ERR_ARGUMENT, "no room for more than %d added kernels", MAX_ADDED);
     added[n_added++] = row;
     return RB_OK;
+}
+
+const rb_kernel *rb_counting_twin(const rb_kernel *k)
+{
+    static const rb_isa twin[RB_N_ISA] = {
+        [RB_ISA_SCALAR] = RB_ISA_COUNT1,   [RB_ISA_NEON] = RB_ISA_COUNT8,
+        [RB_ISA_AVX2] = RB_ISA_COUNT8,     [RB_ISA_AVX512] = RB_ISA_COUNT16,
+        [RB_ISA_COUNT1] = RB_ISA_COUNT1,   [RB_ISA_COUNT8] = RB_ISA_COUNT8,
+        [RB_ISA_COUNT16] = RB_ISA_COUNT16,
+    };
+    bool built_in = true;
+    for (int i = 0; i < n_added; i++)
+        built_in &= added[i] != k;
+    if (k->twin || !built_in || k->isa == RB_ISA_BLAS)
+        return k->twin;
+    for (int i = n_added; i < rb_registry_size(); i++) {
+        const rb_kernel *c = rb_registry_row(i);
+        const bool same_variant = c->variant && k->variant ? strcmp(c->variant, k->variant) == 0
+                                                           : c->variant == k->variant;
+        if (c->isa == twin[k->isa] && c->op->id == k->op->id && same_variant &&
+            memcmp(c->key, k->key, sizeof c->key) == 0)
+            return c;
+    }
+    return NULL;
 }
 
 const rb_op *rb_op_get(rb_op_id id)

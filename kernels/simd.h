@@ -17,16 +17,25 @@
  *     v_load_f16[_n] v_store_f16[_n] v_load_bf16[_n]
  *     v_add v_sub v_mul v_div v_neg v_exp    v_fma(a, b, c) = a b + c    v_fnma(a, b, c) = c - a b
  *     v_max_n(a, b, n): max in the first n lanes, a elsewhere     v_keep_n(a, n): others become 0
- * sf  v_hsum(vf) v_hmax(vf)         vf v_hsum_rows(const vf a[V_LANES], m): lane j = hsum(a[j]), j
- * < m s_const(number of the call) s_load s_load_f16(u8 *) s_store s_add s_sub s_mul s_div s_fma
- * s_sqrt s_exp s_max vi  vi_set(int) vi_load_u8(u8 *) vi_load_s8(u8 *) vi_load_bits(u8 *, first):
- * bit first+j in lane j vi_and vi_or vi_sub vi_shl(v, bits) vi_shr(v, bits) dq  vf dq_cvt(vi)  vf
- * dq_mul(vf, vf)  vf dq_fma(a, b, c)  sf dq_load_f16(u8 *)  sf dq_load_s8(u8 *) sf dq_smul(sf, sf)
- * dq_event(dtype, blocks): these blocks have been decoded i8  v_abs(vf) (0)   v_store_s8(u8 *, vf):
- * rounded to nearest even, must be within +-127 (0) v8: 8 of f32 whatever V_LANES, a quant block of
- * 32 in groups of 4 bytes v8 v8_zero()  sf v8_hsum(v8)  v8 v8_dot4(v8 acc, u8 *w, u8 *x, sf d): acc
- * + d sums of 4 products of signed bytes: 32 integer multiply-adds and 8 fma ctrl  int32_t
- * c_load(const void *, i): an index or position; never traffic
+ *     v_hsum_rows(const vf a[V_LANES], m): lane j is the sum of a[j], j < m
+ *
+ * sf  v_hsum(vf)  v_hmax(vf)  s_const(a number of the call)  s_load  s_load_f16(u8 *)  s_store
+ *     s_add  s_sub  s_mul  s_div  s_fma  s_sqrt  s_exp  s_max
+ *
+ * vi  vi_set(int)  vi_load_u8(u8 *)  vi_load_s8(u8 *)  vi_and  vi_or  vi_sub
+ *     vi_shl(v, bits)  vi_shr(v, bits)  vi_load_bits(u8 *, first): bit first + j in lane j
+ *
+ * dq  vf dq_cvt(vi)  vf dq_mul(vf, vf)  vf dq_fma(a, b, c)
+ *     sf dq_load_f16(u8 *)  sf dq_load_s8(u8 *)  sf dq_smul(sf, sf)
+ *     dq_event(dtype, blocks): these blocks have been decoded
+ *
+ * i8  v_abs(vf): free.  v_store_s8(u8 *, vf): rounded to nearest even, within +-127, free.
+ *     v8: 8 of f32 whatever V_LANES, for a quant block as 8 groups of 4 bytes
+ *     v8_zero()  sf v8_hsum(v8)
+ *     v8_dot4(v8 acc, u8 *w, u8 *x, sf d): acc + d times the sums of 4 products of signed bytes:
+ *     32 integer multiply-adds and 8 fma
+ *
+ * ctrl  int32_t c_load(const void *, i): an index or position; never traffic
  */
 #ifndef RB_SIMD_H
 #define RB_SIMD_H

@@ -63,10 +63,14 @@ void guard_close(guarded *g)
     }
 }
 
-static void allow(char *may, const rb_view *v)
+/* Rows that the call may write: of a cache the new ones only. */
+static void allow(char *may, const rb_op *op, const rb_call *call, int a)
 {
+    const rb_view *v = &call->t[a];
+    const bool fresh = op->arg[a].rows == RB_ROWS_NEW;
     for (int64_t s = 0; s < v->n[0]; s++)
-        for (int64_t t = 0; t < v->n[1]; t++)
+        for (int64_t t = fresh ? call->past[s] : 0;
+             t < (fresh ? call->past[s] + call->t[op->token_arg].n[1] : v->n[1]); t++)
             for (int64_t h = 0; h < v->n[2]; h++)
                 memset(may + v->offset_bytes + s * v->step_bytes[0] + t * v->step_bytes[1] +
                            h * v->step_bytes[2],
@@ -83,7 +87,7 @@ const char *guard_damage(const guarded *g, const rb_op *op)
         char *may = calloc(1, b->bytes);
         for (int a = 0; a < RB_MAX_ARG && op->arg[a].name; a++)
             if (g->call.t[a].buffer == b && op->arg[a].mode != 'r')
-                allow(may, &g->call.t[a]);
+                allow(may, op, &g->call, a);
         bool bad = false;
         for (size_t k = 0; k < b->bytes; k++)
             bad |= !may[k] && ((char *)b->data)[k] != g->region[i].before[k];

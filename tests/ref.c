@@ -189,7 +189,7 @@ static void check_attend(const rb_call *b, const rb_call *a, report *r)
 {
     const rb_view *q = &b->t[1];
     for (int64_t s = 0; s < q->n[0]; s++)
-        for (int64_t t = 0; t < q->n[1]; t += t + 1 < q->n[1] && t > 2 ? 7 : 1)
+        for (int64_t t = 0; t < q->n[1]; t++)
             for (int64_t h = 0; h < q->n[2]; h++)
                 check_attend_row(b, a, s, t, h, r);
 }

@@ -11,7 +11,7 @@
 #include "guard.h"
 #include "ref.h"
 
-enum { CASES = 6 };
+enum { CASES = 8 };
 
 static uint64_t seed_of_run(void)
 {
@@ -153,6 +153,18 @@ static void run_with_nan(const rb_call *c, int phase, int64_t first, int64_t las
     memset(rb_at(y, 0, mutated == RB_OP_KV_STORE ? c->past[0] : 0, 0), 0xff, 4);
 }
 
+/* Overwrites the row before the new ones. */
+static void run_on_old_rows(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
+                            void *own)
+{
+    const rb_kernel *k = victim(RB_OP_KV_STORE);
+    k->run(c, phase, first, last, shared, own);
+    if (c->past[0] > 0)
+        *rb_at(&c->t[0], 0, c->past[0] - 1, 0) ^= 1;
+    else
+        *rb_at(&c->t[0], 0, 0, 0) ^= 1;
+}
+
 static int caught(rb_op_id op, void (*run)(const rb_call *, int, int64_t, int64_t, void *, void *))
 {
     rb_kernel k = *victim(op);
@@ -174,6 +186,15 @@ Test(kernels, the_checker_sees_wrong_kernels)
         cr_expect_eq(caught(op, run_beyond_the_row), CASES, "op %d: damage passed", (int)op);
         cr_expect_eq(caught(op, run_with_nan), CASES, "op %d: NaN passed", (int)op);
     }
+}
+
+Test(kernels, the_checker_sees_old_cache_rows_overwritten)
+{
+    rb_kernel k = *victim(RB_OP_KV_STORE);
+    char buf[256];
+    k.run = run_on_old_rows;
+    cr_expect_not_null(try_case(&k, RB_FILL_RANDOM, 1, buf, sizeof buf));
+    cr_expect_not_null(try_case(&k, RB_FILL_RANDOM, 2, buf, sizeof buf));
 }
 
 Test(kernels, reading_past_a_buffer_faults, .signal = SIGSEGV)

@@ -2,7 +2,6 @@
  * allocated while running, and that runs repeat to the bit. Read next: test_vectors.c. */
 #include <criterion/criterion.h>
 
-#include <malloc.h>
 #include <string.h>
 
 #include "vectors.h"
@@ -87,25 +86,6 @@ Test(session, assumed_ids_are_marked)
     const rb_tally c = rb_ledger_site(rb_session_ledger(dry), RB_PREFILL, RB_SITE_EMBED);
     cr_expect_eq(c.cost.rd[RB_WEIGHT] + 4 * 32, b.cost.rd[RB_WEIGHT], "a repeated row counts once");
     rb_session_close(dry);
-    rb_model_close(model);
-    json_decref(v);
-}
-
-Test(session, nothing_is_allocated_while_running)
-{
-    json_t *v;
-    rb_model *model = vector_model("gqa_llama", &v);
-    rb_session *s = open_with(model, false, 2, 1);
-    int32_t tokens[120];
-    fill(tokens, 120);
-    run_both_phases(s, tokens, 1); /* the OpenMP team comes to life here */
-    const struct mallinfo2 before = mallinfo2();
-    for (int i = 0; i < 20; i++)
-        cr_assert_eq(rb_session_run(s, RB_DECODE, tokens + i, 1, false, NULL), RB_OK);
-    const struct mallinfo2 after = mallinfo2();
-    cr_expect_eq(before.uordblks, after.uordblks);
-    cr_expect_eq(before.hblkhd, after.hblkhd);
-    rb_session_close(s);
     rb_model_close(model);
     json_decref(v);
 }
@@ -202,6 +182,49 @@ Test(session, repeated_layers_have_memory_and_cache_of_their_own)
     }
     rb_model_close(model);
     json_decref(v);
+}
+
+/* The head may need more scratch than the layers: f32 layers, a head of another dtype, all logits.
+ */
+Test(session, scratch_is_planned_for_every_row_of_the_head)
+{
+    rb_config config = small_config(RB_ARCH_LLAMA);
+    rb_model *f32_model, *q8_model;
+    rb_error err;
+    int32_t tokens[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+    config.n_embd = 1024;
+    config.n_head = config.n_head_kv = 4;
+    config.d_head_k = config.d_head_v = config.d_rot = 16;
+    cr_assert_eq(rb_model_synth(&f32_model, &config, RB_F32, 1, false, &err), RB_OK, "%s",
+                 err.text);
+    cr_assert_eq(rb_model_synth(&q8_model, &config, RB_Q8_0, 1, false, &err), RB_OK, "%s",
+                 err.text);
+    rb_model mixed = *f32_model;
+    mixed.output = q8_model->output;
+    for (int64_t ub = 1; ub <= 8; ub++)
+        for (int64_t all = 0; all < 2; all++) {
+            rb_session_params p = rb_session_defaults();
+            rb_session *s;
+            p.n_ctx = p.n_logits = 8;
+            p.n_ubatch = ub;
+            cr_assert_eq(rb_session_open(&s, &mixed, &p, &err), RB_OK, "%s", err.text);
+            cr_expect_eq(rb_session_run(s, RB_PREFILL, tokens, 8, all, &err), RB_OK);
+            rb_session_close(s);
+        }
+    rb_model_close(f32_model);
+    rb_model_close(q8_model);
+}
+
+Test(session, a_model_without_weights_is_not_run)
+{
+    rb_config config = small_config(RB_ARCH_LLAMA);
+    rb_session_params p = rb_session_defaults();
+    rb_model *model;
+    rb_session *s;
+    rb_error err;
+    cr_assert_eq(rb_model_synth(&model, &config, RB_F16, 1, true, &err), RB_OK, "%s", err.text);
+    cr_expect_eq(rb_session_open(&s, model, &p, &err), RB_ERR_ARGUMENT);
+    rb_model_close(model);
 }
 
 /* Chunked prefill at depth goes through split and unsplit attention: both are the same mathematics.

@@ -121,7 +121,7 @@ Test(vectors, parallel_sequences_do_not_see_each_other)
 
 enum { N_STORY = 128, N_STORY_LOGITS = 4 };
 
-/* 127 greedy steps; the deviation of the first logits. *tie is set if a step was wrong. */
+/* 127 greedy steps; the deviation of the first logits. */
 static double tell_story(const rb_model *model, const json_t *want, rb_isa isa, int *n_right)
 {
     rb_session_params p = rb_session_defaults();
@@ -335,6 +335,40 @@ Test(counts, whole_model_runs_are_proven)
         for (rb_isa isa = RB_ISA_SCALAR; isa < RB_ISA_BLAS; isa++)
             if (rb_isa_supported(isa))
                 expect_proven(vector_name[i], isa);
+}
+
+/* Quantised weights, f16 cache, quantised activations, two sequences, prefill and decode. */
+Test(counts, quantised_runs_are_proven)
+{
+    static const rb_dtype types[] = { RB_Q8_0, RB_Q4_1, RB_Q6_K, RB_BF16 };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        rb_config config = small_config(RB_ARCH_QWEN2);
+        rb_session_params p = rb_session_defaults();
+        const int32_t ids[12] = { 3, 17, 5, 9, 1, 30, 7, 12, 0, 2, 4, 6 };
+        rb_model *model;
+        rb_session *s;
+        rb_error err;
+        config.n_embd = config.n_ff = 256; /* rows of whole q6_K blocks everywhere */
+        config.d_head_k = config.d_head_v = config.d_rot = 64;
+        cr_assert_eq(rb_model_synth(&model, &config, types[i], 1, false, &err), RB_OK, "%s",
+                     err.text);
+        p.n_seq = 2;
+        p.n_ctx = 16;
+        p.capped = p.prove = true;
+        cr_assert_eq(rb_session_open(&s, model, &p, &err), RB_OK, "%s", err.text);
+        cr_assert_eq(rb_session_run(s, RB_PREFILL, ids, 5, false, &err), RB_OK, "%s", err.text);
+        cr_assert_eq(rb_session_run(s, RB_DECODE, ids, 1, false, &err), RB_OK, "%s", err.text);
+        const rb_proof *proof = rb_session_proof(s);
+        rb_cost c = ledger_cost(s, RB_PREFILL), d = ledger_cost(s, RB_DECODE);
+        rb_cost_add(&c, &d);
+        cr_expect_str_eq(proof->mismatch, "", "%s", proof->mismatch);
+        cr_expect_eq(proof->flops + 2 * proof->int_macs, c.flops + c.extra - c.saved);
+        cr_expect_eq(proof->int_macs, c.int_macs);
+        cr_expect_eq(c.int_macs > 0, types[i] == RB_Q8_0, "decode with q8_0 is in integers");
+        cr_expect_arr_eq(proof->dequant, c.dequant, sizeof c.dequant);
+        rb_session_close(s);
+        rb_model_close(model);
+    }
 }
 
 /* One launch for m outputs reads x once instead of m times: 4 n H (m - 1) bytes saved, no more. */

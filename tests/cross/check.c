@@ -5,9 +5,17 @@
 #include <string.h>
 
 #include "../guard.h"
+#include "../../kernels/matmul.h"
 #include "../ref.h"
 
+/* In place of OpenBLAS: no rows. */
 const rb_kernel_list rb_rows_matmul_blas = { NULL, 0 };
+
+rb_status rb_blas_prepare(rb_error *err)
+{
+    (void)err;
+    return RB_OK;
+}
 
 enum { CASES = 3 };
 
