@@ -122,7 +122,7 @@ RB_INLINE void dot_keys(vf acc[V_LANES], const f32 *q, rows_view k, int64_t d, i
     if (n == V_LANES) {
         for (; i + V_LANES <= d; i += V_LANES) {
             const vf qv = v_load(q + i);
-#pragma GCC unroll 16
+            UNROLL
             for (int j = 0; j < V_LANES; j++)
                 acc[j] = v_fma(qv, v_load(k.base + j * k.step + i), acc[j]);
         }
@@ -173,16 +173,16 @@ enum { CHUNK = 4 }; /* vectors of acc that stay in registers over a tile of keys
 RB_INLINE void add_chunk(f32 *acc, const f32 *p, rows_view v, int64_t n, bool fresh)
 {
     vf a[CHUNK];
-#pragma GCC unroll 4
+    UNROLL
     for (int i = 0; i < CHUNK; i++)
         a[i] = fresh ? v_zero() : v_load(acc + i * V_LANES);
     for (int64_t j = 0; j < n; j++) {
         const vf pv = v_bcast(p + j);
-#pragma GCC unroll 4
+        UNROLL
         for (int i = 0; i < CHUNK; i++)
             a[i] = v_fma(pv, v_load(v.base + j * v.step + i * V_LANES), a[i]);
     }
-#pragma GCC unroll 4
+    UNROLL
     for (int i = 0; i < CHUNK; i++)
         v_store(acc + i * V_LANES, a[i]);
 }

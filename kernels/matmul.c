@@ -23,30 +23,30 @@ RB_INLINE void tile(const rb_call *c, int i, int64_t m, int64_t token, const f32
     const int64_t n = c->t[X].n[3];
     const f32 *x[TOKENS];
     vf acc[ROWS][TOKENS];
-#pragma GCC unroll 8
+    UNROLL
     for (int t = 0; t < n_tok; t++) {
         x[t] = x_row(c, token + t);
-#pragma GCC unroll 8
+        UNROLL
         for (int r = 0; r < n_row; r++)
             acc[r][t] = v_zero();
     }
     int64_t k = 0;
     for (; k + V_LANES <= n; k += V_LANES) {
         vf wv[ROWS];
-#pragma GCC unroll 8
+        UNROLL
         for (int r = 0; r < n_row; r++)
             wv[r] = v_load(w[r] + k);
-#pragma GCC unroll 8
+        UNROLL
         for (int t = 0; t < n_tok; t++) {
             const vf xv = v_load(x[t] + k);
-#pragma GCC unroll 8
+            UNROLL
             for (int r = 0; r < n_row; r++)
                 acc[r][t] = v_fma(wv[r], xv, acc[r][t]);
         }
     }
-#pragma GCC unroll 8
+    UNROLL
     for (int t = 0; t < n_tok; t++) {
-#pragma GCC unroll 8
+        UNROLL
         for (int r = 0; r < n_row; r++) {
             if (k < n)
                 acc[r][t] = v_fma(v_load_n(w[r] + k, n - k), v_load_n(x[t] + k, n - k), acc[r][t]);
@@ -128,7 +128,7 @@ RB_INLINE void dot_rows(const rb_call *c, int i, int64_t m, int n_row, rb_dtype 
     const char *row[ROWS];
     vf acc[ROWS];
     sf d[ROWS];
-#pragma GCC unroll 4
+    UNROLL
     for (int r = 0; r < n_row; r++) {
         row[r] = rb_at(w, 0, 0, m + r);
         acc[r] = v_zero();
@@ -136,26 +136,26 @@ RB_INLINE void dot_rows(const rb_call *c, int i, int64_t m, int n_row, rb_dtype 
     }
     if (is_block_type(dtype)) {
         for (int64_t b = 0; b < n / BLOCK; b++)
-#pragma GCC unroll 4
-            for (int r = 0; r < n_row; r++) {
-                vf wv[BLOCK_VECS];
-                decode32(wv, row[r], b, dtype, &d[r]);
-#pragma GCC unroll 32
-                for (int j = 0; j < BLOCK_VECS; j++)
-                    acc[r] = v_fma(wv[j], v_load(x + b * BLOCK + j * V_LANES), acc[r]);
-            }
+            UNROLL
+        for (int r = 0; r < n_row; r++) {
+            vf wv[BLOCK_VECS];
+            decode32(wv, row[r], b, dtype, &d[r]);
+            UNROLL
+            for (int j = 0; j < BLOCK_VECS; j++)
+                acc[r] = v_fma(wv[j], v_load(x + b * BLOCK + j * V_LANES), acc[r]);
+        }
     } else {
         int64_t k = 0;
         for (; k + V_LANES <= n; k += V_LANES) {
             const vf xv = v_load(x + k);
-#pragma GCC unroll 4
+            UNROLL
             for (int r = 0; r < n_row; r++)
                 acc[r] = v_fma(load_plain(row[r], k, V_LANES, dtype), xv, acc[r]);
         }
         for (int r = 0; k < n && r < n_row; r++)
             acc[r] = v_fma(load_plain(row[r], k, n - k, dtype), v_load_n(x + k, n - k), acc[r]);
     }
-#pragma GCC unroll 4
+    UNROLL
     for (int r = 0; r < n_row; r++) {
         decoded(dtype, n);
         put(c, i, 0, m + r, v_hsum(acc[r]));

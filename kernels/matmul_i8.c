@@ -74,7 +74,7 @@ RB_INLINE void dot_rows(v8 acc[ROWS], const u8 *const w[ROWS], const u8 *x, cons
         acc[r] = v8_zero();
     for (int64_t b = 0; b < n; b++) {
         const sf d = s_load(scale + b);
-#pragma GCC unroll 4
+        UNROLL
         for (int r = 0; r < n_row; r++) {
             const u8 *block = w[r] + b * QUANT_BYTES;
             acc[r] =

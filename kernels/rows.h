@@ -29,7 +29,7 @@ RB_INLINE void decode_block32(vf out[BLOCK_VECS], const u8 *b, rb_dtype dtype)
     vf m = v_zero();
     if (dtype == RB_Q4_1 || dtype == RB_Q5_1)
         m = v_set(dq_load_f16(b + 2));
-#pragma GCC unroll 32
+    UNROLL
     for (int j = 0; j < BLOCK_VECS; j++) {
         switch (dtype) {
         case RB_Q8_0:
@@ -60,7 +60,7 @@ RB_INLINE void decode_part_q6_k(vf out[BLOCK_VECS], const u8 *b, int half, int p
     const u8 *scale = b + 192 + half * 8 + part * 2;
     const vf s[2] = { v_set(dq_smul(d, dq_load_s8(scale))),
                       v_set(dq_smul(d, dq_load_s8(scale + 1))) };
-#pragma GCC unroll 32
+    UNROLL
     for (int j = 0; j < BLOCK_VECS; j++) {
         const int e = j * V_LANES;
         const vi low = vi_load_u8(ql + e), high = vi_load_u8(qh + e);

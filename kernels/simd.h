@@ -61,9 +61,23 @@ typedef struct {
     float v;
 } sf;
 
-#define RB_INLINE static inline __attribute__((always_inline, unused))
-
 #if defined RB_BUILD_count1 || defined RB_BUILD_count8 || defined RB_BUILD_count16
+#define RB_COUNTING 1
+#else
+#define RB_COUNTING 0
+#endif
+
+/* Registers hold what is inlined and unrolled; a tally needs neither, and compiles faster without.
+ */
+#if RB_COUNTING
+#define RB_INLINE static inline __attribute__((unused))
+#define UNROLL
+#else
+#define RB_INLINE static inline __attribute__((always_inline, unused))
+#define UNROLL    _Pragma("GCC unroll 32")
+#endif
+
+#if RB_COUNTING
 #include "isa_count.h"
 #else
 #if defined RB_BUILD_scalar
