@@ -1,5 +1,6 @@
 /* The KV cache: a buffer of its own for K and for V of each layer that runs, so that repeated
- * layers never share cache lines. Read next: session.c. */
+ * layers never share cache lines, and touched once, so that its pages are its own. Refuses sizes
+ * whose product overflows. Read next: session.c. */
 #include "session.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* Choosing the next token from logits: the one file of engine/ that looks at data.
+ * Refuses to be counted: it compares, which is no FLOP, and it is no part of a benchmark.
  * Read next: engine.h. */
 #include "engine.h"
 

@@ -1,4 +1,5 @@
-/* What a session is made of, for the files of engine/ alone.
+/* What a session is made of, for the files of engine/ alone: cache, pad, batch, attention variant.
+ * Refuses to be included from elsewhere; engine.h is the outside.
  * Read next: forward.c (the pass), session.c (opening and running). */
 #ifndef RB_SESSION_H
 #define RB_SESSION_H

@@ -1,5 +1,6 @@
 /* The operation attend: its operands and the irregular bounds that are both the limits of its loops
- * and the dims of its counts. Read next: attend_op.c (the terms), attend.c (the kernel). */
+ * and the dims of its counts, so that the two cannot drift apart. No data is touched here.
+ * Read next: attend_op.c (the terms), attend.c (the kernel). */
 #ifndef RB_ATTEND_H
 #define RB_ATTEND_H
 

@@ -1,4 +1,5 @@
-/* A random valid problem for any registry row: what the kernel tests and `verify` feed to kernels.
+/* A random valid problem for any registry row: what the kernel tests and the proof feed to kernels.
+ * Refuses ops it has no maker for.
  * Read next: cases.c. */
 #ifndef RB_CASES_H
 #define RB_CASES_H

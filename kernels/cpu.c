@@ -1,5 +1,6 @@
-/* Which ISA this CPU and OS can run, capped by RBENCH_ISA. Refuses names it does not know and caps
- * above what the machine has. Read next: registry.c. */
+/* Which ISA this CPU and OS can run, capped by RBENCH_ISA.
+ * Refuses names it does not know and caps above what the machine has.
+ * Read next: registry.c. */
 #include "op.h"
 
 #include <stdlib.h>

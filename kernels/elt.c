@@ -1,4 +1,5 @@
-/* add: x += y, the residual stream. Work unit: up to CHUNK columns of one row.
+/* add: x += y, the residual stream. Work unit: up to CHUNK columns of one row, so that a single
+ * token still feeds every thread. Refuses heads and more than one sequence axis: reshape them away.
  * Read next: attend.c. */
 #include "rows.h"
 
@@ -47,8 +48,8 @@ static const rb_term nothing[] = { { 0 } };
 static const rb_op op = {
     .id = RB_OP_ADD,
     .name = "add",
-    .arg = { { "x", 'u', RB_ROWS_ALL, -1, RB_IS_ACT, false },
-             { "y", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, false } },
+    .arg = { { "x", 'u', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
+             { "y", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 } },
     .token_arg = X,
     .key_arg = { X, -1, -1 },
     .dim = { { "T", X, 1, NULL }, { "H", X, 3, NULL } },

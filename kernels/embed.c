@@ -36,9 +36,9 @@ static const rb_term elements[] = { { 1, { T, H, -1 } }, { 0 } };
 static const rb_op op = {
     .id = RB_OP_EMBED,
     .name = "embed",
-    .arg = { { "y", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, false },
-             { "w", 'r', RB_ROWS_GATHERED, IDS, RB_IS_WEIGHT, false },
-             { "ids", 'r', RB_ROWS_ALL, -1, RB_IS_CTRL, false } },
+    .arg = { { "y", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
+             { "w", 'r', RB_ROWS_GATHERED, IDS, RB_IS_WEIGHT, 0 },
+             { "ids", 'r', RB_ROWS_ALL, -1, RB_IS_CTRL, 0 } },
     .token_arg = Y,
     .key_arg = { W, -1, -1 },
     .dim = { { "T", Y, 1, NULL }, { "H", Y, 3, NULL } },

@@ -56,9 +56,9 @@ static const rb_term special[] = { { 2, { TOKENS, F, -1 } }, { 0 } };
 static const rb_op op = {
     .id = RB_OP_SILU_GATE,
     .name = "silu_gate",
-    .arg = { { "y", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, false },
-             { "gate", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, false },
-             { "up", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, false } },
+    .arg = { { "y", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
+             { "gate", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
+             { "up", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 } },
     .token_arg = Y,
     .key_arg = { GATE, -1, -1 },
     .dim = { { "T", Y, 1, NULL }, { "F", Y, 3, NULL } },

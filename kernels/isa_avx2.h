@@ -1,4 +1,5 @@
-/* Eight lanes: AVX2, FMA and F16C. One of the few files with intrinsics.
+/* The primitives with eight lanes: AVX2, FMA and F16C. One of the few files with intrinsics.
+ * Refuses nothing; simd.h says what each primitive means and costs.
  * Read next: isa_math.h for exp. */
 #ifndef RB_ISA_AVX2_H
 #define RB_ISA_AVX2_H

@@ -1,4 +1,5 @@
-/* Sixteen lanes: AVX-512 F, BW, DQ, VL and VNNI. One of the few files with intrinsics.
+/* The primitives with sixteen lanes: AVX-512 F, BW, DQ, VL and VNNI. One of the few files with
+ * intrinsics. Refuses nothing; simd.h says what each primitive means and costs.
  * Read next: isa_math.h for exp. */
 #ifndef RB_ISA_AVX512_H
 #define RB_ISA_AVX512_H

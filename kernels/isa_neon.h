@@ -1,4 +1,5 @@
-/* Eight lanes: pairs of NEON registers on AArch64. One of the few files with intrinsics.
+/* The primitives with eight lanes: pairs of NEON registers on AArch64. One of the few files with
+ * intrinsics. Refuses nothing; simd.h says what each primitive means and costs.
  * Read next: isa_math.h for exp. */
 #ifndef RB_ISA_NEON_H
 #define RB_ISA_NEON_H

@@ -1,5 +1,6 @@
 /* Primitives on scalars and control data that all plain (not counting) ISAs share, on top of
- * theirs. No intrinsics. Read next: isa_scalar.h, isa_avx512.h. */
+ * theirs. Refuses intrinsics: what needs one stands in the ISA's own file. Read next: isa_scalar.h,
+ * isa_avx512.h. */
 #ifndef RB_ISA_PLAIN_H
 #define RB_ISA_PLAIN_H
 

@@ -1,4 +1,5 @@
-/* One lane, plain C: the ISA that every machine has. Defines nothing faster than the language does.
+/* The primitives with one lane, in plain C: the ISA that every machine has.
+ * Defines nothing faster than the language does.
  * Read next: isa_avx2.h for the same primitives with lanes. */
 #ifndef RB_ISA_SCALAR_H
 #define RB_ISA_SCALAR_H

@@ -1,5 +1,6 @@
-/* Umbrella of kernels/: the only header that other folders include.
- * Start at ops.h for what can be run, op.h for how it is counted. */
+/* Umbrella of kernels/: the only header that other folders include. Kernels and their primitives
+ * stay inside; what leaves is views, costs, ops, the door and the proof. Start at ops.h for what
+ * can be run, op.h for how it is counted. */
 #ifndef RB_KERNELS_H
 #define RB_KERNELS_H
 

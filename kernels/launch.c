@@ -93,7 +93,8 @@ static bool has_its_dtype(const rb_op *op, int i, const rb_view *v)
     for (int k = 0; k < RB_MAX_KEY; k++)
         if (op->key_arg[k] == i)
             return true; /* a row has to have it */
-    return op->arg[i].any_dtype || v->dtype == (v->stream == RB_CTRL ? RB_I32 : RB_F32);
+    return (op->arg[i].flags & RB_ANY_DTYPE) ||
+           v->dtype == (v->stream == RB_CTRL ? RB_I32 : RB_F32);
 }
 
 static const char *view_error(const rb_op *op, int i, const rb_view *v)
@@ -123,7 +124,7 @@ const char *rb_call_error(const rb_op *op, const rb_call *call, const char **arg
         const rb_arg *arg = &op->arg[i];
         *arg_name = arg->name;
         if (!call->t[i].buffer) {
-            if (!arg->optional)
+            if (!(arg->flags & RB_OPTIONAL))
                 return "it is missing";
             continue;
         }

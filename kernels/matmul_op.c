@@ -1,4 +1,5 @@
 /* The contract of matmul: operands, dims, FLOPs 2 T M K (+ T M with bias) for each output.
+ * Refuses outputs of one launch whose weights differ in dtype.
  * Read next: matmul.c, the kernels. */
 #include "matmul.h"
 
@@ -48,19 +49,19 @@ static const rb_term flops[] = {
 static const rb_term nothing[] = { { 0 } };
 
 #define OUT(y, w, bias, more)                                                                      \
-    { y, 'w', RB_ROWS_ALL, -1, RB_IS_ACT, more, false },                                           \
-        { w, 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, more, true },                                     \
+    { y, 'w', RB_ROWS_ALL, -1, RB_IS_ACT, more },                                                  \
+        { w, 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, (more) | RB_ANY_DTYPE },                          \
     {                                                                                              \
-        bias, 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, true, false                                      \
+        bias, 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, RB_OPTIONAL                                      \
     }
 
 const rb_op rb_matmul_op = {
     .id = RB_OP_MATMUL,
     .name = "matmul",
-    .arg = { { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, false },
-             OUT("y0", "w0", "bias0", false),
-             OUT("y1", "w1", "bias1", true),
-             OUT("y2", "w2", "bias2", true) },
+    .arg = { { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
+             OUT("y0", "w0", "bias0", 0),
+             OUT("y1", "w1", "bias1", RB_OPTIONAL),
+             OUT("y2", "w2", "bias2", RB_OPTIONAL) },
     .token_arg = X,
     .key_arg = { W0, -1, -1 },
     .dim = { { "T", X, 0, n_rows },

@@ -67,9 +67,9 @@ static const rb_term special[] = { { 3, { ROWS, -1, -1 } }, { 0 } };
 static const rb_op op = {
     .id = RB_OP_RMSNORM,
     .name = "rmsnorm",
-    .arg = { { "y", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, false },
-             { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, false },
-             { "w", 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, false } },
+    .arg = { { "y", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
+             { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
+             { "w", 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, 0 } },
     .token_arg = Y,
     .key_arg = { W, -1, -1 },
     .dim = { { "rows", X, 0, n_rows }, { "m", X, 3, NULL } },

@@ -58,14 +58,18 @@ enum {
     RB_IS_CTRL = 1 << RB_CTRL,
 };
 
+enum {
+    RB_OPTIONAL = 1,
+    RB_ANY_DTYPE = 2, /* else i32 for ctrl, f32 for the rest, unless it is a key of the registry */
+};
+
 typedef struct rb_arg {
     const char *name;
     char mode;    /* 'r' read, 'w' written, 'u' read and written */
     rb_rows rows; /* SEEN and NEW count tokens by the op's token operand */
     int index;    /* GATHERED: the operand that holds the row numbers (i32, ctrl) */
     int streams;
-    bool optional;
-    bool any_dtype; /* else i32 for ctrl, f32 for the rest, unless it is a key of the registry */
+    int flags;
 } rb_arg;
 
 /* A dim is the extent of an operand's axis (0 if the operand is absent), or a named function of the

@@ -1,4 +1,5 @@
-/* The typed wrappers of ops.h: operands into a call, the call through the door. Nothing else.
+/* The typed wrappers of ops.h: operands into a call, the call through the door.
+ * Refuses to do anything else: a wrapper that computed would not be counted.
  * Read next: launch.c. */
 #include "ops.h"
 

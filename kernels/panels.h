@@ -1,5 +1,6 @@
 /* What the kernels of matmul share: panels of an output's rows as work units, and the store of a
- * finished sum. Included by matmul kernel files only. Read next: matmul.c, matmul_i8.c. */
+ * finished sum. Included by matmul's kernel files only; knows nothing of dtypes.
+ * Read next: matmul.c, matmul_i8.c. */
 #ifndef RB_PANELS_H
 #define RB_PANELS_H
 

@@ -1,7 +1,9 @@
-/* The primitives that kernels are written in, and their only way to data.
- * One header per ISA implements them; the counting ISA implements them with a tally, so that what
- * is counted is what runs. Data is opaque: a kernel can neither dereference nor do arithmetic by
- * itself.
+/* The primitives that kernels are written in, and their only way to data. One header per ISA
+ * implements them; the counting ISA implements them with a tally, so that what is counted is what
+ * runs. Refuses to show data: a kernel can neither dereference nor do arithmetic by itself.
+ * Read next: rows.h, then isa_count.h for the definition of a FLOP. */
+
+/* The dictionary.
  *
  * Types      f32 f16 bf16 u8: elements in memory.  vf, vi: V_LANES of f32, of i32.  sf: one f32.
  * Partial    a suffix _n takes the number of lanes that are valid, 0 < n <= V_LANES; missing lanes

@@ -1,4 +1,6 @@
-/* Constant tables, built once in double and rounded. Read next: rope.c, which reads them. */
+/* Constant tables, built once in double and rounded.
+ * Refuses to run inside a step: tables are operands, and building them is no run-time work.
+ * Read next: rope.c, which reads them. */
 #include "tables.h"
 
 #include <math.h>

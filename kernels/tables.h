@@ -1,5 +1,6 @@
 /* Constant tables that kernels read as operands, built once at context creation: not run-time work.
- */
+ * Refuses nothing: the caller has the sizes checked.
+ * Read next: tables.c. */
 #ifndef RB_TABLES_H
 #define RB_TABLES_H
 

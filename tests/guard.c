@@ -1,4 +1,6 @@
-/* Guard pages and damage reports. Read next: guard.h. */
+/* Guard pages behind buffers, poison before them, and reports of damage to either or to what lies
+ * between the rows of outputs. Knows ops only by their operands' modes.
+ * Read next: guard.h. */
 #include "guard.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* Guarded copies of a case's buffers: each ends where an inaccessible page begins and starts after
- * poison, so that a kernel that reads or writes outside is caught. Read next: test_kernels.c. */
+ * poison, so that a kernel that reads or writes outside is caught.
+ * Read next: test_kernels.c. */
 #ifndef GUARD_H
 #define GUARD_H
 

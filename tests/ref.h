@@ -1,5 +1,6 @@
 /* The naive double-precision reference of every op: what a kernel's output must be, and how far it
- * may be off. Written for clarity, from the formulas, not from the kernels. */
+ * may be off. Written for clarity, from the formulas, not from the kernels.
+ * Read next: ref.c. */
 #ifndef REF_H
 #define REF_H
 

@@ -1,5 +1,6 @@
 /* Running allocates nothing: malloc and its kin are counted in this program alone. Under a
- * sanitizer, which brings its own malloc, there is nothing to count. Read next: test_session.c. */
+ * sanitizer, which brings its own malloc, there is nothing to count and the test says so. Read
+ * next: test_session.c. */
 #include <criterion/criterion.h>
 
 #include <stdatomic.h>

@@ -1,5 +1,6 @@
-/* Sessions: what they refuse, that a dry one counts what a real one counts, that nothing is
- * allocated while running, and that runs repeat to the bit. Read next: test_vectors.c. */
+/* Sessions: what they refuse, that a dry one counts what a real one counts, that scratch is planned
+ * for every shape, and that runs repeat to the bit. What they compute is test_vectors.c's business.
+ * Read next: test_vectors.c. */
 #include <criterion/criterion.h>
 
 #include <string.h>

@@ -1,4 +1,6 @@
-/* Models and sessions of the reference vectors. Read next: vectors.h. */
+/* Models and sessions of the reference vectors, for the suites that run them.
+ * Fails the test rather than returning an error.
+ * Read next: vectors.h. */
 #include "vectors.h"
 
 #include <criterion/criterion.h>

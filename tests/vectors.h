@@ -1,5 +1,6 @@
 /* Models and sessions of the reference vectors: tiny models whose weights follow from a seed, with
- * logits computed in float64. Read next: test_vectors.c. */
+ * logits computed in float64. Everything here fails the test on its own errors.
+ * Read next: test_vectors.c. */
 #ifndef VECTORS_H
 #define VECTORS_H
 
