@@ -37,7 +37,7 @@ LDLIBS := $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -
 CFLAGS += $(if $(BLAS_INC),-isystem $(BLAS_INC))
 
 # Kernel files, each compiled once per ISA and three times as the counting ISA.
-KERNEL := embed norm matmul matmul_i8 rope kv attend glu elt
+KERNEL := embed norm matmul matmul_i8 rope kv attend glu elt roof
 ISAS_x86_64 := scalar avx2 avx512
 ISAS_aarch64 := scalar neon
 ISAS := $(ISAS_$(MACHINE)) count1 count8 count16

@@ -238,6 +238,21 @@ static rb_status make_rows(maker *m, int n_operand)
     return RB_OK;
 }
 
+static rb_status make_roof(maker *m, int n_operand, bool scalar_y)
+{
+    const int64_t t = PICK(m, 1, 2, 3), d = RB_ROOF_COLUMNS * PICK(m, 1, 2, 3);
+    const bool phases = m->k->op->id == RB_OP_ROOF_LAUNCH && !m->k->accepts;
+    m->c->call.p = (rb_param){ .scale = 0.75f,
+                               .reps = phases          ? RB_ROOF_PHASES
+                                       : m->k->accepts ? 1
+                                                       : PICK(m, 1, 2, 3),
+                               .streams = (int)PICK(m, 1, 2, 4),
+                               .prefetch = chance(m, 2) };
+    for (int i = 0; i < n_operand; i++)
+        TRY(operand(m, i, RB_F32, RB_ACT, 1, t, 1, scalar_y && i == 0 ? 1 : d));
+    return RB_OK;
+}
+
 static rb_status make(maker *m)
 {
     switch (m->k->op->id) {
@@ -257,6 +272,17 @@ static rb_status make(maker *m)
         return make_rows(m, 3);
     case RB_OP_ADD:
         return make_rows(m, 2);
+    case RB_OP_ROOF_FMA:
+    case RB_OP_ROOF_EXP:
+        return make_roof(m, 1, false);
+    case RB_OP_ROOF_READ:
+        return make_roof(m, 2, true);
+    case RB_OP_ROOF_COPY:
+        return make_roof(m, 2, false);
+    case RB_OP_ROOF_TRIAD:
+        return make_roof(m, 3, false);
+    case RB_OP_ROOF_LAUNCH:
+        return make_roof(m, 1, true);
     case RB_N_OP:
         break;
     }

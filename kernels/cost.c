@@ -29,6 +29,7 @@ const char *const rb_site_name[RB_N_SITE] = {
     [RB_SITE_RESIDUAL] = "residual",
     [RB_SITE_OUT_NORM] = "out_norm",
     [RB_SITE_LM_HEAD] = "lm_head",
+    [RB_SITE_ROOF] = "roof",
 };
 
 /* ---- sums ---- */
@@ -55,6 +56,7 @@ void rb_tally_add(rb_tally *sum, const rb_tally *t)
     sum->calls += t->calls;
     sum->ns += t->ns;
     sum->barrier_ns += t->barrier_ns;
+    sum->launch_ns += t->launch_ns;
     sum->assumed |= t->assumed;
 }
 

@@ -20,8 +20,11 @@ typedef struct rb_cost {
 typedef struct rb_tally {
     rb_cost cost;
     uint64_t calls;
-    uint64_t ns;         /* wall clock of the launches on the first thread */
-    uint64_t barrier_ns; /* of these, waiting for the other threads */
+    /* Wall clock. The three add up to the time between the start of a step and the end of its last
+     * launch. */
+    uint64_t ns;         /* of the phases, from their start to the end of the slowest thread */
+    uint64_t barrier_ns; /* from there until the first thread went on */
+    uint64_t launch_ns;  /* from the end of the launch before: checks, selection, booking */
     bool assumed;        /* some distinct count was assumed, not seen (dry run) */
 } rb_tally;
 
@@ -65,6 +68,7 @@ typedef enum {
     RB_SITE_RESIDUAL,
     RB_SITE_OUT_NORM,
     RB_SITE_LM_HEAD,
+    RB_SITE_ROOF, /* no part of a model */
     RB_N_SITE
 } rb_site;
 extern const char *const rb_site_name[RB_N_SITE];
@@ -78,6 +82,12 @@ typedef enum {
     RB_OP_ATTEND,
     RB_OP_SILU_GATE,
     RB_OP_ADD,
+    RB_OP_ROOF_FMA,
+    RB_OP_ROOF_EXP,
+    RB_OP_ROOF_READ,
+    RB_OP_ROOF_COPY,
+    RB_OP_ROOF_TRIAD,
+    RB_OP_ROOF_LAUNCH,
     RB_N_OP
 } rb_op_id;
 

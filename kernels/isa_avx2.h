@@ -156,6 +156,11 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
 }
 
 /* vmaxps returns its second operand when either is NaN: NaN in b survives, NaN in a must too. */
+RB_INLINE vf v_join(vf a, vf b)
+{
+    return v_add(a, b);
+}
+
 RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
 {
     const __m256 take_b =

@@ -301,6 +301,20 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
     return v_fma(v_neg(a), b, c);
 }
 
+RB_INLINE vf v_join(vf a, vf b)
+{
+    vf r = { .valid = sum_lanes(a, b), .uniform = a.uniform && b.uniform };
+    for (int i = 0; i < V_LANES; i++)
+        r.x[i] = a.x[i] + b.x[i];
+    return r;
+}
+
+/* A hint moves nothing that a program sees. */
+RB_INLINE void v_prefetch(const f32 *p)
+{
+    (void)p;
+}
+
 RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
 {
     must_hold(b, lanes_n(n), NULL);

@@ -162,6 +162,11 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
     return pair(vfmsq_f32(c.val[0], a.val[0], b.val[0]), vfmsq_f32(c.val[1], a.val[1], b.val[1]));
 }
 
+RB_INLINE vf v_join(vf a, vf b)
+{
+    return v_add(a, b);
+}
+
 RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
 {
     const uint32x4x2_t m = mask_n(n);

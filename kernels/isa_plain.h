@@ -59,6 +59,11 @@ RB_INLINE sf s_max(sf a, sf b)
     return a.v > b.v || a.v != a.v ? a : b;
 }
 
+RB_INLINE void v_prefetch(const f32 *p)
+{
+    __builtin_prefetch(p);
+}
+
 RB_INLINE sf dq_load_f16(const u8 *p)
 {
     return s_load_f16(p);

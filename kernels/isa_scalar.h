@@ -143,6 +143,11 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
     return (vf){ c.v - a.v * b.v };
 }
 
+RB_INLINE vf v_join(vf a, vf b)
+{
+    return v_add(a, b);
+}
+
 RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
 {
     (void)n;

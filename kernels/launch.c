@@ -18,6 +18,18 @@
 
 enum { MAX_CANDIDATES = 64, CACHE_LINE = 64 };
 
+/* 1 only in the build that measures what counting and timing cost: launches are not booked. */
+#ifndef RB_NOCOUNT
+#define RB_NOCOUNT 0
+#endif
+
+/* When a thread was done with its share of a phase, in turns: by the time the first thread reads
+ * one, a faster thread may have written the next, but no further. A line of its own. */
+typedef struct done_at {
+    _Alignas(CACHE_LINE) uint64_t ns[2];
+    unsigned turn;
+} done_at;
+
 struct rb_team {
     rb_team_params params;
     rb_ledger ledger;
@@ -25,6 +37,8 @@ struct rb_team {
     rb_buffer scratch; /* shared, then own of each thread */
     int64_t own_step;
     rb_proof proof;
+    done_at *done;   /* of each thread */
+    uint64_t end_ns; /* of the last phase of the last launch, or the start of the step */
     /* Rows that this team may use, best first. */
     const rb_kernel *candidate[RB_N_OP][MAX_CANDIDATES + 1];
     _Alignas(CACHE_LINE) atomic_int arrived;
@@ -197,9 +211,15 @@ rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *er
     team->params = *params;
     if (params->dry || params->prove)
         team->params.n_threads = 1;
-    const rb_status status = list_candidates(team, err);
+    const size_t done_bytes = (size_t)team->params.n_threads * sizeof *team->done;
+    team->done = aligned_alloc(CACHE_LINE, done_bytes);
+    rb_status status = team->done ? RB_OK : rb_fail(err, RB_ERR_MEMORY, "no memory for a team");
+    if (team->done)
+        memset(team->done, 0, done_bytes);
+    if (status == RB_OK)
+        status = list_candidates(team, err);
     if (status != RB_OK) {
-        free(team);
+        rb_team_close(team);
         return status;
     }
     *out = team;
@@ -211,6 +231,7 @@ void rb_team_close(rb_team *team)
     if (!team)
         return;
     rb_buffer_free(&team->scratch);
+    free(team->done);
     free(team);
 }
 
@@ -252,6 +273,7 @@ void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
 {
     if (team->params.n_threads == 1) {
         rb_exec ex = { .team = team };
+        team->end_ns = now_ns();
         fn(&ex, arg);
         return;
     }
@@ -260,6 +282,8 @@ void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
         if (omp_get_num_threads() != team->params.n_threads)
             abort(); /* a smaller team would never meet at the barrier */
         rb_exec ex = { .team = team, .thread = omp_get_thread_num() };
+        if (ex.thread == 0)
+            team->end_ns = now_ns();
         fn(&ex, arg);
     }
 }
@@ -296,15 +320,20 @@ static rb_scratch scratch_of(const rb_kernel *k, const rb_call *call)
                          k->own_bytes ? k->own_bytes(call) : 0 };
 }
 
-static void book(const rb_exec *ex, const rb_kernel *k, const rb_call *call, uint64_t ns,
-                 uint64_t barrier_ns)
+/* Where the wall clock of a launch went: see rb_tally. */
+typedef struct launch_times {
+    uint64_t work, barrier, launch;
+} launch_times;
+
+static void book(const rb_exec *ex, const rb_kernel *k, const rb_call *call, launch_times t)
 {
     rb_tally *at = &ex->team->ledger.at[ex->phase][ex->site][k->op->id];
     const rb_cost cost = rb_cost_of(k, call, &at->assumed);
     rb_cost_add(&at->cost, &cost);
     at->calls++;
-    at->ns += ns;
-    at->barrier_ns += barrier_ns;
+    at->ns += t.work;
+    at->barrier_ns += t.barrier;
+    at->launch_ns += t.launch;
 }
 
 static void launch_dry(const rb_exec *ex, const rb_kernel *k, const rb_call *call)
@@ -313,7 +342,7 @@ static void launch_dry(const rb_exec *ex, const rb_kernel *k, const rb_call *cal
     rb_scratch *need = &ex->team->needed;
     need->shared_bytes = s.shared_bytes > need->shared_bytes ? s.shared_bytes : need->shared_bytes;
     need->own_bytes = s.own_bytes > need->own_bytes ? s.own_bytes : need->own_bytes;
-    book(ex, k, call, 0, 0);
+    book(ex, k, call, (launch_times){ 0 });
 }
 
 /* The launch is done by the counting twin of the row that would have run, on memory that only
@@ -341,29 +370,44 @@ static void launch_proven(const rb_exec *ex, const rb_kernel *k, const rb_call *
         snprintf(sum->mismatch, sizeof sum->mismatch, "%s: %.380s",
                  rb_kernel_name(k, name, sizeof name), one.mismatch);
     }
-    book(ex, k, call, 0, 0);
+    book(ex, k, call, (launch_times){ 0 });
 }
 
-void rb_launch(rb_exec *ex, rb_op_id op, const rb_call *call)
+static void note_done(done_at *done)
+{
+    done->turn ^= 1;
+    done->ns[done->turn] = now_ns();
+}
+
+/* All threads are through the barrier of a phase that began at `start`: its time is that of the
+ * slowest thread, and what came after is the barrier's. Returns the end. */
+static uint64_t phase_end(const rb_team *team, uint64_t start, launch_times *t)
+{
+    const unsigned turn = team->done[0].turn;
+    uint64_t slowest = start;
+    for (int i = 0; i < team->params.n_threads; i++) {
+        const uint64_t ns = team->done[i].ns[turn];
+        slowest = ns > slowest ? ns : slowest;
+    }
+    const uint64_t now = team->params.n_threads > 1 ? now_ns() : slowest;
+    const uint64_t end = now > slowest ? now : slowest;
+    t->work += slowest - start;
+    t->barrier += end - slowest;
+    return end;
+}
+
+static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *call)
 {
     rb_team *team = ex->team;
-    const rb_kernel *k = checked_row(ex, op, call);
-    if (team->params.dry) {
-        launch_dry(ex, k, call);
-        return;
-    }
-    if (team->params.prove) {
-        launch_proven(ex, k, call);
-        return;
-    }
     const rb_scratch s = scratch_of(k, call);
     if (s.shared_bytes > team->reserved.shared_bytes || s.own_bytes > team->reserved.own_bytes)
         die(k->op, NULL, "it needs more scratch than was planned");
     char *shared = team->scratch.data;
     char *own = shared + round_up(team->reserved.shared_bytes) + ex->thread * team->own_step;
     const int n = team->params.n_threads, i = ex->thread;
-    const uint64_t start = i == 0 ? now_ns() : 0;
-    uint64_t waiting = 0, worked = 0;
+    const bool books = i == 0 && !RB_NOCOUNT;
+    uint64_t start = books ? now_ns() : 0;
+    launch_times times = { .launch = start - team->end_ns };
     for (int phase = 0; phase < k->n_phase; phase++) {
         const int64_t units = k->units(call, phase);
         if (units == 0)
@@ -371,12 +415,25 @@ void rb_launch(rb_exec *ex, rb_op_id op, const rb_call *call)
         const int64_t first = units * i / n, last = units * (i + 1) / n;
         if (first < last)
             k->run(call, phase, first, last, shared, own);
-        if (i == 0)
-            worked = now_ns();
+        if (!RB_NOCOUNT)
+            note_done(&team->done[i]);
         barrier(team);
-        if (i == 0)
-            waiting += now_ns() - worked;
+        if (books)
+            start = phase_end(team, start, &times);
     }
-    if (i == 0)
-        book(ex, k, call, now_ns() - start, waiting);
+    if (books) {
+        team->end_ns = start;
+        book(ex, k, call, times);
+    }
+}
+
+void rb_launch(rb_exec *ex, rb_op_id op, const rb_call *call)
+{
+    const rb_kernel *k = checked_row(ex, op, call);
+    if (ex->team->params.dry)
+        launch_dry(ex, k, call);
+    else if (ex->team->params.prove)
+        launch_proven(ex, k, call);
+    else
+        launch_real(ex, k, call);
 }

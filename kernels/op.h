@@ -27,12 +27,20 @@ enum { RB_MAX_ARG = 12, RB_MAX_DIM = 16, RB_MAX_KEY = 3 };
  * a planner that walks each number up to it has seen every choice. */
 enum { RB_FEW_TOKENS = 16 };
 
+/* Phases of the longer of the two rows of roof_launch: what a barrier costs is their difference. */
+enum { RB_ROOF_PHASES = 9 };
+/* Rows of roofs are multiples of this many columns. */
+enum { RB_ROOF_COLUMNS = 384 };
+
 typedef enum { RB_ROPE_NORM, RB_ROPE_NEOX } rb_rope_pairing; /* pairs (2j, 2j+1); (j, j + d/2) */
 
 typedef struct rb_param {
     float eps;               /* rmsnorm */
     float scale;             /* attend: of the scores */
     rb_rope_pairing pairing; /* rope */
+    int64_t reps;            /* roofs: how often the work is done within one launch */
+    int streams;             /* roof_read: 1, 2 or 4 */
+    bool prefetch;           /* roof_read */
 } rb_param;
 
 /* past[sequence]: tokens in the cache before this call (ctrl: it is never traffic). */

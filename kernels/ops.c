@@ -60,3 +60,9 @@ void rb_op_add(rb_exec *ex, rb_view x, rb_view y)
     const rb_call call = { .t = { x, y } };
     rb_launch(ex, RB_OP_ADD, &call);
 }
+
+void rb_op_roof(rb_exec *ex, rb_op_id op, rb_view y, rb_view x, rb_view z, rb_param p)
+{
+    const rb_call call = { .t = { y, x, z }, .p = p };
+    rb_launch(ex, op, &call);
+}

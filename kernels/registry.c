@@ -8,7 +8,8 @@
 #define KERNEL_FILES(X, isa)                                                                       \
     X(embed, isa)                                                                                  \
     X(norm, isa)                                                                                   \
-    X(matmul_i8, isa) X(matmul, isa) X(rope, isa) X(kv, isa) X(attend, isa) X(glu, isa) X(elt, isa)
+    X(matmul_i8, isa)                                                                              \
+    X(matmul, isa) X(rope, isa) X(kv, isa) X(attend, isa) X(glu, isa) X(elt, isa) X(roof, isa)
 
 #if defined __x86_64__
 #define ISAS(X) X(scalar) X(avx2) X(avx512)

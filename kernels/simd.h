@@ -19,6 +19,7 @@
  *     v_load_f16[_n] v_store_f16[_n] v_load_bf16[_n]
  *     v_add v_sub v_mul v_div v_neg v_exp    v_fma(a, b, c) = a b + c    v_fnma(a, b, c) = c - a b
  *     v_max_n(a, b, n): max in the first n lanes, a elsewhere     v_keep_n(a, n): others become 0
+ *     v_join(a, b): the sum of two accumulators     v_prefetch(f32 *): may lie past the end
  *     v_hsum_rows(const vf a[V_LANES], m): lane j is the sum of a[j], j < m
  *
  * sf  v_hsum(vf)  v_hmax(vf)  s_const(a number of the call)  s_load  s_load_f16(u8 *)  s_store

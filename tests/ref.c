@@ -215,14 +215,83 @@ static void check_add(const rb_call *b, const rb_call *a, report *r)
                    i);
 }
 
+/* y = y / 2 + 3/4 again and again: errors of one step are halved by the next. */
+static void check_roof_fma(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *y = &b->t[0];
+    for (int64_t t = 0; t < y->n[1]; t++)
+        for (int64_t i = 0; i < y->n[3]; i++) {
+            double want = at(y, 0, t, 0, i);
+            for (int64_t k = 0; k < b->p.reps; k++)
+                want = want / 2 + 0.75;
+            expect(r, at(&a->t[0], 0, t, 0, i), want, 4 * EPS * (fabs(want) + 1), "y", t, i);
+        }
+}
+
+static void check_roof_exp(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *y = &b->t[0];
+    for (int64_t t = 0; t < y->n[1]; t++)
+        for (int64_t i = 0; i < y->n[3]; i++) {
+            double want = at(y, 0, t, 0, i), tol = 0;
+            for (int64_t k = 0; k < b->p.reps; k++) {
+                want = exp(-want); /* an error d of the argument is d exp(-y) of the result */
+                tol = want * (tol + 8 * EPS) + TINY;
+            }
+            expect(r, at(&a->t[0], 0, t, 0, i), want, 2 * tol, "y", t, i);
+        }
+}
+
+/* Sums of both signs: partial sums grow like the root of the sum of squares. */
+static void check_roof_read(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *x = &b->t[1];
+    for (int64_t t = 0; t < x->n[1]; t++) {
+        double sum = 0, squares = 0;
+        for (int64_t i = 0; i < x->n[3]; i++) {
+            sum += at(x, 0, t, 0, i);
+            squares += at(x, 0, t, 0, i) * at(x, 0, t, 0, i);
+        }
+        const double size = fabs(sum) + sqrt(squares), steps = sqrt((double)x->n[3]);
+        expect(r, at(&a->t[0], 0, t, 0, 0), sum, EPS * (4 + steps) * size + TINY, "y", t, 0);
+    }
+}
+
+static void check_roof_rows(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *x = &b->t[1], *z = &b->t[2];
+    for (int64_t t = 0; t < x->n[1]; t++)
+        for (int64_t i = 0; i < x->n[3]; i++) {
+            const double add = z->buffer ? (double)b->p.scale * at(z, 0, t, 0, i) : 0;
+            const double want = at(x, 0, t, 0, i) + add;
+            expect(r, at(&a->t[0], 0, t, 0, i), want,
+                   z->buffer ? 2 * EPS * (fabs(want) + fabs(add)) + TINY : 0, "y", t, i);
+        }
+}
+
+static void check_roof_launch(const rb_call *b, const rb_call *a, report *r)
+{
+    for (int64_t t = 0; t < b->t[0].n[1]; t++)
+        expect(r, at(&a->t[0], 0, t, 0, 0), 0, 0, "y", t, 0);
+}
+
 const char *ref_check(const rb_kernel *k, const rb_call *before, const rb_call *after, char *buf,
                       size_t size)
 {
     static void (*const check[RB_N_OP])(const rb_call *, const rb_call *, report *) = {
-        [RB_OP_EMBED] = check_embed,   [RB_OP_RMSNORM] = check_rmsnorm,
-        [RB_OP_ROPE] = check_rope,     [RB_OP_KV_STORE] = check_kv_store,
-        [RB_OP_ATTEND] = check_attend, [RB_OP_SILU_GATE] = check_silu_gate,
+        [RB_OP_EMBED] = check_embed,
+        [RB_OP_RMSNORM] = check_rmsnorm,
+        [RB_OP_ROPE] = check_rope,
+        [RB_OP_KV_STORE] = check_kv_store,
+        [RB_OP_ATTEND] = check_attend,
+        [RB_OP_SILU_GATE] = check_silu_gate,
         [RB_OP_ADD] = check_add,
+        [RB_OP_ROOF_FMA] = check_roof_fma,
+        [RB_OP_ROOF_EXP] = check_roof_exp,
+        [RB_OP_ROOF_READ] = check_roof_read,
+        [RB_OP_ROOF_COPY] = check_roof_rows,
+        [RB_OP_ROOF_TRIAD] = check_roof_rows,
+        [RB_OP_ROOF_LAUNCH] = check_roof_launch,
     };
     report r = { buf, size, false };
     if (k->op->id == RB_OP_MATMUL)
