@@ -11,13 +11,27 @@
 
 uint64_t rb_now_ns(void); /* CLOCK_MONOTONIC */
 
+/* Medians, not means: timings have outliers on one side only. Samples are in order of time. */
 typedef struct rb_stats {
-    int n;
+    int n; /* 0: no samples, or no memory to sort them; then nothing else is set */
     double median, mad, mean, stddev, min,
         max; /* mad: median |x - median|, unscaled; stddev: n-1 */
+    /* 95 % confidence interval of the median: two of the samples, by their order. Fewer than six
+     * have none, and stationary samples are taken for granted: look at `drifts`. */
+    bool has_ci;
+    double ci_lo, ci_hi;
+    double drift; /* Spearman's rank correlation with time; NaN: n < 3, or all samples equal */
+    bool drifts;  /* ... which chance alone would give in 1 % of cases at most */
+    int n_outlier;
+    double outlier_at; /* samples further than this from the median are outliers; they are kept */
 } rb_stats;
-/* samples is not changed; n >= 1. */
+/* samples is not changed; any n >= 0. */
 rb_stats rb_stats_of(const double *samples, int n);
+/* Whether a sample is an outlier among those that s was made of. */
+bool rb_stats_outlier(const rb_stats *s, double sample);
+/* k of the interval [x(k), x(n + 1 - k)] of sorted samples, from 1, that holds the median of what
+ * they are drawn from with a probability of at least 0.95; 0: n is too small for one. */
+int rb_median_ci_rank(int n);
 /* Index of the sample that is the (lower) median. */
 int rb_median_index(const uint64_t *samples, int n);
 
