@@ -33,7 +33,7 @@ find = $(firstword $(wildcard $(1)/$(MACHINE)-linux-gnu/$(2) $(1)/$(2) $(1)64/$(
 BLAS_DIR := $(call find,/usr/lib,openblas-openmp)
 BLAS_INC := $(firstword $(call find,/usr/include,openblas-openmp) $(wildcard /usr/include/openblas))
 LDLIBS := $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas \
-          -ljansson -lm
+          -ljansson -lhwloc -lm
 CFLAGS += $(if $(BLAS_INC),-isystem $(BLAS_INC))
 
 # Kernel files, each compiled once per ISA and three times as the counting ISA.
@@ -99,6 +99,14 @@ $(COMMIT_OBJ): $(B)/commit
 $(B)/commit: FORCE
 	@mkdir -p $(@D)
 	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+
+# Records tell the flags; other flags rebuild the file that says them.
+BUILD_FLAGS := $(strip $(subst ",,$(subst ',,$(CFLAGS))))
+$(B)/bench/env.o: CFLAGS += -DRB_CFLAGS='"$(BUILD_FLAGS)"'
+$(B)/bench/env.o: $(B)/flags
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(BUILD_FLAGS)' | cmp -s - $@ || echo '$(BUILD_FLAGS)' > $@
 
 $(TESTS): $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB:%.c=$(B)/%.o) $(B)/librbench.a
 	$(SAY) LD $@

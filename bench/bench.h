@@ -39,10 +39,60 @@ int rb_median_index(const uint64_t *samples, int n);
 
 /* Physical cores this process may use (affinity and container quota), or OMP_NUM_THREADS if set. */
 int rb_host_threads(void);
+/* What of the machine this process may use: its affinity and its container's set of CPUs, not the
+ * quota. False, and all 0, if that cannot be told. */
+typedef struct rb_topology {
+    int n_package, n_numa, n_core, n_cpu; /* n_cpu: hardware threads */
+} rb_topology;
+bool rb_host_topology(rb_topology *t);
+/* The data caches of those cores, from level 1 up. Where instances of a level differ (performance
+ * and efficiency cores), bytes is that of the smallest and n_sharing that of the most shared. */
+typedef struct rb_cache {
+    int level;
+    uint64_t bytes; /* of one instance */
+    int n;          /* instances */
+    int n_sharing;  /* usable cores that share one */
+    int line_bytes; /* 0: unknown */
+} rb_cache;
+/* Writes at most max levels and returns how many; 0: unknown. */
+int rb_host_caches(rb_cache out[], int max);
 /* Bytes that can be allocated now without swapping, within the container's limit; 0: unknown. */
 uint64_t rb_host_available(void);
 /* "AMD EPYC ..." as the kernel names it. Returns buf. */
 char *rb_host_cpu(char *buf, size_t size);
+
+/* ---- what else happened ---- */
+
+/* Evidence of disturbance over a stretch of time; where the system says nothing: -1. CPU times come
+ * in the kernel's ticks, usually 10 ms, so that short stretches sum to something meaningful only.
+ */
+typedef struct rb_noise {
+    int64_t wall_ns;
+    int64_t steal_ns;               /* of all CPUs: taken by the hypervisor for other guests */
+    int64_t other_ns;               /* of all CPUs: busy, but not for this process */
+    int64_t voluntary, involuntary; /* context switches of this process's threads */
+    int64_t migrations;             /* of its living threads, from CPU to CPU */
+    double mhz;                     /* mean over (at most eight) CPUs at the end; 0: unknown */
+} rb_noise;
+typedef struct rb_noise_mark {
+    int64_t at_ns, steal_ns, busy_ns, own_ns, voluntary, involuntary, migrations;
+} rb_noise_mark;
+/* Neither fails. Both read a few small files and one per thread: call them outside of timings. */
+void rb_noise_begin(rb_noise_mark *begin);
+rb_noise rb_noise_end(const rb_noise_mark *begin);
+/* Of both stretches: a figure that one of them does not know is unknown. {0} adds nothing. */
+rb_noise rb_noise_add(const rb_noise *a, const rb_noise *b);
+
+/* ---- what it ran on ---- */
+
+enum { RB_DIGEST = 40 }; /* room for "xxh3:", 32 hexadecimal digits and the end */
+/* Digest of a model's shape and weights, the layers of its own, whatever file or thread they came
+ * from; its name is left out. False, and "", for a dry model. Reads all weights once. */
+bool rb_model_digest(const rb_model *m, char digest[RB_DIGEST]);
+struct json_t;
+/* The manifest: machine, system, libraries, build, as a new JSON object, NULL when out of memory.
+ * Unknown fields are null. digest: of the model, NULL or "" if it has none. */
+struct json_t *rb_env_manifest(const char *digest);
 
 /* ---- synthetic tokens ---- */
 

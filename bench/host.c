@@ -1,19 +1,18 @@
-/* What the operating system says about this machine: cores, memory, the CPU's name. Figures it does
- * not give are left unknown, never guessed. Nothing is measured here.
- * Read next: run.c. */
-#define _GNU_SOURCE
-#include "bench.h"
+/* What the operating system says about this machine: cores and caches (by hwloc), memory, the CPU's
+ * name. Figures it does not give are left unknown, never guessed. Nothing is measured here.
+ * Read next: env.c, which writes them down; run.c. */
+#include "env.h"
 
-#include <ctype.h>
-#include <sched.h>
+#include <hwloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
-/* First line of a file, without its newline; false if there is none. */
-static bool first_line(const char *path, char *buf, size_t size)
+bool rb_host_line(const char *root, const char *path, char *buf, size_t size)
 {
-    FILE *f = fopen(path, "r");
+    char full[512];
+    snprintf(full, sizeof full, "%s%s", root, path);
+    FILE *f = fopen(full, "r");
     if (!f)
         return false;
     bool ok = fgets(buf, (int)size, f) != NULL;
@@ -23,37 +22,130 @@ static bool first_line(const char *path, char *buf, size_t size)
     return ok;
 }
 
-static bool topology(int cpu, const char *what, int *value)
+bool rb_host_field(const char *root, const char *path, const char *key, char *buf, size_t size)
 {
-    char path[128], line[32];
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/%s", cpu, what);
-    if (!first_line(path, line, sizeof line))
+    char full[512], line[8192]; /* cpuinfo's flags are one line of some thousand characters */
+    snprintf(full, sizeof full, "%s%s", root, path);
+    FILE *f = fopen(full, "r");
+    size_t n = strlen(key);
+    bool found = false;
+    while (f && !found && fgets(line, sizeof line, f)) {
+        const char *value = line + n + strspn(line + (strncmp(line, key, n) ? 0 : n), " \t");
+        found = !strncmp(line, key, n) && *value == ':';
+        if (found) {
+            value += strspn(value, ": \t");
+            snprintf(buf, size, "%.*s", (int)strcspn(value, "\n"), value);
+        }
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+uint64_t rb_host_kib(const char *root, const char *key)
+{
+    char text[64];
+    bool known = rb_host_field(root, "/proc/meminfo", key, text, sizeof text);
+    return known ? strtoull(text, NULL, 10) * 1024 : 0;
+}
+
+/* ---- topology ---- */
+
+/* The machine and the CPUs of it that we may run on. */
+typedef struct machine {
+    hwloc_topology_t topology;
+    hwloc_bitmap_t usable;
+} machine;
+
+static void close_machine(machine *m)
+{
+    hwloc_bitmap_free(m->usable);
+    if (m->topology)
+        hwloc_topology_destroy(m->topology);
+}
+
+/* A topology that is not this machine's (hwloc can be given another one) has no affinity. */
+static bool open_machine(machine *m)
+{
+    *m = (machine){ NULL, hwloc_bitmap_alloc() };
+    if (!m->usable || hwloc_topology_init(&m->topology) || hwloc_topology_load(m->topology))
+        goto fail;
+    if (!hwloc_topology_is_thissystem(m->topology) ||
+        hwloc_get_cpubind(m->topology, m->usable, HWLOC_CPUBIND_THREAD))
+        hwloc_bitmap_copy(m->usable, hwloc_topology_get_allowed_cpuset(m->topology));
+    hwloc_bitmap_and(m->usable, m->usable, hwloc_topology_get_allowed_cpuset(m->topology));
+    if (!hwloc_bitmap_iszero(m->usable))
+        return true;
+fail:
+    close_machine(m);
+    return false;
+}
+
+/* Objects of a type that hold a CPU of both sets. */
+static int count_objects(const machine *m, hwloc_obj_type_t type, hwloc_const_bitmap_t within)
+{
+    int n = 0;
+    hwloc_obj_t o = NULL;
+    while ((o = hwloc_get_next_obj_by_type(m->topology, type, o)))
+        n += hwloc_bitmap_intersects(o->cpuset, within) &&
+             hwloc_bitmap_intersects(o->cpuset, m->usable);
+    return n;
+}
+
+/* Cores; hardware threads where the machine does not say which of them share one. */
+static int count_cores(const machine *m, hwloc_const_bitmap_t within)
+{
+    int n = count_objects(m, HWLOC_OBJ_CORE, within);
+    return n ? n : count_objects(m, HWLOC_OBJ_PU, within);
+}
+
+bool rb_host_topology(rb_topology *t)
+{
+    machine m;
+    *t = (rb_topology){ 0 };
+    if (!open_machine(&m))
         return false;
-    *value = atoi(line);
+    t->n_package = count_objects(&m, HWLOC_OBJ_PACKAGE, m.usable);
+    t->n_numa = count_objects(&m, HWLOC_OBJ_NUMANODE, m.usable);
+    t->n_core = count_cores(&m, m.usable);
+    t->n_cpu = count_objects(&m, HWLOC_OBJ_PU, m.usable);
+    close_machine(&m);
     return true;
 }
 
-/* Distinct (package, core) pairs among the CPUs we may run on. */
-static int physical_cores(void)
+/* One level of cache; n stays 0 where there is none or its size is not known. */
+static rb_cache look_at_level(const machine *m, hwloc_obj_type_t type)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set))
-        return 1;
-    int seen[CPU_SETSIZE][2], n = 0;
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, &set))
+    rb_cache c = { 0 };
+    hwloc_obj_t o = NULL;
+    while ((o = hwloc_get_next_obj_by_type(m->topology, type, o))) {
+        if (!o->attr->cache.size || !hwloc_bitmap_intersects(o->cpuset, m->usable))
             continue;
-        int package = 0, core = 0, i = 0;
-        if (!topology(cpu, "physical_package_id", &package) || !topology(cpu, "core_id", &core))
-            return CPU_COUNT(&set);
-        while (i < n && (seen[i][0] != package || seen[i][1] != core))
-            i++;
-        if (i == n) {
-            seen[n][0] = package;
-            seen[n++][1] = core;
-        }
+        int sharing = count_cores(m, o->cpuset);
+        c.level = (int)o->attr->cache.depth;
+        c.bytes = !c.n || o->attr->cache.size < c.bytes ? o->attr->cache.size : c.bytes;
+        c.n_sharing = sharing > c.n_sharing ? sharing : c.n_sharing;
+        c.line_bytes = (int)o->attr->cache.linesize;
+        c.n++;
     }
-    return n ? n : 1;
+    return c;
+}
+
+int rb_host_caches(rb_cache out[], int max)
+{
+    static const hwloc_obj_type_t type[] = { HWLOC_OBJ_L1CACHE, HWLOC_OBJ_L2CACHE,
+                                             HWLOC_OBJ_L3CACHE, HWLOC_OBJ_L4CACHE,
+                                             HWLOC_OBJ_L5CACHE };
+    machine m;
+    int n = 0;
+    if (!open_machine(&m))
+        return 0;
+    for (size_t i = 0; i < sizeof type / sizeof *type && n < max; i++) {
+        out[n] = look_at_level(&m, type[i]);
+        n += out[n].n > 0;
+    }
+    close_machine(&m);
+    return n;
 }
 
 int rb_host_threads(void)
@@ -61,10 +153,11 @@ int rb_host_threads(void)
     const char *omp = getenv("OMP_NUM_THREADS");
     if (omp && atoi(omp) > 0 && atoi(omp) <= 1024)
         return atoi(omp);
-    int n = physical_cores();
+    rb_topology t;
+    int n = rb_host_topology(&t) ? t.n_core : 1;
     char line[64];
     long long quota, period;
-    if (first_line("/sys/fs/cgroup/cpu.max", line, sizeof line) &&
+    if (rb_host_line("", "/sys/fs/cgroup/cpu.max", line, sizeof line) &&
         sscanf(line, "%lld %lld", &quota, &period) == 2 && period > 0) {
         long long whole = (quota + period - 1) / period;
         if (whole >= 1 && whole < n)
@@ -78,9 +171,9 @@ static bool container_left(uint64_t *left)
 {
     char line[64];
     unsigned long long limit, used;
-    if (!first_line("/sys/fs/cgroup/memory.max", line, sizeof line) ||
+    if (!rb_host_line("", "/sys/fs/cgroup/memory.max", line, sizeof line) ||
         sscanf(line, "%llu", &limit) != 1 ||
-        !first_line("/sys/fs/cgroup/memory.current", line, sizeof line) ||
+        !rb_host_line("", "/sys/fs/cgroup/memory.current", line, sizeof line) ||
         sscanf(line, "%llu", &used) != 1)
         return false;
     *left = limit > used ? limit - used : 0;
@@ -89,16 +182,7 @@ static bool container_left(uint64_t *left)
 
 uint64_t rb_host_available(void)
 {
-    FILE *f = fopen("/proc/meminfo", "r");
-    char line[128];
-    unsigned long long kib = 0;
-    while (f && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-            break;
-    }
-    if (f)
-        fclose(f);
-    uint64_t available = kib * 1024, left;
+    uint64_t available = rb_host_kib("", "MemAvailable"), left;
     if (container_left(&left) && (!available || left < available))
         available = left;
     return available;
@@ -106,22 +190,10 @@ uint64_t rb_host_available(void)
 
 char *rb_host_cpu(char *buf, size_t size)
 {
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    char line[256];
-    buf[0] = 0;
-    while (f && fgets(line, sizeof line, f)) {
-        char *colon = strchr(line, ':');
-        if (colon && !strncmp(line, "model name", 10)) {
-            colon += strspn(colon, ": \t");
-            colon[strcspn(colon, "\n")] = 0;
-            snprintf(buf, size, "%s", colon);
-            break;
-        }
-    }
-    if (f)
-        fclose(f);
     struct utsname u;
-    if (!buf[0] && !first_line("/sys/firmware/devicetree/base/model", buf, size) && !uname(&u))
+    buf[0] = 0;
+    if (!rb_host_field("", "/proc/cpuinfo", "model name", buf, size) &&
+        !rb_host_line("", "/sys/firmware/devicetree/base/model", buf, size) && !uname(&u))
         snprintf(buf, size, "%s", u.machine);
     return buf;
 }
