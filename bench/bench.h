@@ -5,11 +5,12 @@
 #ifndef RB_BENCH_H
 #define RB_BENCH_H
 
-#include "../engine/engine.h"
+#include "roofs.h"
 
 /* ---- clock and statistics ---- */
 
-uint64_t rb_now_ns(void); /* CLOCK_MONOTONIC */
+uint64_t rb_now_ns(void);    /* CLOCK_MONOTONIC */
+rb_roof rb_clock_roof(void); /* what reading it costs */
 
 /* Medians, not means: timings have outliers on one side only. Samples are in order of time. */
 typedef struct rb_stats {
@@ -133,21 +134,55 @@ typedef struct rb_memory {
 } rb_memory;
 uint64_t rb_memory_total(const rb_memory *m);
 
+/* One timed repetition: the roofs around it and what else happened meanwhile. */
+typedef struct rb_sample {
+    uint64_t ns;
+    rb_probe probe; /* mean of before and after; 0: not measured */
+    bool paired;    /* before and after differ by a tenth at most */
+    rb_noise noise;
+} rb_sample;
+
+/* What bounds a kernel or a test, by the roof that takes most of its time. */
+typedef enum {
+    RB_BOUND_NONE,     /* no roofs */
+    RB_BOUND_MEMORY,   /* weights and cache from DRAM, activations from their cache level */
+    RB_BOUND_COMPUTE,  /* FMA, integer dot, exp */
+    RB_BOUND_OVERHEAD, /* the floor of a launch */
+    RB_BOUND_RESIDENT, /* weights and cache fit into the last cache: no DRAM roof */
+} rb_bound;
+extern const char *const rb_bound_name[];
+
+/* Where a kernel or a test stands under the roofs. */
+typedef struct rb_place {
+    double roof_ns; /* the least time that the roofs allow; 0: unknown */
+    rb_bound bound;
+    rb_roof_id roof; /* that gives the bound */
+    double pct;      /* of the roof; 0: unknown, or above the roof */
+    bool above;      /* faster than its roof: a wrong roof, or data that a cache kept */
+    int n_pairs;     /* samples that pct is the median of */
+} rb_place;
+
 typedef struct rb_result {
     rb_test test;
     char error[512];  /* empty: it ran */
-    bool interrupted; /* stopped before all repetitions were done: not a row */
+    bool interrupted; /* stopped before all repetitions were done */
     bool dry;         /* counts only */
     char when[32];    /* ISO 8601, UTC */
     rb_ledger ledger; /* counts of one repetition; times of the median one */
     rb_tally total;   /* sum of it */
     rb_memory memory;
     int64_t kv_bytes_per_token;
-    const char *kv_fill; /* "real", or "synthetic": the context at the start was never computed */
-    int n_samples;
-    uint64_t samples_ns[RB_MAX_REPS];
+    const char *kv_fill;   /* "real", or "synthetic": the context at the start was never computed */
+    int n_samples, median; /* the index of the sample that is the median */
+    rb_sample sample[RB_MAX_REPS];
     rb_stats ns, tps;
+    rb_noise noise;            /* sum over samples */
+    const rb_machine *machine; /* its roofs; NULL: none were measured. Of the rb_bench */
+    rb_place place;
 } rb_result;
+
+/* The share of wall clock of the median repetition outside of steps. */
+uint64_t rb_result_other_ns(const rb_result *r);
 
 /* flops / (weight + kv) bytes; flops / all bytes. 0 if there are no bytes. */
 double rb_tally_oi(const rb_tally *t);
@@ -156,33 +191,6 @@ double rb_tally_oi_kernel(const rb_tally *t);
 double rb_result_tps(const rb_result *r);
 double rb_result_gflops(const rb_result *r);
 double rb_result_gbps(const rb_result *r);
-
-/* ---- running ---- */
-
-typedef struct rb_bench rb_bench;
-
-typedef struct rb_bench_params {
-    int n_reps;
-    bool warmup, dry;
-    uint64_t seed;
-    double max_fill_flops; /* a context that costs more to compute is not; 0: 4e12 */
-    /* Asked between repetitions and decode steps; true ends the test. May be NULL. */
-    bool (*stop)(void *arg);
-    /* Told before the warm-up (rep 0) and each repetition. May be NULL. */
-    void (*progress)(void *arg, int rep, int n_reps);
-    void *arg;
-} rb_bench_params;
-
-/* model: what runs (grown as tests ask for layers beyond it). shape: the same model, dry, to know
- * memory beforehand; may equal model in a dry run. Both are borrowed. */
-rb_status rb_bench_open(rb_bench **b, rb_model *model, rb_model *shape,
-                        const rb_bench_params *params, rb_error *err);
-void rb_bench_close(rb_bench *b);
-/* Memory of a test; weights are those of the layers it has to have in memory. */
-rb_status rb_bench_memory(rb_bench *b, const rb_test *t, rb_memory *m, rb_error *err);
-/* Runs one test. Whatever goes wrong ends up in r->error. */
-void rb_bench_test(rb_bench *b, const rb_test *t, rb_result *r);
-uint64_t rb_model_bytes(const rb_model *m);
 
 /* ---- which tests ---- */
 
@@ -205,6 +213,75 @@ typedef struct rb_plan {
 } rb_plan;
 rb_status rb_plan_make(rb_plan *plan, const rb_plan_lists *lists, rb_error *err);
 void rb_plan_free(rb_plan *plan);
+
+/* ---- running ---- */
+
+typedef struct rb_bench rb_bench;
+
+/* Told while a plan runs. */
+typedef struct rb_progress_at {
+    int test, rep; /* of the plan; -1: roofs are measured. rep 0: warm-up */
+    int n_reps;
+    double done_s, all_s; /* estimates: of what is behind and of everything */
+} rb_progress_at;
+
+typedef struct rb_bench_params {
+    int n_reps;
+    bool warmup, dry;
+    bool roofs;            /* measure them, and pair every repetition with them */
+    bool sequential;       /* one test after the other, not interleaved */
+    uint64_t seed;         /* of synthetic tokens and of the order */
+    double budget_s;       /* seconds for a whole plan; 0: no limit */
+    double max_fill_flops; /* a context that costs more to compute is not; 0: 4e12 */
+    /* Asked between repetitions and decode steps; true ends the test. May be NULL. */
+    bool (*stop)(void *arg);
+    void (*progress)(void *arg, const rb_progress_at *at); /* may be NULL */
+    void *arg;
+} rb_bench_params;
+
+/* model: what runs (grown as tests ask for layers beyond it). shape: the same model, dry, to know
+ * memory beforehand; may equal model in a dry run. Both are borrowed. */
+rb_status rb_bench_open(rb_bench **b, rb_model *model, rb_model *shape,
+                        const rb_bench_params *params, rb_error *err);
+void rb_bench_close(rb_bench *b);
+/* Memory of a test; weights are those of the layers it has to have in memory. */
+rb_status rb_bench_memory(rb_bench *b, const rb_test *t, rb_memory *m, rb_error *err);
+/* Runs one test. Whatever goes wrong ends up in r->error. */
+void rb_bench_test(rb_bench *b, const rb_test *t, rb_result *r);
+
+/* What becomes of the tests of a plan. */
+typedef struct rb_sink {
+    bool (*skip)(void *arg,
+                 int i); /* true: test i is not wanted (it was run before); may be NULL */
+    void (*row)(void *arg, int i, const rb_result *r); /* in the order of the plan */
+    void (*left_out)(void *arg, int i, double need_s); /* test i did not fit the budget */
+    void *arg;
+} rb_sink;
+/* Runs the tests of a plan, interleaved: each round takes one repetition of every test, in random
+ * order but for the last, whose order is the plan's, so that drift hits all tests alike. Tests that
+ * fail cost their row alone. When stopped, what has samples is still told, as interrupted. */
+rb_status rb_bench_run(rb_bench *b, const rb_plan *plan, const rb_sink *sink, rb_error *err);
+uint64_t rb_model_bytes(const rb_model *m);
+
+/* ---- placing on the roofline ---- */
+
+/* Roofs at the time of a sample: memory and clock relative to when m was measured. */
+typedef struct rb_scale {
+    double memory, clock;
+} rb_scale;
+rb_scale rb_scale_of(const rb_machine *m, const rb_probe *probe);
+/* The least time for a tally's work: max of FLOPs over the FMA and dot roofs, specials over exp,
+ * W + KV over DRAM (resident: over the level that holds them), activations over the level that
+ * holds a launch's, launches times their floor. place->pct from the time that the tally took. */
+rb_place rb_place_tally(const rb_tally *t, const rb_machine *m, rb_scale scale, int resident);
+/* The level, RB_L1 to RB_L3, that holds all weights and cache of one pass; RB_DRAM: none. */
+int rb_resident_level(const rb_result *r, const rb_machine *m);
+/* Places a result under r->machine: sums of its kernels, the median over its pairs. */
+rb_place rb_place_result(const rb_result *r);
+/* A kernel of the result's median repetition. */
+rb_place rb_place_kernel(const rb_result *r, const rb_tally *t);
+/* FLOPs over the least time: the roof that the whole test has. 0: unknown. */
+double rb_result_roof_gflops(const rb_result *r);
 
 /* ---- the sweep over layers ---- */
 
@@ -248,6 +325,7 @@ typedef struct rb_subject {
     const char *filename;
     const rb_model *model;
     const char *cpu, *commit;
+    bool roofs; /* results are placed under measured roofs */
 } rb_subject;
 
 typedef struct rb_report rb_report;

@@ -18,6 +18,11 @@ static bool dry_run(const rb_layout *l)
     return l->dry;
 }
 
+static bool has_roofs(const rb_layout *l)
+{
+    return l->roofs;
+}
+
 static bool in_sweep(const rb_layout *l)
 {
     return l->sweep;
@@ -52,7 +57,7 @@ static bool cache_unusual(const rb_layout *l)
 
 /* ---- cells ---- */
 
-static void cell_model(const rb_place *p, char *buf)
+static void cell_model(const rb_place_in *p, char *buf)
 {
     const rb_model *m = p->subject->model;
     const char *slash = strrchr(p->subject->filename, '/');
@@ -64,91 +69,101 @@ static void cell_model(const rb_place *p, char *buf)
         *c = (unsigned char)*c < ' ' || *c == '|' ? '?' : *c;
 }
 
-static void cell_size(const rb_place *p, char *buf)
+static void cell_size(const rb_place_in *p, char *buf)
 {
     rb_count_text((double)rb_model_file_bytes(p->subject->model), buf, RB_CELL - 1);
     strcat(buf, "B");
 }
 
-static void cell_params(const rb_place *p, char *buf)
+static void cell_params(const rb_place_in *p, char *buf)
 {
     rb_count_text((double)p->subject->model->n_params, buf, RB_CELL);
 }
 
-static void cell_layers(const rb_place *p, char *buf)
+static void cell_layers(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%lld", (long long)p->result->test.n_layer);
 }
 
-static void cell_variant(const rb_place *p, char *buf)
+static void cell_variant(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%s", rb_variant_name(&p->subject->model->config));
 }
 
-static void cell_threads(const rb_place *p, char *buf)
+static void cell_threads(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%d", p->result->test.n_threads);
 }
 
-static void cell_isa(const rb_place *p, char *buf)
+static void cell_isa(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%s", rb_isa_name[p->result->test.isa]);
 }
 
-static void cell_ubatch(const rb_place *p, char *buf)
+static void cell_ubatch(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%lld", (long long)p->result->test.n_ubatch);
 }
 
-static void cell_cache(const rb_place *p, char *buf)
+static void cell_cache(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%s %s", rb_dtype_get(p->result->test.type_k)->name,
              rb_dtype_get(p->result->test.type_v)->name);
 }
 
-static void cell_test(const rb_place *p, char *buf)
+static void cell_test(const rb_place_in *p, char *buf)
 {
     rb_test_name(&p->result->test, buf, RB_CELL);
 }
 
-static void cell_tps(const rb_place *p, char *buf)
+static void cell_tps(const rb_place_in *p, char *buf)
 {
     double tps = rb_result_tps(p->result);
     snprintf(buf, RB_CELL, tps < 10000 ? "%.2f ± %.2f" : "%.0f ± %.0f", tps, p->result->tps.mad);
 }
 
-static void cell_oi(const rb_place *p, char *buf)
+static void cell_oi(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%#.6g", rb_tally_oi(&p->result->total));
 }
 
-static void cell_difference(const rb_place *p, char *buf)
+static void cell_difference(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%+.6g", rb_tally_oi(&p->result->total) - p->first_oi);
 }
 
-static void cell_gflops(const rb_place *p, char *buf)
+static void cell_gflops(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%.2f", rb_result_gflops(p->result));
 }
 
-static void cell_gbps(const rb_place *p, char *buf)
+static void cell_gbps(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%.2f", rb_result_gbps(p->result));
 }
 
-static void cell_flops(const rb_place *p, char *buf)
+static void cell_share(const rb_place_in *p, char *buf)
+{
+    rb_share_text(&p->result->place, buf);
+}
+
+static void cell_bound(const rb_place_in *p, char *buf)
+{
+    snprintf(buf, RB_CELL, "%s", rb_bound_name[p->result->place.bound]);
+}
+
+static void cell_flops(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%llu", (unsigned long long)p->result->total.cost.flops);
 }
 
-static void cell_wkv(const rb_place *p, char *buf)
+static void cell_wkv(const rb_place_in *p, char *buf)
 {
     rb_bytes b = rb_cost_bytes(&p->result->total.cost);
     snprintf(buf, RB_CELL, "%llu", (unsigned long long)rb_bytes_wkv(&b));
 }
 
-static void cell_act(const rb_place *p, char *buf)
+static void cell_act(const rb_place_in *p, char *buf)
 {
     rb_bytes b = rb_cost_bytes(&p->result->total.cost);
     snprintf(buf, RB_CELL, "%llu", (unsigned long long)(b.act_read + b.act_write));
@@ -160,17 +175,17 @@ static void put_gb(uint64_t bytes, char *buf)
     strcat(buf, "B");
 }
 
-static void cell_weights(const rb_place *p, char *buf)
+static void cell_weights(const rb_place_in *p, char *buf)
 {
     put_gb(p->result->memory.weights, buf);
 }
 
-static void cell_kv(const rb_place *p, char *buf)
+static void cell_kv(const rb_place_in *p, char *buf)
 {
     put_gb(p->result->memory.kv, buf);
 }
 
-static void cell_scratch(const rb_place *p, char *buf)
+static void cell_scratch(const rb_place_in *p, char *buf)
 {
     put_gb(p->result->memory.scratch, buf);
 }
@@ -194,6 +209,8 @@ const rb_column rb_columns[] = {
     { NULL, true, 12, true, in_sweep, cell_difference },
     { "GFLOP/s", true, 8, true, measured_run, cell_gflops },
     { "GB/s", true, 6, true, measured_run, cell_gbps },
+    { "of roof", true, 7, true, has_roofs, cell_share },
+    { "bound", false, 8, true, has_roofs, cell_bound },
     { "weights", true, 9, true, dry_run, cell_weights },
     { "cache", true, 9, true, dry_run, cell_kv },
     { "scratch", true, 9, true, dry_run, cell_scratch },

@@ -10,15 +10,15 @@
 /* What decides which columns there are. */
 typedef struct rb_layout {
     const rb_plan *plan;
-    bool dry, sweep;
+    bool dry, sweep, roofs;
 } rb_layout;
 
 /* Where a cell stands. */
-typedef struct rb_place {
+typedef struct rb_place_in {
     const rb_subject *subject;
     const rb_result *result;
     double first_oi; /* in a sweep: of the same test at the first depth */
-} rb_place;
+} rb_place_in;
 
 typedef struct rb_column {
     const char *head; /* NULL: the difference to the first depth, named by the report */
@@ -26,7 +26,7 @@ typedef struct rb_column {
     int width;                          /* of measured cells */
     bool measured;                      /* cells depend on the result, not on the test alone */
     bool (*wanted)(const rb_layout *l); /* NULL: always */
-    void (*cell)(const rb_place *p, char *buf); /* at most RB_CELL bytes */
+    void (*cell)(const rb_place_in *p, char *buf); /* at most RB_CELL bytes */
 } rb_column;
 
 extern const rb_column rb_columns[];

@@ -1,12 +1,12 @@
-/* The per-kernel table of one result: where its time, its FLOPs and its bytes went, site by site.
- * Figures for people; the exact integers are in the JSON record.
- * Read next: record.c. */
+/* The per-kernel table of one result: where its time, its FLOPs and its bytes went, site by site,
+ * and how near each came to its roof. Its rows add up to the wall clock. Figures for people; the
+ * exact integers are in the JSON record. Read next: record.c, place.c. */
 #include "record.h"
 #include "table.h"
 
 #include <string.h>
 
-enum { MAX_ROWS = RB_N_PHASE * RB_N_SITE * RB_N_OP + 2 };
+enum { MAX_ROWS = RB_N_PHASE * RB_N_SITE * RB_N_OP + 4 };
 
 typedef struct kernel_row {
     const char *phase, *site, *op;
@@ -17,26 +17,26 @@ typedef struct kernel_row {
 static int collect(const rb_result *r, kernel_row *rows)
 {
     int n = 0;
-    uint64_t inside = 0, outside = 0;
     for (int phase = 0; phase < RB_N_PHASE; phase++) {
         for (int site = 0; site < RB_N_SITE; site++) {
             for (int op = 0; op < RB_N_OP; op++) {
                 const rb_tally *t = &r->ledger.at[phase][site][op];
                 const rb_op *known = rb_op_get((rb_op_id)op);
-                if (!t->calls)
-                    continue;
-                rows[n++] = (kernel_row){ rb_phase_name[phase], rb_site_name[site],
-                                          known ? known->name : "?", t, t->ns };
-                inside += t->ns;
+                if (t->calls)
+                    rows[n++] = (kernel_row){ rb_phase_name[phase], rb_site_name[site],
+                                              known ? known->name : "?", t, t->ns };
             }
         }
     }
+    const rb_tally *all = &r->total;
+    const uint64_t other = rb_result_other_ns(r);
     if (!r->dry) {
-        uint64_t whole = r->samples_ns[rb_median_index(r->samples_ns, r->n_samples)];
-        outside = whole > inside ? whole - inside : 0;
-        rows[n++] = (kernel_row){ "", "other", "between launches", NULL, outside };
+        rows[n++] = (kernel_row){ "", "barrier", "threads meet", NULL, all->barrier_ns };
+        rows[n++] = (kernel_row){ "", "launch", "check, count", NULL, all->launch_ns };
+        rows[n++] = (kernel_row){ "", "other", "between steps", NULL, other };
     }
-    rows[n++] = (kernel_row){ "", "total", "", &r->total, inside + outside };
+    rows[n++] =
+        (kernel_row){ "", "total", "", all, all->ns + all->barrier_ns + all->launch_ns + other };
     return n;
 }
 
@@ -48,7 +48,27 @@ static void put_counts(char (*cell)[RB_CELL], const rb_tally *t)
     snprintf(cell[2], RB_CELL, "%.4g", rb_tally_oi_kernel(t));
 }
 
-/* phase? site op calls [time share] FLOPs bytes OI [GFLOP/s GB/s] */
+void rb_share_text(const rb_place *p, char *buf)
+{
+    if (p->above)
+        snprintf(buf, RB_CELL, "> roof");
+    else if (p->pct > 0)
+        snprintf(buf, RB_CELL, "%.1f %%", p->pct);
+    else
+        snprintf(buf, RB_CELL, "-");
+}
+
+static void put_place(char (*cell)[RB_CELL], const rb_result *r, const kernel_row *row)
+{
+    const bool total = row->tally == &r->total;
+    const rb_place p = total ? r->place : rb_place_kernel(r, row->tally);
+    rb_share_text(&p, cell[0]);
+    snprintf(cell[1], RB_CELL, "%s", rb_bound_name[p.bound]);
+    if (!total && p.bound != RB_BOUND_NONE && p.bound != RB_BOUND_OVERHEAD)
+        snprintf(cell[1], RB_CELL, "%s: %s", rb_bound_name[p.bound], rb_roof_infos[p.roof].name);
+}
+
+/* phase? site op calls [time share] FLOPs bytes OI [GFLOP/s GB/s] [of roof, bound] */
 static void fill(const rb_result *r, const kernel_row *row, double whole_ns, bool mixed,
                  rb_cells cells)
 {
@@ -68,11 +88,13 @@ static void fill(const rb_result *r, const kernel_row *row, double whole_ns, boo
     if (row->tally)
         put_counts(&cells[c], row->tally);
     c += 3;
-    if (!r->dry && row->tally && row->ns) {
-        rb_bytes b = rb_cost_bytes(&row->tally->cost);
-        snprintf(cells[c++], RB_CELL, "%.2f", (double)row->tally->cost.flops / (double)row->ns);
-        snprintf(cells[c++], RB_CELL, "%.2f", (double)rb_bytes_all(&b) / (double)row->ns);
-    }
+    if (r->dry || !row->tally || !row->ns)
+        return;
+    rb_bytes b = rb_cost_bytes(&row->tally->cost);
+    snprintf(cells[c++], RB_CELL, "%.2f", (double)row->tally->cost.flops / (double)row->ns);
+    snprintf(cells[c++], RB_CELL, "%.2f", (double)rb_bytes_all(&b) / (double)row->ns);
+    if (r->machine)
+        put_place(&cells[c], r, row);
 }
 
 static rb_table columns_for(const rb_result *r, bool mixed)
@@ -93,6 +115,10 @@ static rb_table columns_for(const rb_result *r, bool mixed)
     if (!r->dry) {
         rb_table_column(&t, "GFLOP/s", true, 0);
         rb_table_column(&t, "GB/s", true, 0);
+    }
+    if (r->machine) {
+        rb_table_column(&t, "of roof", true, 0);
+        rb_table_column(&t, "bound", false, 0);
     }
     return t;
 }

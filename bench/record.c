@@ -4,7 +4,9 @@
 #include "record.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- values ---- */
 
@@ -18,6 +20,12 @@ static json_t *count(uint64_t n)
 static json_t *number(double x)
 {
     return isfinite(x) ? json_real(x) : json_null();
+}
+
+/* A measured figure; 0 stands for unknown. */
+static json_t *known(double x)
+{
+    return x > 0 ? number(x) : json_null();
 }
 
 static void put_text(json_t *o, const char *key, const char *text)
@@ -185,79 +193,182 @@ static void put_memory(json_t *o, const rb_memory *m)
     json_object_set_new(o, "memory", memory);
 }
 
+/* Sample by sample, in the order they were taken. */
+static void put_samples(json_t *o, const rb_result *r)
+{
+    json_t *ns = json_array(), *ts = json_array(), *dram = json_array(), *fma = json_array();
+    json_t *outlier = json_array(), *paired = json_array();
+    for (int i = 0; i < r->n_samples; i++) {
+        const rb_sample *s = &r->sample[i];
+        json_array_append_new(ns, count(s->ns));
+        json_array_append_new(ts, number((double)rb_test_tokens(&r->test) * 1e9 / (double)s->ns));
+        json_array_append_new(dram, known(s->probe.read_dram));
+        json_array_append_new(fma, known(s->probe.fma_f32));
+        json_array_append_new(paired, json_boolean(s->paired));
+        json_array_append_new(outlier, json_boolean(rb_stats_outlier(&r->ns, (double)s->ns)));
+    }
+    json_object_set_new(o, "samples_ns", ns);
+    json_object_set_new(o, "samples_ts", ts);
+    json_object_set_new(o, "samples_outlier", outlier);
+    json_object_set_new(o, "samples_read_dram", dram);
+    json_object_set_new(o, "samples_fma_f32", fma);
+    json_object_set_new(o, "samples_paired", paired);
+}
+
+/* What else the machine did, summed over samples and for each of them. */
+static void put_noise(json_t *o, const rb_result *r)
+{
+    static const struct {
+        const char *name;
+        size_t place;
+    } what[] = {
+        { "steal_ns", offsetof(rb_noise, steal_ns) },
+        { "other_ns", offsetof(rb_noise, other_ns) },
+        { "migrations", offsetof(rb_noise, migrations) },
+        { "voluntary_switches", offsetof(rb_noise, voluntary) },
+        { "involuntary_switches", offsetof(rb_noise, involuntary) },
+    };
+    json_t *noise = json_object(), *mhz = json_array();
+    for (size_t k = 0; k < sizeof what / sizeof *what; k++) {
+        json_t *each = json_array();
+        for (int i = 0; i < r->n_samples; i++) {
+            const char *at = (const char *)&r->sample[i].noise + what[k].place;
+            int64_t n;
+            memcpy(&n, at, sizeof n);
+            json_array_append_new(each, n < 0 ? json_null() : json_integer(n));
+        }
+        json_object_set_new(noise, what[k].name, each);
+    }
+    for (int i = 0; i < r->n_samples; i++)
+        json_array_append_new(mhz, known(r->sample[i].noise.mhz));
+    json_object_set_new(noise, "mhz", mhz);
+    json_object_set_new(o, "noise", noise);
+}
+
+static json_t *interval(bool has, double lo, double hi)
+{
+    return has ? json_pack("[f,f]", lo, hi) : json_null();
+}
+
 static void put_times(json_t *o, const rb_result *r)
 {
-    json_t *ns = json_array(), *ts = json_array();
-    for (int i = 0; i < r->n_samples; i++) {
-        json_array_append_new(ns, count(r->samples_ns[i]));
-        json_array_append_new(
-            ts, number((double)rb_test_tokens(&r->test) * 1e9 / (double)r->samples_ns[i]));
-    }
     put_text(o, "test_time", r->when);
     put_int(o, "avg_ns", (int64_t)llround(r->ns.mean));
     put_int(o, "stddev_ns", (int64_t)llround(r->ns.stddev));
     put_number(o, "avg_ts", r->tps.mean);
     put_number(o, "stddev_ts", r->tps.stddev);
-    json_object_set_new(o, "samples_ns", ns);
-    json_object_set_new(o, "samples_ts", ts);
+    put_samples(o, r);
     put_number(o, "median_ns", r->ns.median);
     put_number(o, "mad_ns", r->ns.mad);
+    json_object_set_new(o, "ci95_ns", interval(r->ns.has_ci, r->ns.ci_lo, r->ns.ci_hi));
+    put_number(o, "median_ts", rb_result_tps(r));
+    put_int(o, "n_outlier", r->ns.n_outlier);
+    put_number(o, "drift", r->ns.drift);
+    put_bool(o, "drifts", r->ns.drifts);
+    if (r->interrupted)
+        put_bool(o, "interrupted", true);
     put_number(o, "gflops", rb_result_gflops(r));
     put_number(o, "gbps", rb_result_gbps(r));
+    put_noise(o, r);
+}
+
+/* ---- roofs ---- */
+
+json_t *rb_roofs_array(const rb_machine *m)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < RB_N_ROOF; i++) {
+        const rb_roof *roof = &m->roof[i];
+        if (!roof->value)
+            continue;
+        json_t *o = json_object();
+        put_text(o, "name", rb_roof_infos[i].name);
+        put_text(o, "kind", rb_roof_infos[i].kind);
+        put_number(o, "value", roof->value);
+        put_text(o, "unit", rb_roof_infos[i].unit);
+        json_object_set_new(o, "ci95", interval(roof->ci95[1] > 0, roof->ci95[0], roof->ci95[1]));
+        put_number(o, "mad", roof->mad);
+        put_int(o, "n_samples", roof->n);
+        if (roof->note[0])
+            put_text(o, "loop", roof->note);
+        put_int(o, "n_threads", m->n_threads);
+        put_text(o, "isa", rb_isa_name[m->isa]);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static void put_place(json_t *o, const rb_result *r)
+{
+    const rb_place *p = &r->place;
+    put_number(o, "roof_gflops", rb_result_roof_gflops(r));
+    json_object_set_new(o, "roof_pct", known(p->pct));
+    put_text(o, "bound", rb_bound_name[p->bound]);
+    put_text(o, "roof", rb_roof_infos[p->roof].name);
+    put_int(o, "roof_pairs", p->n_pairs);
+    put_bool(o, "roof_exceeded", p->above);
 }
 
 /* ---- kernels ---- */
 
-static json_t *kernel_object(const rb_tally *t, rb_phase phase, rb_site site, rb_op_id op, bool dry)
+static json_t *kernel_object(const rb_result *r, const rb_tally *t, rb_phase phase, rb_site site,
+                             rb_op_id op)
 {
-    const rb_op *known = rb_op_get(op);
+    const rb_op *known_op = rb_op_get(op);
     json_t *o = json_object();
-    put_text(o, "op", known ? known->name : "?");
+    put_text(o, "op", known_op ? known_op->name : "?");
     put_text(o, "site", rb_site_name[site]);
     put_text(o, "phase", rb_phase_name[phase]);
     put_count(o, "calls", t->calls);
     put_cost(o, &t->cost);
     put_number(o, "oi_kernel", rb_tally_oi_kernel(t));
-    if (dry)
+    if (r->dry)
         return o;
-    rb_bytes b = rb_cost_bytes(&t->cost);
+    const rb_bytes b = rb_cost_bytes(&t->cost);
+    const rb_place p = rb_place_kernel(r, t);
     put_count(o, "ns", t->ns);
     put_count(o, "barrier_ns", t->barrier_ns);
+    put_count(o, "launch_ns", t->launch_ns);
     if (t->ns) {
         put_number(o, "gflops", (double)t->cost.flops / (double)t->ns);
         put_number(o, "gbps", (double)rb_bytes_all(&b) / (double)t->ns);
     }
+    if (p.bound != RB_BOUND_NONE) {
+        put_text(o, "bound", rb_bound_name[p.bound]);
+        put_text(o, "roof", rb_roof_infos[p.roof].name);
+        put_number(o, "roof_ns", p.roof_ns);
+        json_object_set_new(o, "roof_pct", known(p.pct));
+    }
     return o;
 }
 
-/* Time of the median repetition outside of launches, so that ns sums to it. */
-static json_t *other_object(const rb_result *r, uint64_t in_kernels)
+/* A row of time alone. */
+static void append_rest(json_t *list, const char *op, uint64_t ns)
 {
-    uint64_t whole = r->samples_ns[rb_median_index(r->samples_ns, r->n_samples)];
     json_t *o = json_object();
-    put_text(o, "op", "other");
-    put_count(o, "ns", whole > in_kernels ? whole - in_kernels : 0);
-    return o;
+    put_text(o, "op", op);
+    put_count(o, "ns", ns);
+    json_array_append_new(list, o);
 }
 
 static json_t *kernels_array(const rb_result *r)
 {
     json_t *list = json_array();
-    uint64_t ns = 0;
     for (int phase = 0; phase < RB_N_PHASE; phase++) {
         for (int site = 0; site < RB_N_SITE; site++) {
             for (int op = 0; op < RB_N_OP; op++) {
                 const rb_tally *t = &r->ledger.at[phase][site][op];
-                if (!t->calls)
-                    continue;
-                ns += t->ns;
-                json_array_append_new(
-                    list, kernel_object(t, (rb_phase)phase, (rb_site)site, (rb_op_id)op, r->dry));
+                if (t->calls)
+                    json_array_append_new(
+                        list, kernel_object(r, t, (rb_phase)phase, (rb_site)site, (rb_op_id)op));
             }
         }
     }
-    if (!r->dry)
-        json_array_append_new(list, other_object(r, ns));
+    if (!r->dry) {
+        append_rest(list, "barrier", r->total.barrier_ns);
+        append_rest(list, "launch", r->total.launch_ns);
+        append_rest(list, "other", rb_result_other_ns(r));
+    }
     return list;
 }
 
@@ -280,6 +391,8 @@ json_t *rb_record(const rb_subject *s, const rb_result *r)
     put_cost(o, &r->total.cost);
     put_number(o, "oi", rb_tally_oi(&r->total));
     put_number(o, "oi_kernel", rb_tally_oi_kernel(&r->total));
+    if (r->machine)
+        put_place(o, r);
     put_int(o, "kv_bytes_per_token", r->kv_bytes_per_token);
     if (!r->dry)
         put_text(o, "kv_fill", r->kv_fill);

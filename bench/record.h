@@ -10,11 +10,15 @@
 
 /* A new reference, or NULL when out of memory. Fields that were not measured are left out. */
 json_t *rb_record(const rb_subject *subject, const rb_result *r);
+/* The measured roofs of a machine, as a list. */
+json_t *rb_roofs_array(const rb_machine *m);
 /* "gqa", "mha" or "mqa": one variant, named by its config. */
 const char *rb_variant_name(const rb_config *c);
 /* The dtype that holds most bytes. */
 rb_dtype rb_main_dtype(const rb_model *m);
 uint64_t rb_model_file_bytes(const rb_model *m); /* of the tensors of its own layers */
+/* "93.1 %", "> roof", "-". At most RB_CELL bytes. */
+void rb_share_text(const rb_place *p, char *buf);
 /* 134515008 -> "134.52 M". Returns buf. */
 char *rb_count_text(double count, char *buf, size_t size);
 

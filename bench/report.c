@@ -37,7 +37,7 @@ rb_status rb_report_open(rb_report **rep, FILE *out, rb_format format, rb_error 
 /* Picks the columns and their widths, from the tests that will run. */
 static void lay_out(rb_report *rep, rb_result *probe)
 {
-    const rb_place place = { rep->subject, probe, 0 };
+    const rb_place_in place = { rep->subject, probe, 0 };
     const rb_plan *plan = rep->layout.plan;
     rb_cells cells;
     rep->table = (rb_table){ 0 };
@@ -64,7 +64,7 @@ rb_status rb_report_subject(rb_report *rep, const rb_subject *subject, const rb_
                             int n_group, bool dry, rb_error *err)
 {
     rep->subject = subject;
-    rep->layout = (rb_layout){ plan, dry, n_group > 0 };
+    rep->layout = (rb_layout){ plan, dry, n_group > 0, subject->roofs };
     rep->n_group = n_group;
     free(rep->first_oi);
     rep->first_oi = calloc((size_t)n_group + 1, sizeof *rep->first_oi);
@@ -88,7 +88,8 @@ rb_status rb_report_subject(rb_report *rep, const rb_subject *subject, const rb_
 
 static void put_md_row(rb_report *rep, const rb_result *r, int i)
 {
-    const rb_place place = { rep->subject, r, rep->n_group ? rep->first_oi[i % rep->n_group] : 0 };
+    const rb_place_in place = { rep->subject, r,
+                                rep->n_group ? rep->first_oi[i % rep->n_group] : 0 };
     rb_cells cells;
     bool first = true;
     for (int c = 0; c < rep->table.n; c++) {

@@ -32,3 +32,11 @@ double rb_result_gbps(const rb_result *r)
     rb_bytes bytes = rb_cost_bytes(&r->total.cost);
     return r->ns.median > 0 ? (double)rb_bytes_wkv(&bytes) / r->ns.median : 0;
 }
+
+uint64_t rb_result_other_ns(const rb_result *r)
+{
+    const rb_tally *t = &r->total;
+    const uint64_t inside = t->ns + t->barrier_ns + t->launch_ns;
+    const uint64_t whole = r->n_samples ? r->sample[r->median].ns : 0;
+    return whole > inside ? whole - inside : 0;
+}

@@ -35,11 +35,11 @@ const rb_roof_info rb_roof_infos[RB_N_ROOF] = {
 };
 
 enum {
-    N_READ = 6,         /* read loops tried: 1, 2, 4 streams, with and without prefetch */
+    N_READ = 6, /* read loops tried: 1, 2, 4 streams, with and without prefetch */
     MAX_LOOP = RB_N_ROOF + RB_N_LEVEL * N_READ,
-    DRAM_ROW = 128,     /* of RB_ROOF_COLUMNS columns: rows of 192 KiB */
+    DRAM_ROW = 128, /* of RB_ROOF_COLUMNS columns: rows of 192 KiB */
     FLOOR_LAUNCHES = 500,
-    PROBE_READS = 3,    /* of the read loops, the best that a probe runs */
+    PROBE_READS = 3, /* of the read loops, the best that a probe runs */
 };
 static const uint64_t dram_bytes = 256u << 20, least_ns = 1000000;
 
@@ -47,10 +47,10 @@ static const uint64_t dram_bytes = 256u << 20, least_ns = 1000000;
 typedef struct loop {
     rb_roof_id id;
     rb_op_id op;
-    int n_operand;  /* 1: y; 2: y, x; 3: y, x, z */
+    int n_operand; /* 1: y; 2: y, x; 3: y, x, z */
     int64_t rows, columns;
     rb_param p;
-    int calls;      /* launches in a sample */
+    int calls; /* launches in a sample */
     int n;
     double *sample; /* [max_samples] */
 } loop;
@@ -140,8 +140,13 @@ static loop *add_loop(rb_roofs *r, rb_roof_id id, rb_op_id op, int n_operand, in
                       int64_t columns)
 {
     loop *l = &r->loop[r->n_loop++];
-    *l = (loop){ .id = id, .op = op, .n_operand = n_operand, .rows = rows, .columns = columns,
-                 .p = { .reps = 1, .streams = 1, .scale = 0.5f }, .calls = 1 };
+    *l = (loop){ .id = id,
+                 .op = op,
+                 .n_operand = n_operand,
+                 .rows = rows,
+                 .columns = columns,
+                 .p = { .reps = 1, .streams = 1, .scale = 0.5f },
+                 .calls = 1 };
     return l;
 }
 
@@ -172,8 +177,8 @@ static void add_memory_loops(rb_roofs *r)
             continue;
         shape_at(r, level, 1, &rows, &columns);
         for (int i = 0; i < N_READ; i++) {
-            loop *l = add_loop(r, RB_ROOF_READ_L1 + (rb_roof_id)level, RB_OP_ROOF_READ, 2, rows,
-                               columns);
+            loop *l =
+                add_loop(r, RB_ROOF_READ_L1 + (rb_roof_id)level, RB_OP_ROOF_READ, 2, rows, columns);
             l->p.streams = 1 << i / 2;
             l->p.prefetch = i % 2;
         }
@@ -300,8 +305,8 @@ static void settle(rb_roofs *r)
         const rb_stats s = rb_stats_of(l->sample, l->n);
         if (roof->value && s.median <= roof->value)
             continue;
-        *roof = (rb_roof){ .value = s.median, .ci95 = { s.ci95[0], s.ci95[1] }, .mad = s.mad,
-                           .n = l->n };
+        *roof =
+            (rb_roof){ .value = s.median, .ci95 = { s.ci_lo, s.ci_hi }, .mad = s.mad, .n = l->n };
         note_best(roof, l);
     }
 }

@@ -37,11 +37,11 @@ typedef struct rb_roof_info {
 extern const rb_roof_info rb_roof_infos[RB_N_ROOF];
 
 typedef struct rb_roof {
-    double value;    /* median; 0: this machine or build has no such roof */
-    double ci95[2];  /* of the median; 0, 0 if too few samples */
+    double value;   /* median; 0: this machine or build has no such roof */
+    double ci95[2]; /* of the median; 0, 0 if too few samples */
     double mad;
-    int n;           /* samples */
-    char note[40];   /* "2 streams, prefetch": the best of the loops tried */
+    int n;         /* samples */
+    char note[40]; /* "2 streams, prefetch": the best of the loops tried */
 } rb_roof;
 
 /* A cache level: capacity that n_thread threads share, one thread's part of it. 0: unknown. */

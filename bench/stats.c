@@ -30,6 +30,20 @@ typedef struct ranked {
     int at; /* its place in time, from 0 */
 } ranked;
 
+rb_roof rb_clock_roof(void)
+{
+    enum { SAMPLES = 15, READS = 256 };
+    double cost[SAMPLES];
+    for (int i = 0; i < SAMPLES; i++) {
+        const uint64_t start = rb_now_ns();
+        for (int k = 1; k < READS; k++)
+            rb_now_ns();
+        cost[i] = (double)(rb_now_ns() - start) / READS;
+    }
+    const rb_stats s = rb_stats_of(cost, SAMPLES);
+    return (rb_roof){ .value = s.median, .ci95 = { s.ci_lo, s.ci_hi }, .mad = s.mad, .n = SAMPLES };
+}
+
 static int by_value(const void *a, const void *b)
 {
     double x = ((const ranked *)a)->x, y = ((const ranked *)b)->x;

@@ -47,12 +47,16 @@ int64_t rb_session_n_past(const rb_session *s);
  * first) so that a benchmark can decode at a depth. 0 <= n_past <= n_ctx. */
 void rb_session_set_past(rb_session *s, int64_t n_past);
 
+/* Runs the first n_layer layers from now on, 1 <= n_layer <= those it was opened for. Cache rows of
+ * further layers stay as they are. */
+void rb_session_set_layers(rb_session *s, int64_t n_layer);
+
 rb_ledger *rb_session_ledger(rb_session *s);
 const rb_proof *rb_session_proof(const rb_session *s); /* of a session that proves */
 /* Bytes the session owns: cache, scratch. */
 int64_t rb_session_kv_bytes(const rb_session *s);
 int64_t rb_session_scratch_bytes(const rb_session *s);
-/* Cache bytes of one token over all layers run. */
+/* Cache bytes of one token over the layers that run. */
 int64_t rb_session_kv_bytes_per_token(const rb_session *s);
 
 /* Index of the largest of n logits (the lowest index of equals). */

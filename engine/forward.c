@@ -96,7 +96,7 @@ void rb_forward(rb_exec *ex, void *session)
     const rb_view normed = rb_pad_rows(s, &s->pad.normed, n_embd);
     ex->phase = s->batch.phase;
     embed(s, ex, x);
-    for (int64_t l = 0; l < s->params.n_layer; l++) {
+    for (int64_t l = 0; l < s->n_layer; l++) {
         const rb_layer *w = &s->model->layer[l];
         norm(s, ex, RB_SITE_ATTN_NORM, normed, x, w->attn_norm);
         attention(s, ex, l, normed, y);

@@ -164,6 +164,7 @@ rb_status rb_session_open(rb_session **out, const rb_model *model, const rb_sess
     rb_status status = check_params(model, &s->params, err);
     if (status != RB_OK)
         goto fail;
+    s->n_layer = s->params.n_layer;
     s->past = calloc((size_t)s->params.n_seq, sizeof *s->past);
     if (!s->past) {
         status =
@@ -262,6 +263,13 @@ void rb_session_set_past(rb_session *s, int64_t n_past)
     s->n_past = n_past < 0 ? 0 : n_past < s->params.n_ctx ? n_past : s->params.n_ctx;
 }
 
+void rb_session_set_layers(rb_session *s, int64_t n_layer)
+{
+    if (n_layer < 1 || n_layer > s->params.n_layer)
+        abort(); /* a programmer's mistake, as in the door */
+    s->n_layer = n_layer;
+}
+
 rb_ledger *rb_session_ledger(rb_session *s)
 {
     return rb_team_ledger(s->team);
@@ -275,7 +283,7 @@ const rb_proof *rb_session_proof(const rb_session *s)
 int64_t rb_session_kv_bytes(const rb_session *s)
 {
     int64_t sum = 0;
-    for (int64_t l = 0; l < s->params.n_layer; l++)
+    for (int64_t l = 0; l < s->n_layer; l++)
         sum += (int64_t)(s->kv[l].k_buffer.bytes + s->kv[l].v_buffer.bytes);
     return sum;
 }

@@ -58,6 +58,7 @@ struct rb_session {
     rb_kv_layer *kv;  /* [params.n_layer] */
     int64_t *past;    /* [n_seq], all equal */
     int64_t n_past;
+    int64_t n_layer; /* layers to run, of params.n_layer */
     rb_batch batch;
 };
 

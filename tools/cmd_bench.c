@@ -24,10 +24,25 @@ static const rb_option options[] = {
     { .names = "-r, --repetitions",
       .kind = RB_OPT_INT,
       .value = "N",
-      .preset = "5",
+      .preset = "6",
       .min = 1,
       .max = RB_MAX_REPS,
-      .help = "timed repetitions of each test; the median is reported" },
+      .help = "timed repetitions of each test; the median is reported, from 6 on with its 95 % "
+              "confidence interval" },
+    { .names = "--budget",
+      .kind = RB_OPT_TIME,
+      .value = "TIME",
+      .min = 1,
+      .max = 10000000,
+      .help = "seconds (or 15m, 2h) for all tests of a model: fewer repetitions, then without the "
+              "longest tests, which is said" },
+    { .names = "--sequential",
+      .kind = RB_OPT_FLAG,
+      .help = "one test after the other (default: rounds over all tests in random order, so that "
+              "drift hits all alike)" },
+    { .names = "--no-roofs",
+      .kind = RB_OPT_FLAG,
+      .help = "do not measure the roofs of this machine: counts and times only" },
     { .names = "--depth-sweep, --layer-sweep",
       .kind = RB_OPT_SWEEP,
       .value = "[=LIST]",
@@ -91,7 +106,10 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
     rb_bench_params params = {
         .n_reps = (int)rb_opt_int(j->args, "-r"),
         .warmup = !rb_opt_flag(j->args, "--no-warmup"),
+        .roofs = !rb_opt_flag(j->args, "--no-roofs"),
+        .sequential = rb_opt_flag(j->args, "--sequential"),
         .seed = (uint64_t)rb_opt_int(j->args, "--seed"),
+        .budget_s = (double)rb_opt_int(j->args, "--budget"),
         .stop = rb_stop,
         .progress = rb_progress_tell,
         .arg = &j->progress,
@@ -105,32 +123,51 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
         st = sweep ? rb_sweep_plan(j, err) : rb_plan_make(&j->plan, &j->lists.plan, err);
     if (st == RB_OK && !j->plan.n)
         return rb_fail(err, RB_ERR_ARGUMENT, "nothing to run: -p, -n and -pg are all zero");
-    if (st == RB_OK)
-        j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan,
-                                       &j->model->config);
+    j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan);
     return st;
+}
+
+/* ---- what rb_bench_run tells ---- */
+
+static void take_row(void *arg, int i, const rb_result *r)
+{
+    rb_job *j = arg;
+    rb_progress_clear(&j->progress);
+    rb_report_row(j->report, r, i);
+    if (j->second)
+        rb_report_row(j->second, r, i);
+    if (r->error[0]) {
+        j->code = RB_EXIT_FAILED;
+        rb_complain("%s", r->error);
+        return;
+    }
+    rb_kept_add(&j->kept, r);
+    if (j->n_group)
+        rb_sweep_note(j, r, i);
+}
+
+static void take_left_out(void *arg, int i, double need_s)
+{
+    rb_job *j = arg;
+    char name[64];
+    const rb_test *t = &j->plan.test[i];
+    rb_progress_clear(&j->progress);
+    rb_complain("--budget: %s at %lld layers is left out, it needs about %.0f s",
+                rb_test_name(t, name, sizeof name), (long long)t->n_layer, need_s);
 }
 
 static void run_tests(rb_job *j)
 {
-    for (int i = 0; i < j->plan.n && !rb_signal(); i++) {
-        j->progress.test = i;
-        rb_bench_test(j->bench, &j->plan.test[i], j->result);
-        rb_progress_done(&j->progress);
-        if (j->result->interrupted)
-            return;
-        rb_report_row(j->report, j->result, i);
-        if (j->second)
-            rb_report_row(j->second, j->result, i);
-        if (j->result->error[0]) {
-            j->code = RB_EXIT_FAILED;
-            rb_complain("%s", j->result->error);
-            continue;
-        }
-        rb_kept_add(&j->kept, j->result);
-        if (j->n_group)
-            rb_sweep_note(j, j->result, i);
+    const rb_sink sink = { .row = take_row, .left_out = take_left_out, .arg = j };
+    rb_error err = { 0 };
+    if (!j->quiet)
+        fprintf(stderr, "order and input by --seed %lld\n",
+                (long long)rb_opt_int(j->args, "--seed"));
+    if (rb_bench_run(j->bench, &j->plan, &sink, &err) != RB_OK) {
+        rb_complain("%s", err.text);
+        j->code = RB_EXIT_FAILED;
     }
+    rb_progress_clear(&j->progress);
 }
 
 static void finish(rb_job *j)
@@ -165,7 +202,11 @@ static void run_model(rb_job *j, const char *name, rb_dtype type)
     char cpu[128];
     rb_error err = { 0 };
     rb_status st = prepare(j, name, type, &err);
-    const rb_subject subject = { name, j->model, rb_host_cpu(cpu, sizeof cpu), RB_COMMIT };
+    const rb_subject subject = { .filename = name,
+                                 .model = j->model,
+                                 .cpu = rb_host_cpu(cpu, sizeof cpu),
+                                 .commit = RB_COMMIT,
+                                 .roofs = !rb_opt_flag(j->args, "--no-roofs") };
     if (st == RB_OK)
         st = rb_report_subject(j->report, &subject, &j->plan, j->n_group, false, &err);
     if (st == RB_OK && j->second)

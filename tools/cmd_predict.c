@@ -66,7 +66,9 @@ static rb_status predict_model(prediction *p, const char *name, rb_dtype type, r
         st = rb_fail(err, RB_ERR_ARGUMENT, "nothing to count: -p, -n and -pg are all zero");
     if (st == RB_OK)
         st = rb_bench_open(&bench, model, model, &params, err);
-    const rb_subject subject = { name, model, rb_host_cpu(cpu, sizeof cpu), RB_COMMIT };
+    const rb_subject subject = {
+        .filename = name, .model = model, .cpu = rb_host_cpu(cpu, sizeof cpu), .commit = RB_COMMIT
+    };
     if (st == RB_OK)
         st = rb_report_subject(p->report, &subject, &plan, 0, true, err);
     if (st == RB_OK)

@@ -167,13 +167,15 @@ static rb_status add_value(rb_opt_value *v, const rb_option *o, const char *text
     switch (o->kind) {
     case RB_OPT_FLAG:
         return add_flag(v, text, what, err);
+    case RB_OPT_TIME:
     case RB_OPT_INT:
         clear(v);
         v->num = malloc(sizeof *v->num);
         if (!v->num)
             return rb_fail(err, RB_ERR_MEMORY, "no memory for the command line");
         v->n = 1;
-        return rb_parse_int(text, o->min, o->max, what, v->num, err);
+        return (o->kind == RB_OPT_TIME ? rb_parse_time : rb_parse_int)(text, o->min, o->max, what,
+                                                                       v->num, err);
     case RB_OPT_INTS:
     case RB_OPT_SWEEP:
         return rb_parse_list(text, o->min, o->max, what, &v->num, &v->n, err);

@@ -11,6 +11,7 @@ typedef enum {
     RB_OPT_INT,   /* one whole number */
     RB_OPT_INTS,  /* numbers: 1,2 or 1-8 or 1-9+2 or 1-64*2, repeatable */
     RB_OPT_SWEEP, /* as INTS, but the value is optional and only with '=' */
+    RB_OPT_TIME,  /* seconds: 90, 90s, 15m or 2h */
     RB_OPT_PAIR,  /* P,N; repeatable, two numbers each */
     RB_OPT_WORD,  /* one of the choices (or any text if there are none) */
     RB_OPT_WORDS, /* several of the choices, by comma or repetition */
@@ -30,7 +31,7 @@ typedef struct rb_option {
 typedef struct rb_opt_value {
     bool given; /* by flag or environment, not by default */
     int n;
-    int64_t *num; /* of INT, INTS, SWEEP, PAIR; FLAG: n is 1 if set */
+    int64_t *num; /* of INT, INTS, SWEEP, TIME, PAIR; FLAG: n is 1 if set */
     char **text;  /* of WORD, WORDS, TEXTS */
 } rb_opt_value;
 
@@ -80,6 +81,9 @@ bool rb_is_near(const char *a, const char *b);
 /* options_number.c: parses "1,2,5-8" into *num (grown); what: how messages call it. */
 rb_status rb_parse_list(const char *text, int64_t min, int64_t max, const char *what, int64_t **num,
                         int *n, rb_error *err);
+/* Seconds, or with the suffix m or h minutes or hours. */
+rb_status rb_parse_time(const char *text, int64_t min, int64_t max, const char *what,
+                        int64_t *value, rb_error *err);
 /* A whole number and nothing else. */
 rb_status rb_parse_int(const char *text, int64_t min, int64_t max, const char *what, int64_t *value,
                        rb_error *err);

@@ -39,6 +39,20 @@ rb_status rb_parse_int(const char *text, int64_t min, int64_t max, const char *w
     return RB_OK;
 }
 
+rb_status rb_parse_time(const char *text, int64_t min, int64_t max, const char *what,
+                        int64_t *value, rb_error *err)
+{
+    const char *s = text;
+    if (digits(&s, value)) {
+        const int64_t unit = *s == 'm' ? 60 : *s == 'h' ? 3600 : 1;
+        s += *s == 's' || *s == 'm' || *s == 'h';
+        if (!*s && !__builtin_mul_overflow(*value, unit, value) && *value >= min && *value <= max)
+            return RB_OK;
+    }
+    return rb_fail(err, RB_ERR_ARGUMENT, "%s: '%.60s' is no time; write seconds, or 15m, or 2h",
+                   what, text);
+}
+
 static rb_status append(int64_t value, const char *what, int64_t **num, int *n, rb_error *err)
 {
     if (*n >= RB_MAX_LIST)

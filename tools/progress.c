@@ -1,50 +1,42 @@
-/* Progress with an estimate of the time left, from a rough model of work: it is for people who
- * wait, never for results.
+/* Progress with an estimate of the time left, from the estimates of those who run the tests: it is
+ * for people who wait, never for results.
  * Read next: cmd_bench.c. */
 #include "progress.h"
 
 #include <string.h>
 #include <unistd.h>
 
-enum { QUIET_NS = 2000000000, DECODE_WEIGHT = 8 }; /* a decoded token costs several prompt tokens */
+static const uint64_t quiet_ns = 2000000000;
 
-/* In tokens times layers, with the head as that many layers as it weighs. */
-static double work_of(const rb_test *t, const rb_config *c)
-{
-    double layer = (double)c->n_embd * (double)(2 * c->n_head * c->d_head_k + 3 * c->n_ff);
-    double head = (double)c->n_embd * (double)c->n_vocab / layer;
-    return (double)t->n_seq * ((double)t->n_prompt * (double)t->n_layer +
-                               DECODE_WEIGHT * (double)t->n_gen * ((double)t->n_layer + head));
-}
-
-rb_progress rb_progress_make(bool wanted, bool quiet, const rb_plan *plan, const rb_config *config)
+rb_progress rb_progress_make(bool wanted, bool quiet, const rb_plan *plan)
 {
     bool tty = isatty(STDERR_FILENO);
-    rb_progress p = {
-        .line = tty && !quiet, .lines = wanted && !tty, .plan = plan, .config = config
+    return (rb_progress){
+        .line = tty && !quiet, .lines = wanted && !tty, .plan = plan, .start_ns = rb_now_ns()
     };
-    for (int i = 0; i < plan->n; i++)
-        p.work_all += work_of(&plan->test[i], config);
-    p.start_ns = rb_now_ns();
-    return p;
 }
 
-void rb_progress_tell(void *progress, int rep, int n_reps)
+static void describe(const rb_progress *p, const rb_progress_at *at, char *text, size_t size)
+{
+    char name[64], left[48] = "";
+    if (at->test < 0) {
+        snprintf(text, size, "measuring the roofs of this machine");
+        return;
+    }
+    if (at->all_s > at->done_s)
+        snprintf(left, sizeof left, ", about %.0f s left", at->all_s - at->done_s);
+    const rb_test *t = &p->plan->test[at->test];
+    snprintf(text, size, "round %d of %d: %s, %lld layers%s", at->rep, at->n_reps,
+             rb_test_name(t, name, sizeof name), (long long)t->n_layer, left);
+}
+
+void rb_progress_tell(void *progress, const rb_progress_at *at)
 {
     rb_progress *p = progress;
-    uint64_t elapsed = rb_now_ns() - p->start_ns;
-    if (!p->lines && (!p->line || elapsed < QUIET_NS))
+    char text[160];
+    if (!p->lines && (!p->line || rb_now_ns() - p->start_ns < quiet_ns))
         return;
-    const rb_test *t = &p->plan->test[p->test];
-    char name[64], text[160], left[48] = "", round[32] = "warm-up";
-    double done = p->work_done + work_of(t, p->config) * (rep > 0 ? rep - 1 : 0) / n_reps;
-    if (done > 0)
-        snprintf(left, sizeof left, ", about %.0f s left",
-                 (double)elapsed / 1e9 * (p->work_all - done) / done);
-    if (rep)
-        snprintf(round, sizeof round, "run %d of %d", rep, n_reps);
-    snprintf(text, sizeof text, "test %d of %d: %s, %lld layers, %s%s", p->test + 1, p->plan->n,
-             rb_test_name(t, name, sizeof name), (long long)t->n_layer, round, left);
+    describe(p, at, text, sizeof text);
     rb_progress_clear(p);
     fprintf(stderr, "%s%s", text, p->lines ? "\n" : "");
     fflush(stderr);
@@ -56,10 +48,4 @@ void rb_progress_clear(rb_progress *p)
     if (p->shown)
         fprintf(stderr, "\r%*s\r", p->shown, "");
     p->shown = 0;
-}
-
-void rb_progress_done(rb_progress *p)
-{
-    p->work_done += work_of(&p->plan->test[p->test], p->config);
-    rb_progress_clear(p);
 }

@@ -1,0 +1,183 @@
+/* Places work on the roofline: the least time that measured roofs allow for exact counts, what
+ * bounds it, and how near the measured time came. A share of a roof is a median over samples whose
+ * roofs before and after agree; above 100 % nothing is claimed but that it is above.
+ * Refuses to measure: roofs and times are given. Read next: roofs.c. */
+#include "bench.h"
+
+#include <string.h>
+
+const char *const rb_bound_name[] = {
+    [RB_BOUND_NONE] = "",
+    [RB_BOUND_MEMORY] = "memory",
+    [RB_BOUND_COMPUTE] = "compute",
+    [RB_BOUND_OVERHEAD] = "overhead",
+    [RB_BOUND_RESIDENT] = "resident",
+};
+
+rb_scale rb_scale_of(const rb_machine *m, const rb_probe *probe)
+{
+    const double dram = m->roof[RB_ROOF_READ_DRAM].value, fma = m->roof[RB_ROOF_FMA_F32].value;
+    return (rb_scale){
+        .memory = dram > 0 && probe->read_dram > 0 ? probe->read_dram / dram : 1,
+        .clock = fma > 0 && probe->fma_f32 > 0 ? probe->fma_f32 / fma : 1,
+    };
+}
+
+/* Keeps the largest of several least times, and what it is due to. */
+static void at_least(rb_place *p, double ns, rb_bound bound, rb_roof_id roof)
+{
+    if (ns <= p->roof_ns)
+        return;
+    p->roof_ns = ns;
+    p->bound = bound;
+    p->roof = roof;
+}
+
+/* ns for an amount of work; 0 without a roof. */
+static double time_for(double amount, const rb_machine *m, rb_roof_id roof, double scale)
+{
+    const double rate = m->roof[roof].value * scale;
+    return rate > 0 ? amount / rate : 0;
+}
+
+/* The smallest level that holds so many bytes. */
+static int level_for(const rb_machine *m, double bytes)
+{
+    for (int level = RB_L1; level < RB_DRAM; level++)
+        if (m->level[level].total && bytes <= (double)m->level[level].total)
+            return level;
+    return RB_DRAM;
+}
+
+static rb_roof_id read_roof(int level)
+{
+    return RB_ROOF_READ_L1 + (rb_roof_id)level;
+}
+
+static double level_scale(int level, rb_scale s)
+{
+    return level == RB_DRAM ? s.memory : s.clock;
+}
+
+static void place_compute(rb_place *p, const rb_tally *t, const rb_machine *m, rb_scale scale)
+{
+    const double flops = (double)t->cost.flops, in_ints = 2 * (double)t->cost.int_macs;
+    const double ints = in_ints < flops ? in_ints : flops; /* others are padding */
+    const double i8 = time_for(ints, m, RB_ROOF_DOT_I8, scale.clock);
+    const double f32 = time_for(flops - ints, m, RB_ROOF_FMA_F32, scale.clock);
+    at_least(p, i8 + f32, RB_BOUND_COMPUTE, i8 > f32 ? RB_ROOF_DOT_I8 : RB_ROOF_FMA_F32);
+    at_least(p, time_for((double)t->cost.special, m, RB_ROOF_EXP, scale.clock), RB_BOUND_COMPUTE,
+             RB_ROOF_EXP);
+}
+
+static void place_memory(rb_place *p, const rb_tally *t, const rb_machine *m, rb_scale scale,
+                         int resident)
+{
+    const rb_bytes b = rb_cost_bytes(&t->cost);
+    const double act = (double)(b.act_read + b.act_write);
+    const int level = level_for(m, act / (double)(t->calls ? t->calls : 1));
+    at_least(
+        p, time_for((double)rb_bytes_wkv(&b), m, read_roof(resident), level_scale(resident, scale)),
+        resident == RB_DRAM ? RB_BOUND_MEMORY : RB_BOUND_RESIDENT, read_roof(resident));
+    at_least(p, time_for(act, m, read_roof(level), level_scale(level, scale)), RB_BOUND_MEMORY,
+             read_roof(level));
+}
+
+static void set_share(rb_place *p, double ns)
+{
+    p->pct = ns > 0 ? 100 * p->roof_ns / ns : 0;
+    p->above = p->pct > 100;
+    if (p->above)
+        p->pct = 0;
+}
+
+rb_place rb_place_tally(const rb_tally *t, const rb_machine *m, rb_scale scale, int resident)
+{
+    rb_place p = { 0 };
+    const double floor = m->roof[RB_ROOF_LAUNCH].value / scale.clock * (double)t->calls;
+    place_memory(&p, t, m, scale, resident);
+    place_compute(&p, t, m, scale);
+    const bool overhead = floor > p.roof_ns;
+    at_least(&p, floor, RB_BOUND_OVERHEAD, RB_ROOF_LAUNCH);
+    /* a floor is held against all that a launch takes, a roof against the work itself */
+    set_share(&p, (double)(t->ns + (overhead ? t->barrier_ns + t->launch_ns : 0)));
+    return p;
+}
+
+int rb_resident_level(const rb_result *r, const rb_machine *m)
+{
+    const rb_test *t = &r->test;
+    const rb_bytes b = rb_cost_bytes(&r->total.cost);
+    const int64_t ub = t->n_ubatch > 0 ? t->n_ubatch : 1;
+    const int64_t passes = t->n_gen + (t->n_prompt + ub - 1) / ub;
+    return level_for(m, (double)(b.weight + b.kv_read) / (double)(passes > 0 ? passes : 1));
+}
+
+/* Sum over kernels of their least times, and the bound that most of it is due to. */
+static rb_place place_sum(const rb_result *r, rb_scale scale)
+{
+    const rb_tally *cell = &r->ledger.at[0][0][0];
+    const int resident = rb_resident_level(r, r->machine);
+    double by_roof[RB_N_ROOF] = { 0 };
+    rb_bound bound_of[RB_N_ROOF] = { RB_BOUND_NONE };
+    rb_place sum = { 0 };
+    for (int i = 0; i < RB_N_PHASE * RB_N_SITE * RB_N_OP; i++) {
+        if (!cell[i].calls)
+            continue;
+        const rb_place p = rb_place_tally(&cell[i], r->machine, scale, resident);
+        sum.roof_ns += p.roof_ns;
+        by_roof[p.roof] += p.roof_ns;
+        bound_of[p.roof] = p.bound == RB_BOUND_RESIDENT            ? p.bound
+                           : bound_of[p.roof] == RB_BOUND_RESIDENT ? bound_of[p.roof]
+                                                                   : p.bound;
+    }
+    for (int i = 1; i < RB_N_ROOF; i++)
+        sum.roof = by_roof[i] > by_roof[sum.roof] ? (rb_roof_id)i : sum.roof;
+    sum.bound = bound_of[sum.roof];
+    return sum;
+}
+
+/* Shares of all samples, or of those with agreeing roofs alone; how many. */
+static int shares(const rb_result *r, bool paired, double *pct)
+{
+    int n = 0;
+    for (int i = 0; i < r->n_samples; i++) {
+        const rb_sample *s = &r->sample[i];
+        if ((paired && !s->paired) || !s->ns)
+            continue;
+        pct[n++] = 100 * place_sum(r, rb_scale_of(r->machine, &s->probe)).roof_ns / (double)s->ns;
+    }
+    return n;
+}
+
+rb_place rb_place_result(const rb_result *r)
+{
+    double pct[RB_MAX_REPS];
+    if (!r->machine)
+        return (rb_place){ 0 };
+    const rb_probe none = { 0 };
+    const rb_probe *probe = r->n_samples ? &r->sample[r->median].probe : &none;
+    rb_place p = place_sum(r, rb_scale_of(r->machine, probe));
+    p.n_pairs = shares(r, true, pct);
+    const int n = p.n_pairs ? p.n_pairs : shares(r, false, pct);
+    if (!n)
+        return p;
+    p.pct = rb_stats_of(pct, n).median;
+    p.above = p.pct > 100;
+    if (p.above)
+        p.pct = 0;
+    return p;
+}
+
+rb_place rb_place_kernel(const rb_result *r, const rb_tally *t)
+{
+    if (!r->machine || !r->n_samples)
+        return (rb_place){ 0 };
+    return rb_place_tally(t, r->machine, rb_scale_of(r->machine, &r->sample[r->median].probe),
+                          rb_resident_level(r, r->machine));
+}
+
+double rb_result_roof_gflops(const rb_result *r)
+{
+    return r->place.roof_ns > 0 ? (double)r->total.cost.flops / r->place.roof_ns : 0;
+}

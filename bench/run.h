@@ -1,0 +1,78 @@
+/* Private to bench/: what running tests is made of. A trial is one test under way; sessions and
+ * roofs are kept between trials, as many as memory allows.
+ * Nothing here is for users of bench.h. Read next: trial.c, schedule.c. */
+#ifndef RB_RUN_H
+#define RB_RUN_H
+
+#include "bench.h"
+
+/* A session and what its cache holds. It runs any number of layers up to its own. */
+typedef struct rb_slot {
+    rb_session *session;
+    rb_session_params open;
+    /* Cache rows [0, filled) of the first filled_layers hold what the synthetic tokens give. */
+    int64_t filled, filled_layers;
+    uint64_t used; /* when last, by a counter */
+} rb_slot;
+
+enum { RB_MAX_SLOT = 8, RB_MAX_ROOFS = 16 };
+
+/* The most that tests of a plan ask of a session, so that they can share one. */
+typedef struct rb_reach {
+    int64_t n_layer, n_ctx;
+} rb_reach;
+
+struct rb_bench {
+    rb_model *model, *shape;
+    rb_bench_params params;
+    rb_tokens tokens;
+    int32_t *ids; /* tokens of one call, n_ids of them fit */
+    int64_t n_ids;
+    rb_slot slot[RB_MAX_SLOT];
+    uint64_t uses;
+    rb_reach reach;
+    rb_roofs *roofs[RB_MAX_ROOFS];
+    int n_roofs;
+};
+
+/* ---- run.c ---- */
+
+/* Whether what m needs beyond what is there can be had now. */
+rb_status rb_bench_check_memory(const rb_bench *b, const rb_memory *m, rb_error *err);
+
+/* ---- sessions.c ---- */
+
+int64_t rb_context_of(const rb_test *t);
+/* The slot whose session runs t, opened if there is none, set to t's layers. Closes sessions that
+ * were not used for longest when memory or slots run out. */
+rb_status rb_slot_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *err);
+void rb_slots_close(rb_bench *b);
+/* The roofs for t's threads and ISA, measured at the first call; NULL if none are wanted. */
+rb_status rb_roofs_for(rb_bench *b, const rb_test *t, rb_roofs **roofs, rb_error *err);
+
+/* ---- trial.c ---- */
+
+typedef struct rb_trial {
+    rb_result *result;
+    uint64_t (
+        *times)[3]; /* per sample, N cells: ns, barrier_ns, launch_ns; NULL before the first */
+    int n_cell;
+    int *cell; /* which cells of the ledger: those that were launched */
+    bool warm;
+    double estimate_s; /* of one repetition */
+} rb_trial;
+
+/* Checks memory and fills in what is known before anything runs. Errors end up in the result. */
+void rb_trial_open(rb_bench *b, rb_trial *trial, const rb_test *t, rb_result *r);
+/* Warm-up at the first call, then one timed repetition. False: failed, or stopped (then the result
+ * has no error). */
+bool rb_trial_repeat(rb_bench *b, rb_trial *trial);
+/* Medians, placement; at least one sample, or a failed trial. */
+void rb_trial_finish(rb_bench *b, rb_trial *trial);
+void rb_trial_close(rb_trial *trial);
+
+bool rb_bench_stopped(const rb_bench *b);
+/* A rough guess of the seconds that a repetition takes, before any is measured. */
+double rb_trial_guess(const rb_bench *b, const rb_test *t);
+
+#endif

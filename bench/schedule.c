@@ -1,0 +1,249 @@
+/* Runs a plan: rounds of one repetition of every test, in random order, within a budget of time.
+ * Tests are taken in windows that share rounds, so that a plan of any length needs memory for a
+ * window only. Rows are told in the order of the plan. Refuses to lose what was measured: when
+ * stopped, tests with samples are still told. Read next: trial.c. */
+#include "run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOW = 64, LEAST_REPS = 3 };
+
+typedef struct schedule {
+    rb_bench *b;
+    const rb_plan *plan;
+    const rb_sink *sink;
+    bool *wanted; /* of the plan's tests */
+    uint64_t start_ns, random;
+    double done_s, all_s;
+    int n_reps; /* within the budget */
+    /* the window at hand: tests [first, first + n) of the plan */
+    int first, n;
+    rb_trial trial[WINDOW];
+    rb_result *result; /* [WINDOW] */
+    bool over[WINDOW]; /* finished, failed or left out */
+    int told;          /* of the window */
+} schedule;
+
+static double elapsed_s(const schedule *s)
+{
+    return (double)(rb_now_ns() - s->start_ns) / 1e9;
+}
+
+/* ---- the budget ---- */
+
+double rb_trial_guess(const rb_bench *b, const rb_test *t)
+{
+    /* cautious figures for a machine that nobody has measured yet */
+    const double flops_per_s = 2e10 * (double)t->n_threads, bytes_per_s = 8e9;
+    const double layer = (double)rb_model_layer_bytes(b->model);
+    const double embed = (double)b->model->config.n_vocab * (double)b->model->config.n_embd;
+    const double params = (double)b->model->n_params - embed;
+    const double per_layer = params / (double)b->model->config.n_layer;
+    const double layers = (double)t->n_layer, tokens = (double)(t->n_prompt * t->n_seq);
+    const double weights = layer * layers + 2 * embed;
+    return tokens * 2 * per_layer * layers / flops_per_s +
+           (double)t->n_gen * weights / bytes_per_s + 0.05;
+}
+
+/* Chooses repetitions, then tests, so that guesses fit the budget: fewer repetitions first, then
+ * without the costliest tests. */
+static void fit_budget(schedule *s)
+{
+    const double limit = s->b->params.budget_s;
+    double sum = 0;
+    for (int i = 0; i < s->plan->n; i++)
+        sum += s->wanted[i] ? rb_trial_guess(s->b, &s->plan->test[i]) : 0;
+    s->n_reps = s->b->params.n_reps;
+    if (limit > 0) {
+        while (s->n_reps > LEAST_REPS && sum * (s->n_reps + 1) > limit)
+            s->n_reps--;
+        while (sum * (s->n_reps + 1) > limit) {
+            int worst = -1;
+            double most = 0;
+            for (int i = 0; i < s->plan->n; i++) {
+                const double guess = rb_trial_guess(s->b, &s->plan->test[i]);
+                if (s->wanted[i] && guess > most) {
+                    most = guess;
+                    worst = i;
+                }
+            }
+            if (worst < 0 || most >= sum) /* the last one may still try */
+                break;
+            s->wanted[worst] = false;
+            sum -= most;
+            if (s->sink->left_out)
+                s->sink->left_out(s->sink->arg, worst, most * (s->n_reps + 1));
+        }
+    }
+    s->all_s = sum * (s->n_reps + 1);
+}
+
+/* Whether another repetition would end after the budget does. */
+static bool too_late(const schedule *s, const rb_trial *t)
+{
+    const double limit = s->b->params.budget_s;
+    return limit > 0 && elapsed_s(s) + t->estimate_s > limit;
+}
+
+/* ---- rounds ---- */
+
+static bool is_wanted(const schedule *s, int k)
+{
+    return s->wanted[s->first + k];
+}
+
+/* Tells the rows that are over, up to the first that is not. */
+static void tell_rows(schedule *s)
+{
+    for (; s->told < s->n && (s->over[s->told] || !is_wanted(s, s->told)); s->told++) {
+        const rb_result *r = s->trial[s->told].result;
+        if (is_wanted(s, s->told) && (r->error[0] || r->n_samples))
+            s->sink->row(s->sink->arg, s->first + s->told, r);
+    }
+}
+
+static void end_trial(schedule *s, int k)
+{
+    rb_trial *t = &s->trial[k];
+    if (s->over[k])
+        return;
+    s->over[k] = true;
+    rb_trial_finish(s->b, t);
+    rb_trial_close(t);
+    if (!t->result->error[0] && !t->result->n_samples && !rb_bench_stopped(s->b) &&
+        s->sink->left_out)
+        s->sink->left_out(s->sink->arg, s->first + k, t->estimate_s);
+}
+
+static void tell_progress(const schedule *s, int k, int round)
+{
+    if (!s->b->params.progress)
+        return;
+    const rb_progress_at at = { s->first + k, round + 1, s->n_reps, s->done_s, s->all_s };
+    s->b->params.progress(s->b->params.arg, &at);
+}
+
+static void run_rep(schedule *s, int k, int round)
+{
+    rb_trial *t = &s->trial[k];
+    const double guess = t->estimate_s;
+    if (s->over[k])
+        return;
+    tell_progress(s, k, round);
+    if (too_late(s, t)) {
+        end_trial(s, k);
+    } else {
+        const bool ok = rb_trial_repeat(s->b, t);
+        s->done_s += t->estimate_s;
+        s->all_s += (t->estimate_s - guess) * (s->n_reps - round); /* a better guess of the rest */
+        if (!rb_bench_stopped(s->b) && (!ok || round + 1 == s->n_reps))
+            end_trial(s, k);
+    }
+}
+
+static void shuffle(schedule *s, int *order, int n)
+{
+    for (int i = n - 1; i > 0; i--) {
+        const int j = (int)rb_random_below(&s->random, (uint64_t)i + 1), swap = order[i];
+        order[i] = order[j];
+        order[j] = swap;
+    }
+}
+
+static void run_rounds(schedule *s)
+{
+    int order[WINDOW];
+    for (int i = 0; i < s->n; i++)
+        order[i] = i;
+    if (s->b->params.sequential) {
+        for (int k = 0; k < s->n; k++)
+            for (int round = 0; round < s->n_reps && !rb_bench_stopped(s->b); round++) {
+                run_rep(s, k, round);
+                tell_rows(s);
+            }
+        return;
+    }
+    for (int round = 0; round < s->n_reps; round++) {
+        const bool last = round + 1 == s->n_reps;
+        if (!last)
+            shuffle(s, order, s->n);
+        for (int i = 0; i < s->n && !rb_bench_stopped(s->b); i++) {
+            run_rep(s, last ? i : order[i], round);
+            tell_rows(s);
+        }
+    }
+}
+
+/* Opens the trials of a window and learns what session serves them all. */
+static void open_window(schedule *s)
+{
+    s->b->reach = (rb_reach){ 0 };
+    s->told = 0;
+    for (int k = 0; k < s->n; k++) {
+        rb_reach *reach = &s->b->reach;
+        const rb_test *t = &s->plan->test[s->first + k];
+        s->over[k] = !is_wanted(s, k);
+        s->trial[k] = (rb_trial){ .result = &s->result[k] };
+        if (s->over[k])
+            continue;
+        rb_trial_open(s->b, &s->trial[k], t, &s->result[k]);
+        if (s->result[k].error[0]) {
+            s->over[k] = true;
+            continue;
+        }
+        const int64_t n_ctx = rb_context_of(t);
+        reach->n_layer = t->n_layer > reach->n_layer ? t->n_layer : reach->n_layer;
+        reach->n_ctx = n_ctx > reach->n_ctx ? n_ctx : reach->n_ctx;
+    }
+}
+
+/* The deepest model first: copies of layers move what sessions borrow, so they are made once. */
+static void extend_first(schedule *s)
+{
+    const int64_t most = s->b->reach.n_layer;
+    rb_slot *slot;
+    if (most <= s->b->model->n_layer_alloc)
+        return;
+    for (int k = 0; k < s->n; k++)
+        if (!s->over[k] && s->plan->test[s->first + k].n_layer == most) {
+            (void)rb_slot_for(s->b, &s->plan->test[s->first + k], &slot, NULL);
+            return;
+        }
+}
+
+rb_status rb_bench_run(rb_bench *b, const rb_plan *plan, const rb_sink *sink, rb_error *err)
+{
+    schedule *s = calloc(1, sizeof *s);
+    rb_result *result = calloc(WINDOW, sizeof *result);
+    bool *wanted = calloc((size_t)plan->n + 1, sizeof *wanted);
+    rb_status st = RB_OK;
+    if (!s || !result || !wanted) {
+        st = rb_fail(err, RB_ERR_MEMORY, "no memory for the results of a plan");
+        goto end;
+    }
+    *s = (schedule){ .b = b,
+                     .plan = plan,
+                     .sink = sink,
+                     .wanted = wanted,
+                     .result = result,
+                     .start_ns = rb_now_ns(),
+                     .random = b->params.seed };
+    for (int i = 0; i < plan->n; i++)
+        wanted[i] = !sink->skip || !sink->skip(sink->arg, i);
+    fit_budget(s);
+    for (s->first = 0; s->first < plan->n && !rb_bench_stopped(b); s->first += WINDOW) {
+        s->n = plan->n - s->first < WINDOW ? plan->n - s->first : WINDOW;
+        open_window(s);
+        extend_first(s);
+        run_rounds(s);
+        for (int k = 0; k < s->n; k++)
+            end_trial(s, k);
+        tell_rows(s);
+    }
+end:
+    free(s);
+    free(result);
+    free(wanted);
+    return st;
+}
