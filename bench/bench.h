@@ -342,6 +342,9 @@ void rb_report_text(rb_report *rep, const char *text);
 /* Closes what is open (a JSON array) and tells whether everything was written. NULL is fine. */
 rb_status rb_report_close(rb_report *rep, rb_error *err);
 
+/* n machines as tables with ridge points, or as one JSON object. */
+rb_status rb_roofs_write(FILE *out, const rb_machine *m, int n, bool json, const char *commit,
+                         rb_error *err);
 /* The kernels of a result as a markdown table; shares are of its median repetition. */
 void rb_kernel_table(FILE *out, const rb_result *r);
 /* The formulas behind the counts of n results, for people. */

@@ -292,6 +292,8 @@ static void note_best(rb_roof *roof, const loop *l)
     if (l->op == RB_OP_ROOF_READ)
         snprintf(roof->note, sizeof roof->note, "%d stream%s%s", l->p.streams,
                  l->p.streams > 1 ? "s" : "", l->p.prefetch ? ", prefetch" : "");
+    else if (l->op == RB_OP_ROOF_LAUNCH)
+        snprintf(roof->note, sizeof roof->note, "least of %d", l->n);
 }
 
 /* The median of each loop; of loops for one roof the best. */
@@ -303,10 +305,13 @@ static void settle(rb_roofs *r)
         if (!l->n)
             continue;
         const rb_stats s = rb_stats_of(l->sample, l->n);
-        if (roof->value && s.median <= roof->value)
+        const bool floor = l->op == RB_OP_ROOF_LAUNCH; /* the least is what it takes */
+        const double value = floor ? s.min : s.median;
+        if (roof->value && value <= roof->value)
             continue;
-        *roof =
-            (rb_roof){ .value = s.median, .ci95 = { s.ci_lo, s.ci_hi }, .mad = s.mad, .n = l->n };
+        *roof = (rb_roof){ .value = value, .mad = s.mad, .n = l->n };
+        if (!floor && s.has_ci)
+            roof->ci95[0] = s.ci_lo, roof->ci95[1] = s.ci_hi;
         note_best(roof, l);
     }
 }

@@ -40,11 +40,13 @@ static rb_session_params params_for(const rb_bench *b, const rb_test *t)
     return p;
 }
 
-static bool can_run(const rb_slot *s, const rb_session_params *p)
+static bool can_run(const rb_slot *s, const rb_session_params *p, int64_t n_ubatch)
 {
     const rb_session_params *o = &s->open;
+    if (n_ubatch > o->n_ctx)
+        n_ubatch = o->n_ctx;
     return s->session && o->n_layer >= p->n_layer && o->n_seq == p->n_seq && o->n_ctx >= p->n_ctx &&
-           o->n_ubatch == p->n_ubatch && o->type_k == p->type_k && o->type_v == p->type_v &&
+           o->n_ubatch == n_ubatch && o->type_k == p->type_k && o->type_v == p->type_v &&
            o->n_threads == p->n_threads && o->isa == p->isa && o->capped == p->capped &&
            o->act_f32 == p->act_f32;
 }
@@ -119,7 +121,7 @@ rb_status rb_slot_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *e
     const rb_session_params p = params_for(b, t);
     rb_slot *s = NULL;
     for (int i = 0; i < RB_MAX_SLOT && !s; i++)
-        s = can_run(&b->slot[i], &p) ? &b->slot[i] : NULL;
+        s = can_run(&b->slot[i], &p, t->n_ubatch) ? &b->slot[i] : NULL;
     if (!s) {
         if (t->n_layer > b->model->n_layer_alloc) {
             rb_slots_close(b); /* sessions borrow the layers that move */

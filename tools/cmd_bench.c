@@ -160,9 +160,6 @@ static void run_tests(rb_job *j)
 {
     const rb_sink sink = { .row = take_row, .left_out = take_left_out, .arg = j };
     rb_error err = { 0 };
-    if (!j->quiet)
-        fprintf(stderr, "order and input by --seed %lld\n",
-                (long long)rb_opt_int(j->args, "--seed"));
     if (rb_bench_run(j->bench, &j->plan, &sink, &err) != RB_OK) {
         rb_complain("%s", err.text);
         j->code = RB_EXIT_FAILED;
