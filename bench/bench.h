@@ -318,6 +318,8 @@ char *rb_trend_text(const char *test, const rb_trend_point *p, int n, char *buf,
 
 /* ---- output ---- */
 
+enum { RB_SCHEMA_VERSION = 1 }; /* of records */
+
 typedef enum { RB_FORMAT_NONE, RB_FORMAT_MD, RB_FORMAT_JSON, RB_FORMAT_JSONL } rb_format;
 
 /* What the rows of one model have in common. Borrowed. */
@@ -345,6 +347,25 @@ rb_status rb_report_close(rb_report *rep, rb_error *err);
 /* n machines as tables with ridge points, or as one JSON object. */
 rb_status rb_roofs_write(FILE *out, const rb_machine *m, int n, bool json, const char *commit,
                          rb_error *err);
+/* ---- the file that keeps results ---- */
+
+/* A file of JSON lines that only ever grows: whoever kills us, every finished record stays. A
+ * record is written by one write(2) and is on the disk (fdatasync) before append returns. */
+typedef struct rb_store rb_store;
+/* Opens or creates it for this process alone. A file that holds anything but our records is refused
+ * and left as it is; a last line that was not finished is cut off. */
+rb_status rb_store_open(rb_store **s, const char *path, rb_error *err);
+void rb_store_close(rb_store *s);         /* NULL is fine */
+int64_t rb_store_rows(const rb_store *s); /* records in it */
+int64_t rb_store_cut(const rb_store *s);  /* bytes of the unfinished line; 0: there was none */
+/* Whether a finished row (no "error", not "interrupted") is of the same test as probe: model digest
+ * (env.model_digest), every option that counts depend on, ISA and threads. A probe that lacks one
+ * of them matches nothing. */
+bool rb_store_has(const rb_store *s, const struct json_t *probe);
+/* Appends an object that has schema_version. If it fails (RB_ERR_IO: the disk is full) the file
+ * ends with the record before, and later appends may succeed. */
+rb_status rb_store_append(rb_store *s, struct json_t *record, rb_error *err);
+
 /* The kernels of a result as a markdown table; shares are of its median repetition. */
 void rb_kernel_table(FILE *out, const rb_result *r);
 /* The formulas behind the counts of n results, for people. */
