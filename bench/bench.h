@@ -320,7 +320,13 @@ char *rb_trend_text(const char *test, const rb_trend_point *p, int n, char *buf,
 
 enum { RB_SCHEMA_VERSION = 1 }; /* of records */
 
-typedef enum { RB_FORMAT_NONE, RB_FORMAT_MD, RB_FORMAT_JSON, RB_FORMAT_JSONL } rb_format;
+typedef enum {
+    RB_FORMAT_NONE,
+    RB_FORMAT_MD,
+    RB_FORMAT_JSON,
+    RB_FORMAT_JSONL,
+    RB_FORMAT_CSV
+} rb_format;
 
 /* What the rows of one model have in common. Borrowed. */
 typedef struct rb_subject {
@@ -341,6 +347,9 @@ void rb_report_row(rb_report *rep, const rb_result *r, int i);
 /* md only: the table of kernels of one result; a paragraph. */
 void rb_report_kernels(rb_report *rep, const rb_result *r);
 void rb_report_text(rb_report *rep, const char *text);
+/* Whether a write failed (a full disk, a closed pipe): nothing more is written, and running on is
+ * of use only where the results also go elsewhere. rb_report_close says why. NULL is fine. */
+bool rb_report_failed(const rb_report *rep);
 /* Closes what is open (a JSON array) and tells whether everything was written. NULL is fine. */
 rb_status rb_report_close(rb_report *rep, rb_error *err);
 

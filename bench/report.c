@@ -1,7 +1,9 @@
-/* Writes results in one of three formats: a markdown table, a JSON array, JSON lines. Every row is
- * flushed when it comes; a JSON array is closed by rb_report_close, also after an interrupt.
- * Text for people only goes into md. Read next: record.c (the JSON), table.c (the table). */
+/* Writes results in one of four formats: a markdown table, a JSON array, JSON lines, CSV. Every row
+ * is flushed when it comes; a JSON array is closed by rb_report_close, also after an interrupt.
+ * After a write that failed nothing more is written. Text for people only goes into md. Read next:
+ * record.c (the JSON), csv.c, table.c (the table). */
 #include "columns.h"
+#include "csv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,9 +19,24 @@ struct rb_report {
     char difference[40]; /* head of the column of differences */
     rb_table table;
     const rb_column *column[RB_MAX_COLUMN];
-    long n_json;  /* objects written */
+    long n_json;  /* json: objects written */
     int n_tables; /* md: tables written */
+    int why;      /* errno of the first write that failed; 0: none has */
 };
+
+/* Between these two stands whatever writes: false if it is of no use any more, ... */
+static bool can_write(const rb_report *rep)
+{
+    errno = 0;
+    return !rep->why;
+}
+
+/* ... and the end of one piece, which a reader can rely on from here. */
+static void flush(rb_report *rep)
+{
+    if ((fflush(rep->out) != 0 || ferror(rep->out)) && !rep->why)
+        rep->why = errno ? errno : EIO;
+}
 
 rb_status rb_report_open(rb_report **rep, FILE *out, rb_format format, rb_error *err)
 {
@@ -28,9 +45,12 @@ rb_status rb_report_open(rb_report **rep, FILE *out, rb_format format, rb_error 
         return rb_fail(err, RB_ERR_MEMORY, "no memory for a report");
     (*rep)->out = out;
     (*rep)->format = format;
+    errno = 0;
     if (format == RB_FORMAT_JSON)
         fputs("[", out);
-    fflush(out);
+    if (format == RB_FORMAT_CSV)
+        rb_csv_head(out);
+    flush(*rep);
     return RB_OK;
 }
 
@@ -76,11 +96,11 @@ rb_status rb_report_subject(rb_report *rep, const rb_subject *subject, const rb_
     if (plan->n)
         snprintf(rep->difference, sizeof rep->difference, "OI - OI(%lld)",
                  (long long)plan->test[0].n_layer);
-    if (rep->format == RB_FORMAT_MD) {
+    if (rep->format == RB_FORMAT_MD && can_write(rep)) {
         lay_out(rep, probe);
         fputs(rep->n_tables++ ? "\n" : "", rep->out);
         rb_table_head(rep->out, &rep->table);
-        fflush(rep->out);
+        flush(rep);
     }
     free(probe);
     return RB_OK;
@@ -103,16 +123,19 @@ static void put_md_row(rb_report *rep, const rb_result *r, int i)
     rb_table_row(rep->out, &rep->table, cells);
 }
 
-static void put_json_row(rb_report *rep, const rb_result *r)
+/* A record that there is no memory for counts as a write that failed. */
+static void put_record(rb_report *rep, const rb_result *r)
 {
     json_t *o = rb_record(rep->subject, r);
     char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
-    if (rep->format == RB_FORMAT_JSON)
-        fprintf(rep->out, "%s\n", rep->n_json ? "," : "");
-    fputs(text ? text : "null", rep->out);
-    if (rep->format == RB_FORMAT_JSONL)
-        fputc('\n', rep->out);
-    rep->n_json++;
+    if (!text)
+        rep->why = ENOMEM;
+    else if (rep->format == RB_FORMAT_CSV)
+        rb_csv_row(rep->out, o);
+    else if (rep->format == RB_FORMAT_JSONL)
+        fprintf(rep->out, "%s\n", text);
+    else if (rep->format == RB_FORMAT_JSON)
+        fprintf(rep->out, "%s\n%s", rep->n_json++ ? "," : "", text);
     free(text);
     json_decref(o);
 }
@@ -121,38 +144,46 @@ void rb_report_row(rb_report *rep, const rb_result *r, int i)
 {
     if (rep->n_group > 0 && i < rep->n_group && !r->error[0])
         rep->first_oi[i] = rb_tally_oi(&r->total);
+    if (!can_write(rep))
+        return;
     if (rep->format == RB_FORMAT_MD)
         put_md_row(rep, r, i);
     else
-        put_json_row(rep, r);
-    fflush(rep->out);
+        put_record(rep, r);
+    flush(rep);
 }
 
 void rb_report_text(rb_report *rep, const char *text)
 {
-    if (rep->format != RB_FORMAT_MD)
+    if (rep->format != RB_FORMAT_MD || !can_write(rep))
         return;
     fprintf(rep->out, "\n%s\n", text);
-    fflush(rep->out);
+    flush(rep);
 }
 
 void rb_report_kernels(rb_report *rep, const rb_result *r)
 {
-    if (rep->format != RB_FORMAT_MD)
+    if (rep->format != RB_FORMAT_MD || !can_write(rep))
         return;
     rb_kernel_table(rep->out, r);
-    fflush(rep->out);
+    flush(rep);
+}
+
+bool rb_report_failed(const rb_report *rep)
+{
+    return rep && rep->why;
 }
 
 rb_status rb_report_close(rb_report *rep, rb_error *err)
 {
     if (!rep)
         return RB_OK;
+    errno = 0;
     if (rep->format == RB_FORMAT_JSON)
         fputs("\n]\n", rep->out);
-    bool bad = fflush(rep->out) != 0 || ferror(rep->out);
-    int why = errno;
+    flush(rep);
+    int why = rep->why;
     free(rep->first_oi);
     free(rep);
-    return bad ? rb_fail(err, RB_ERR_IO, "cannot write the results: %s", strerror(why)) : RB_OK;
+    return why ? rb_fail(err, RB_ERR_IO, "cannot write the results: %s", strerror(why)) : RB_OK;
 }
