@@ -36,6 +36,10 @@ LDLIBS := $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -
           -ljansson -lhwloc -lm
 CFLAGS += $(if $(BLAS_INC),-isystem $(BLAS_INC))
 
+# The font of figures becomes a part of the program, by Debian's, Fedora's or Arch's path.
+FONT := $(firstword $(wildcard $(addsuffix /DejaVuSans.ttf,/usr/share/fonts/truetype/dejavu \
+          /usr/share/fonts/dejavu-sans-fonts /usr/share/fonts/TTF)) package/fonts-dejavu-core/missing)
+
 # Kernel files, each compiled once per ISA and three times as the counting ISA.
 KERNEL := embed norm matmul matmul_i8 rope kv attend glu elt roof
 ISAS_x86_64 := scalar avx2 avx512
@@ -90,6 +94,11 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(SAY) CC $@
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# stb shifts bytes into the sign of an int, on our own font only.
+$(B)/bench/draw_stb.o: $(FONT)
+$(B)/bench/draw_stb.o: CFLAGS += -Wa$(comma)-I$(dir $(FONT)) \
+                                 $(if $(findstring -fsanitize,$(CFLAGS_$(CONFIG))),-fno-sanitize=undefined)
 
 # The revision goes to the files that print it, and only a new one rebuilds them.
 COMMIT_OBJ := $(patsubst %.c,$(B)/%.o,$(shell grep -lw RB_COMMIT $(TOOL_SRC)))

@@ -380,4 +380,25 @@ void rb_kernel_table(FILE *out, const rb_result *r);
 /* The formulas behind the counts of n results, for people. */
 void rb_explain(FILE *out, const rb_model *model, const rb_result *const *r, int n);
 
+/* ---- figures ---- */
+
+struct json_t;
+
+typedef enum { RB_PLOT_ROOFLINE, RB_PLOT_LAYERS } rb_plot_kind;
+
+typedef struct rb_plot_set {
+    const struct json_t *records; /* array of records, as written by report.c. Borrowed */
+    const char *name;             /* what legends call it if machine and model do not tell apart */
+} rb_plot_set;
+
+enum { RB_PLOT_MAX_SETS = 7 };
+
+/* Reads records: a JSON array, an object, or one object per line; appends to *array (created if
+ * NULL, the caller's to decref). n_torn (may be NULL) grows by a last line that was cut off. */
+rb_status rb_records_read(const char *path, struct json_t **array, int *n_torn, rb_error *err);
+/* Draws a figure of 1200 x 800 to path, .png (times scale) or .svg. Several sets are laid over each
+ * other, one colour each. RB_ERR_FORMAT: there is nothing in the records to draw. */
+rb_status rb_plot(const rb_plot_set *sets, int n_sets, rb_plot_kind kind, int scale,
+                  const char *path, rb_error *err);
+
 #endif

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const rb_command *const commands[] = { &rb_cmd_eval, &rb_cmd_predict, &rb_cmd_roofs,
-                                              &rb_cmd_synth };
+static const rb_command *const commands[] = { &rb_cmd_eval, &rb_cmd_plot, &rb_cmd_predict,
+                                              &rb_cmd_roofs, &rb_cmd_synth };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static volatile sig_atomic_t caught;

@@ -1,0 +1,414 @@
+/* Records as numbers that a figure can use. Every field is checked here: what is missing, of
+ * another type or out of any scale leaves the record out, never the figure. Nothing is drawn here.
+ * Read next: plot_roofline.c. */
+#include "plot.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double smallest = 1e-6, largest = 1e9; /* of what a log axis is asked to show */
+
+/* ---- fields ---- */
+
+static double number_of(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    double x = json_is_number(v) ? json_number_value(v) : NAN;
+    return isfinite(x) ? x : NAN;
+}
+
+static int64_t int_of(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_integer(v) ? json_integer_value(v) : 0;
+}
+
+static uint64_t count_of(const json_t *o, const char *key)
+{
+    int64_t n = int_of(o, key);
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+/* Copies as much as fits, whole characters of UTF-8 only. */
+static void copy_text(char *to, size_t size, const char *from)
+{
+    size_t n = strlen(from);
+    if (n >= size) {
+        n = size - 1;
+        while (n && ((unsigned char)from[n] & 0xc0) == 0x80)
+            n--;
+    }
+    memcpy(to, from, n);
+    to[n] = 0;
+}
+
+static bool showable(double x)
+{
+    return x >= smallest && x <= largest;
+}
+
+/* ---- roofs ---- */
+
+static void label_roof(rb_plot_roof *r)
+{
+    static const char *const known[][2] = {
+        { "read_l1", "L1" },      { "read_l2", "L2" },      { "read_l3", "L3" },
+        { "read_dram", "DRAM" },  { "fma_f32", "f32 FMA" }, { "dot_bf16", "bf16 dot" },
+        { "dot_i8", "int8 dot" },
+    };
+    const char *name = r->name;
+    char value[32];
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        name = strcmp(r->name, known[i][0]) ? name : known[i][1];
+    snprintf(r->label, sizeof r->label, "%s %s %s", name, rb_plot_number(r->value, value, 32),
+             r->compute ? "GFLOP/s" : "GB/s");
+}
+
+const rb_plot_roof *rb_plot_roof_named(const rb_plot_machine *m, const char *name)
+{
+    for (int i = 0; i < m->n_roof; i++) {
+        if (!strcmp(m->roof[i].name, name))
+            return &m->roof[i];
+    }
+    return NULL;
+}
+
+/* Roofs that are lines of a figure; measured twice, the one under the records' threads counts. */
+static void add_roof(rb_plot_machine *m, const json_t *o)
+{
+    rb_plot_roof r = { .value = number_of(o, "value"), .n_threads = int_of(o, "n_threads") };
+    const char *kind = text_of(o, "kind");
+    r.compute = !strcmp(kind, "compute");
+    copy_text(r.name, sizeof r.name, text_of(o, "name"));
+    if ((!r.compute && (strcmp(kind, "bandwidth") || strncmp(r.name, "read_", 5))) || !r.name[0] ||
+        !showable(r.value))
+        return;
+    label_roof(&r);
+    for (int i = 0; i < m->n_roof; i++) {
+        rb_plot_roof *old = &m->roof[i];
+        if (strcmp(old->name, r.name))
+            continue;
+        if (old->n_threads != m->n_threads && r.n_threads == m->n_threads)
+            *old = r;
+        return;
+    }
+    if (m->n_roof < RB_PLOT_MAX_ROOFS)
+        m->roof[m->n_roof++] = r;
+}
+
+static void add_roofs(rb_plot_machine *m, const json_t *records)
+{
+    size_t i;
+    json_t *o;
+    json_array_foreach(records, i, o)
+    {
+        const json_t *roofs = json_object_get(o, "roofs");
+        for (size_t k = 0; k < json_array_size(roofs) && k < 1024; k++)
+            add_roof(m, json_array_get(roofs, k));
+    }
+}
+
+/* ---- records ---- */
+
+static void name_subject(const json_t *o, char *buf, size_t size)
+{
+    const char *type = text_of(o, "model_type"), *variant = text_of(o, "attn_variant");
+    char part[80];
+    if (!type[0])
+        type = text_of(o, "model_filename");
+    copy_text(part, sizeof part, type[0] ? type : "unnamed model");
+    rb_plot_put(buf, size, "%s", part);
+    copy_text(part, 32, variant);
+    if (variant[0])
+        rb_plot_put(buf, size, ", %s", part);
+}
+
+static int subject_of(rb_plot_data *data, const json_t *o)
+{
+    char name[128] = "";
+    name_subject(o, name, sizeof name);
+    for (int i = 0; i < data->n_subject; i++) {
+        if (!strcmp(data->subject[i], name))
+            return i;
+    }
+    memcpy(data->subject[data->n_subject], name, sizeof name);
+    return data->n_subject++;
+}
+
+/* Options that may vary between records of one file and then belong to the test's name. */
+static const struct {
+    const char *key, *fmt;
+} options[] = {
+    { "n_threads", "%s threads" }, { "isa", "%s" },        { "act", "act %s" },
+    { "type_k", "K %s" },          { "type_v", "V %s" },   { "n_ubatch", "ub %s" },
+    { "n_batch", "b %s" },         { "kv_fill", "%s KV" },
+};
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+static void option_text(const json_t *o, const char *key, char *buf, size_t size)
+{
+    const json_t *v = json_object_get(o, key);
+    buf[0] = 0;
+    if (json_is_integer(v))
+        snprintf(buf, size, "%lld", (long long)json_integer_value(v));
+    else
+        copy_text(buf, size, text_of(o, key));
+}
+
+static bool varies(const json_t *records, const char *key)
+{
+    char first[24] = "", here[24];
+    for (size_t i = 0; i < json_array_size(records); i++) {
+        option_text(json_array_get(records, i), key, here, sizeof here);
+        if (here[0] && first[0] && strcmp(here, first))
+            return true;
+        if (here[0])
+            memcpy(first, here, sizeof first);
+    }
+    return false;
+}
+
+static void name_test(const json_t *o, const bool vary[N_OPTIONS], char *buf, size_t size)
+{
+    rb_test t = { .n_prompt = int_of(o, "n_prompt"),
+                  .n_gen = int_of(o, "n_gen"),
+                  .n_depth = int_of(o, "n_depth"),
+                  .n_seq = int_of(o, "n_seq") };
+    char value[24];
+    rb_test_name(&t, buf, size);
+    for (int i = 0; i < N_OPTIONS; i++) {
+        option_text(o, options[i].key, value, sizeof value);
+        if (!vary[i] || !value[0])
+            continue;
+        rb_plot_put(buf, size, ", ");
+        rb_plot_put(buf, size,
+                    i                    ? options[i].fmt
+                    : strcmp(value, "1") ? "%s threads"
+                                         : "%s thread",
+                    value);
+    }
+}
+
+static int phase_of(const json_t *o)
+{
+    const char *phase = text_of(o, "phase");
+    if (!phase[0])
+        phase = int_of(o, "n_gen") <= 0 ? "prefill" : int_of(o, "n_prompt") <= 0 ? "decode" : "";
+    return !strcmp(phase, "prefill")  ? RB_PREFILL_POINT
+           : !strcmp(phase, "decode") ? RB_DECODE_POINT
+                                      : RB_MIXED_POINT;
+}
+
+static void read_counts(rb_plot_record *r, const json_t *o)
+{
+    const json_t *bytes = json_object_get(o, "bytes");
+    static const char *const key[] = { "weight", "kv_read", "kv_write" };
+    r->flops = count_of(o, "flops");
+    for (int i = 0; i < 3; i++) {
+        if (__builtin_add_overflow(r->bytes, count_of(bytes, key[i]), &r->bytes))
+            r->bytes = 0;
+    }
+    r->oi = number_of(o, "oi");
+    if (isnan(r->oi) && r->bytes)
+        r->oi = (double)r->flops / (double)r->bytes;
+}
+
+/* Rate and its interval, from the interval of the time. */
+static void read_rate(rb_plot_record *r, const json_t *o)
+{
+    const json_t *ci = json_object_get(o, "ci95_ns");
+    double ns = number_of(o, "median_ns"), end[2] = { NAN, NAN };
+    r->gflops = ns > 0 ? number_of(o, "gflops") : NAN;
+    if (isnan(r->gflops) && ns > 0)
+        r->gflops = (double)r->flops / ns;
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *v = json_array_get(ci, i);
+        end[i] = json_is_number(v) ? json_number_value(v) : NAN;
+    }
+    r->gflops_lo = r->gflops_hi = r->gflops;
+    if (end[0] > 0 && end[0] <= ns && end[1] >= ns && end[1] < INFINITY) {
+        r->gflops_lo = r->gflops * ns / end[1];
+        r->gflops_hi = r->gflops * ns / end[0];
+    }
+    if (!showable(r->gflops_lo) || !showable(r->gflops_hi))
+        r->gflops_lo = r->gflops_hi = r->gflops;
+}
+
+static void add_record(rb_plot_data *data, int set, const json_t *o, const bool vary[N_OPTIONS])
+{
+    if (!json_object_get(o, "n_prompt") && !json_object_get(o, "n_gen"))
+        return; /* a machine's roofs, not a test */
+    if (json_object_get(o, "error")) {
+        data->n_failed++;
+        return;
+    }
+    rb_plot_record r = { .json = o, .set = set, .phase = phase_of(o) };
+    read_counts(&r, o);
+    read_rate(&r, o);
+    if (!showable(r.oi) || !showable(r.gflops)) {
+        data->n_untimed++;
+        return;
+    }
+    if (data->n == RB_PLOT_MAX_RECORDS) {
+        data->n_more++;
+        return;
+    }
+    r.subject = subject_of(data, o);
+    name_test(o, vary, r.test, sizeof r.test);
+    r.n_layer = int_of(o, "n_layer_run");
+    r.roof_pct = number_of(o, "roof_pct");
+    r.resident = !strcmp(text_of(o, "bound"), "resident");
+    data->record[data->n++] = r;
+}
+
+static void add_set(rb_plot_data *data, int set, const rb_plot_set *from)
+{
+    rb_plot_machine *m = &data->machine[set];
+    bool vary[N_OPTIONS];
+    size_t i;
+    json_t *o;
+    copy_text(m->name, sizeof m->name, from->name ? from->name : "");
+    for (int k = 0; k < N_OPTIONS; k++)
+        vary[k] = varies(from->records, options[k].key);
+    json_array_foreach(from->records, i, o)
+    {
+        if (!m->cpu[0])
+            copy_text(m->cpu, sizeof m->cpu, text_of(o, "cpu_info"));
+        if (!m->isa[0] && !vary[1])
+            copy_text(m->isa, sizeof m->isa, text_of(o, "isa"));
+        if (!m->n_threads && !vary[0])
+            m->n_threads = int_of(o, "n_threads");
+        add_record(data, set, o, vary);
+    }
+    add_roofs(m, from->records);
+}
+
+/* ---- series ---- */
+
+static int same_series(const rb_plot_record *a, const rb_plot_record *b)
+{
+    int order = (a->set > b->set) - (a->set < b->set);
+    order = order ? order : (a->subject > b->subject) - (a->subject < b->subject);
+    order = order ? order : (a->phase > b->phase) - (a->phase < b->phase);
+    return order ? order : strcmp(a->test, b->test);
+}
+
+static int by_series(const void *x, const void *y)
+{
+    const rb_plot_record *a = x, *b = y;
+    int order = same_series(a, b);
+    return order ? order : (a->n_layer > b->n_layer) - (a->n_layer < b->n_layer);
+}
+
+static void split_series(rb_plot_data *data)
+{
+    qsort(data->record, (size_t)data->n, sizeof *data->record, by_series);
+    for (int i = 0; i < data->n; i++) {
+        const rb_plot_record *r = &data->record[i];
+        if (!i || same_series(r - 1, r))
+            data->series[data->n_series++] = (rb_plot_series){ .at = r };
+        rb_plot_series *s = &data->series[data->n_series - 1];
+        s->n++;
+        s->sweep = s->sweep || r->n_layer != s->at->n_layer;
+    }
+}
+
+rb_status rb_plot_collect(rb_plot_data *data, const rb_plot_set *sets, int n_sets, rb_error *err)
+{
+    *data = (rb_plot_data){ .n_machine = n_sets };
+    if (n_sets < 1 || n_sets > RB_PLOT_MAX_SETS)
+        return rb_fail(err, RB_ERR_ARGUMENT, "a figure takes 1 to %d sets of records",
+                       RB_PLOT_MAX_SETS);
+    data->record = calloc(RB_PLOT_MAX_RECORDS, sizeof *data->record);
+    data->series = calloc(RB_PLOT_MAX_RECORDS, sizeof *data->series);
+    data->subject = calloc(RB_PLOT_MAX_RECORDS, sizeof *data->subject);
+    if (!data->record || !data->series || !data->subject) {
+        rb_plot_data_free(data);
+        return rb_fail(err, RB_ERR_MEMORY, "out of memory for the figure");
+    }
+    for (int i = 0; i < n_sets; i++)
+        add_set(data, i, &sets[i]);
+    split_series(data);
+    return RB_OK;
+}
+
+void rb_plot_data_free(rb_plot_data *data)
+{
+    free(data->record);
+    free(data->series);
+    free(data->subject);
+    data->record = NULL;
+    data->series = NULL;
+    data->subject = NULL;
+}
+
+/* ---- kernels ---- */
+
+static int by_share(const void *x, const void *y)
+{
+    const rb_plot_kernel *a = x, *b = y;
+    return (a->share < b->share) - (a->share > b->share);
+}
+
+static rb_plot_kernel *kernel_of(rb_plot_kernel *kernel, int *n, const json_t *o)
+{
+    char op[32], site[32];
+    copy_text(op, sizeof op, text_of(o, "op"));
+    copy_text(site, sizeof site, text_of(o, "site"));
+    for (int i = 0; i < *n; i++) {
+        if (!strcmp(kernel[i].op, op) && !strcmp(kernel[i].site, site))
+            return &kernel[i];
+    }
+    if (*n == RB_PLOT_MAX_KERNELS)
+        return NULL;
+    rb_plot_kernel *k = &kernel[(*n)++];
+    *k = (rb_plot_kernel){ 0 };
+    memcpy(k->op, op, sizeof op);
+    memcpy(k->site, site, sizeof site);
+    return k;
+}
+
+static double bytes_of(const json_t *bytes)
+{
+    static const char *const key[] = { "weight", "kv_read", "kv_write", "act_read", "act_write" };
+    double sum = 0;
+    for (int i = 0; i < 5; i++)
+        sum += (double)count_of(bytes, key[i]);
+    return sum;
+}
+
+int rb_plot_kernels(const rb_plot_record *r, rb_plot_kernel kernel[RB_PLOT_MAX_KERNELS])
+{
+    const json_t *list = json_object_get(r->json, "kernels");
+    double whole = 0;
+    int n = 0;
+    for (size_t i = 0; i < json_array_size(list) && i < 4096; i++) {
+        const json_t *o = json_array_get(list, i);
+        double ns = (double)count_of(o, "ns");
+        rb_plot_kernel *k = kernel_of(kernel, &n, o);
+        whole += ns;
+        if (!k)
+            continue;
+        k->ns += ns;
+        k->flops += (double)count_of(o, "flops");
+        k->bytes += bytes_of(json_object_get(o, "bytes"));
+    }
+    for (int i = 0; i < n; i++) {
+        rb_plot_kernel *k = &kernel[i];
+        k->share = whole > 0 ? k->ns / whole : 0;
+        k->oi = k->bytes > 0 ? k->flops / k->bytes : 0;
+        k->gflops = k->ns > 0 ? k->flops / k->ns : 0;
+        if (!showable(k->oi) || !showable(k->gflops))
+            k->oi = k->gflops = 0; /* no place: barriers, copies */
+    }
+    qsort(kernel, (size_t)n, sizeof *kernel, by_share);
+    return n;
+}
