@@ -28,6 +28,7 @@ typedef struct rb_plot_record {
     const struct json_t *json;
     int set, subject; /* index of the file; of the model and variant */
     char test[96];
+    int order; /* of the test's first appearance */
     int phase;
     int64_t n_layer;
     uint64_t flops, bytes; /* bytes: W + KV; 0: not recorded */
@@ -116,6 +117,7 @@ void rb_axis_draw(rb_draw *d, const rb_axis *x, const rb_axis *y, const char *x_
 /* A rectangle turned about its centre: a label, a mark or a piece of line. */
 typedef struct rb_slab {
     double x, y, half_w, half_h, angle; /* degrees */
+    bool firm;                          /* a label or its leader: no other leader may cross it */
 } rb_slab;
 
 typedef struct rb_placer {
@@ -134,10 +136,13 @@ bool rb_placer_take(rb_placer *p, rb_slab slab);
 /* The slab of a text centred there. */
 rb_slab rb_label_slab(const char *text, double size, double x, double y, double angle);
 void rb_label_draw(rb_draw *d, const char *text, double size, rb_color color, const rb_slab *slab);
-/* Puts a label beside a mark of radius r, with a thin line to it where it stands off. False: there
- * is no room within reach. */
-bool rb_label_beside(rb_draw *d, rb_placer *p, const char *text, double size, rb_color color,
-                     double x, double y, double r, double reach);
+/* Puts a label beside a mark of radius r, at most reach away from it, with a thin line to within
+ * rim of its centre where it stands off. False: there is no room within reach. */
+typedef struct rb_mark_spot {
+    double x, y, r, rim;
+} rb_mark_spot;
+bool rb_label_beside(rb_draw *d, rb_placer *p, const char *text, rb_color color,
+                     const rb_mark_spot *mark, double reach);
 
 /* ---- figures ---- */
 

@@ -242,6 +242,15 @@ static void read_rate(rb_plot_record *r, const json_t *o)
         r->gflops_lo = r->gflops_hi = r->gflops;
 }
 
+static int order_of(const rb_plot_data *data, const char *test)
+{
+    for (int i = 0; i < data->n; i++) {
+        if (!strcmp(data->record[i].test, test))
+            return data->record[i].order;
+    }
+    return data->n;
+}
+
 static void add_record(rb_plot_data *data, int set, const json_t *o, const bool vary[N_OPTIONS])
 {
     if (!json_object_get(o, "n_prompt") && !json_object_get(o, "n_gen"))
@@ -263,6 +272,7 @@ static void add_record(rb_plot_data *data, int set, const json_t *o, const bool 
     }
     r.subject = subject_of(data, o);
     name_test(o, vary, r.test, sizeof r.test);
+    r.order = order_of(data, r.test);
     r.n_layer = int_of(o, "n_layer_run");
     r.roof_pct = number_of(o, "roof_pct");
     r.resident = !strcmp(text_of(o, "bound"), "resident");
@@ -298,7 +308,7 @@ static int same_series(const rb_plot_record *a, const rb_plot_record *b)
     int order = (a->set > b->set) - (a->set < b->set);
     order = order ? order : (a->subject > b->subject) - (a->subject < b->subject);
     order = order ? order : (a->phase > b->phase) - (a->phase < b->phase);
-    return order ? order : strcmp(a->test, b->test);
+    return order ? order : (a->order > b->order) - (a->order < b->order);
 }
 
 static int by_series(const void *x, const void *y)

@@ -54,8 +54,12 @@ void rb_placer_block(rb_placer *p, rb_slab slab)
 
 static rb_slab line_slab(double x0, double y0, double x1, double y1, double width)
 {
-    return (rb_slab){ (x0 + x1) / 2, (y0 + y1) / 2, hypot(x1 - x0, y1 - y0) / 2, width / 2,
-                      atan2(y1 - y0, x1 - x0) / degree };
+    return (rb_slab){ (x0 + x1) / 2,
+                      (y0 + y1) / 2,
+                      hypot(x1 - x0, y1 - y0) / 2,
+                      width / 2,
+                      atan2(y1 - y0, x1 - x0) / degree,
+                      false };
 }
 
 void rb_placer_block_line(rb_placer *p, double x0, double y0, double x1, double y1, double width)
@@ -85,8 +89,12 @@ bool rb_placer_take(rb_placer *p, rb_slab slab)
 
 rb_slab rb_label_slab(const char *text, double size, double x, double y, double angle)
 {
-    return (rb_slab){ x, y, rb_text_width(text, size) / 2 + 2,
-                      size * (RB_TEXT_ABOVE + RB_TEXT_BELOW) / 2 + 1, angle };
+    return (rb_slab){ x,
+                      y,
+                      rb_text_width(text, size) / 2 + 2,
+                      size * (RB_TEXT_ABOVE + RB_TEXT_BELOW) / 2 + 1,
+                      angle,
+                      true };
 }
 
 void rb_label_draw(rb_draw *d, const char *text, double size, rb_color color, const rb_slab *slab)
@@ -99,34 +107,60 @@ void rb_label_draw(rb_draw *d, const char *text, double size, rb_color color, co
 }
 
 /* The line from a label to the rim of its mark. */
-static void draw_leader(rb_draw *d, rb_placer *p, const rb_slab *label, double x, double y,
-                        double r)
+static void leader_of(const rb_slab *label, const rb_mark_spot *m, rb_point *from, rb_point *to)
 {
-    double to_x = fmin(fmax(x, label->x - label->half_w), label->x + label->half_w);
-    double to_y = fmin(fmax(y, label->y - label->half_h), label->y + label->half_h);
-    double length = hypot(to_x - x, to_y - y), rim = length > r ? r / length : 1;
-    double from_x = x + (to_x - x) * rim, from_y = y + (to_y - y) * rim;
-    rb_draw_line(d, from_x, from_y, to_x, to_y, &(rb_pen){ .stroke = 0x8c8c8cff, .width = 0.9 });
-    rb_placer_block_line(p, from_x, from_y, to_x, to_y, 1);
+    to->x = fmin(fmax(m->x, label->x - label->half_w), label->x + label->half_w);
+    to->y = fmin(fmax(m->y, label->y - label->half_h), label->y + label->half_h);
+    double length = hypot(to->x - m->x, to->y - m->y), rim = length > m->rim ? m->rim / length : 1;
+    from->x = m->x + (to->x - m->x) * rim;
+    from->y = m->y + (to->y - m->y) * rim;
 }
 
-bool rb_label_beside(rb_draw *d, rb_placer *p, const char *text, double size, rb_color color,
-                     double x, double y, double r, double reach)
+/* Leaders may cross lines and marks, but no label and no other leader. */
+static bool leader_is_free(const rb_placer *p, const rb_slab *leader)
 {
-    enum { DIRECTIONS = 16 };
+    for (int i = 0; i < p->n; i++) {
+        if (p->at[i].firm && rb_slabs_meet(leader, &p->at[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool place(rb_draw *d, rb_placer *p, const rb_slab *label, const rb_mark_spot *m,
+                  bool stands_off)
+{
+    rb_point from, to;
+    if (!is_free(p, label))
+        return false;
+    leader_of(label, m, &from, &to);
+    rb_slab leader = line_slab(from.x, from.y, to.x, to.y, 1);
+    leader.firm = true;
+    if (stands_off && !leader_is_free(p, &leader))
+        return false;
+    rb_placer_block(p, *label);
+    if (!stands_off)
+        return true;
+    rb_placer_block(p, leader);
+    rb_draw_line(d, from.x, from.y, to.x, to.y, &(rb_pen){ .stroke = 0x6e6e6eff, .width = 0.9 });
+    return true;
+}
+
+bool rb_label_beside(rb_draw *d, rb_placer *p, const char *text, rb_color color,
+                     const rb_mark_spot *mark, double reach)
+{
+    enum { DIRECTIONS = 16, SIZE = 13 };
     /* to the right first, then left, above, below and between */
     static const int order[DIRECTIONS] = { 0, 8, 12, 4, 14, 2, 10, 6, 15, 1, 13, 3, 9, 7, 11, 5 };
-    rb_slab slab = rb_label_slab(text, size, 0, 0, 0);
+    rb_slab slab = rb_label_slab(text, SIZE, 0, 0, 0);
     for (double gap = 3; gap <= reach + 3; gap += gap < 12 ? 3 : 8) {
         for (int i = 0; i < DIRECTIONS; i++) {
             double ux = cos(order[i] * 22.5 * degree), uy = sin(order[i] * 22.5 * degree);
-            slab.x = x + ux * (r + gap) + slab.half_w * (fabs(ux) < 0.1 ? 0 : ux > 0 ? 1 : -1);
-            slab.y = y + uy * (r + gap) + slab.half_h * uy;
-            if (!rb_placer_take(p, slab))
+            int side = fabs(ux) < 0.1 ? 0 : ux > 0 ? 1 : -1;
+            slab.x = mark->x + ux * (mark->r + gap) + slab.half_w * side;
+            slab.y = mark->y + uy * (mark->r + gap) + slab.half_h * uy;
+            if (!place(d, p, &slab, mark, gap > 9))
                 continue;
-            if (gap > 9)
-                draw_leader(d, p, &slab, x, y, r);
-            rb_label_draw(d, text, size, color, &slab);
+            rb_label_draw(d, text, SIZE, color, &slab);
             return true;
         }
     }

@@ -48,28 +48,49 @@ static double put_tests(rb_roofline *f, double y)
     return y;
 }
 
-static void name_series(const rb_roofline *f, const rb_plot_series *s, char *buf, size_t size)
+/* "AMD EPYC, 2 threads, avx512" */
+static void describe(const rb_plot_machine *m, bool cpu, char *buf, size_t size)
+{
+    if (cpu)
+        rb_plot_put(buf, size, "%s", m->cpu[0] ? m->cpu : m->name);
+    if (m->n_threads)
+        rb_plot_put(buf, size, "%s%lld thread%s", buf[0] ? ", " : "", (long long)m->n_threads,
+                    m->n_threads == 1 ? "" : "s");
+    if (m->isa[0])
+        rb_plot_put(buf, size, "%s%s", buf[0] ? ", " : "", m->isa);
+}
+
+/* What tells this machine from the others, over what else is known of it. */
+static void name_series(const rb_roofline *f, const rb_plot_series *s, char *top, char *below,
+                        size_t size)
 {
     const rb_plot_machine *m = &f->data->machine[s->at->set];
-    buf[0] = 0;
-    if (f->data->n_machine > 1)
-        rb_plot_put(buf, size, "%c: ", rb_machine_letter(s->at->set));
-    if (f->data->n_machine > 1 && f->data->n_subject == 1)
-        rb_plot_put(buf, size, "%s", m->name);
-    else
-        rb_plot_put(buf, size, "%s", f->data->subject[s->at->subject]);
+    const char *subject = f->data->subject[s->at->subject];
+    top[0] = below[0] = 0;
+    if (f->data->n_machine == 1) {
+        rb_plot_put(top, size, "%s", subject);
+        return;
+    }
+    rb_plot_put(top, size, "%c: %s", rb_machine_letter(s->at->set), m->cpu[0] ? m->cpu : m->name);
+    describe(m, false, below, size);
+    if (f->data->n_subject > 1)
+        snprintf(below, size, "%s", subject);
+    else if (m->cpu[0])
+        rb_plot_put(below, size, "%s%s", below[0] ? ", " : "", m->name);
 }
 
 /* A row per machine and model. */
 static double put_subjects(rb_roofline *f, double y)
 {
-    char text[192];
+    char top[192], below[192];
     for (int i = 0; i < f->data->n_series && y < 560; i++) {
         const rb_plot_series *s = &f->data->series[i];
         if (i && s->at->set == s[-1].at->set && s->at->subject == s[-1].at->subject)
             continue;
-        name_series(f, s, text, sizeof text);
-        y = put_row(f, y, rb_series_shape(f, s), rb_series_color(f, s), true, text);
+        name_series(f, s, top, below, sizeof top);
+        y = put_row(f, y, rb_series_shape(f, s), rb_series_color(f, s), true, top);
+        rb_plot_text_cut(f->d, LEGEND + 24, y - 3, below, LEGEND_END - LEGEND - 24, &aside);
+        y += below[0] ? ROW : 0;
     }
     return y;
 }
@@ -88,8 +109,13 @@ static double put_models(rb_roofline *f, double y)
         y = put_row(f, y, 0, RB_GREY, false, "hollow: prefill");
         y = put_row(f, y, 0, RB_GREY, true, "filled: decode");
     }
-    for (int i = 0; i < f->n_tag && y < 690; i++) {
-        char number[16];
+    for (int i = 0; i < f->n_tag; i++) {
+        char number[32];
+        if (y > 680 && i + 1 < f->n_tag) {
+            snprintf(number, sizeof number, "and %d more", f->n_tag - i);
+            rb_draw_text(f->d, LEGEND + 28, y, number, &aside);
+            break;
+        }
         snprintf(number, sizeof number, "%d", i + 1);
         rb_draw_text(f->d, LEGEND + 12, y, number,
                      &(rb_type){ .size = 13, .color = RB_INK, .anchor = RB_MIDDLE });
@@ -129,7 +155,7 @@ static double put_spot_row(rb_roofline *f, double y, const rb_spot *s)
                    &(rb_pen){ .fill = (color & 0xffffff00u) | 0xb0, .stroke = color, .width = 1 });
     rb_plot_text_cut(f->d, LEGEND + 24, y, text, 118, &entry);
     if (f->shown[0])
-        put_share(f, LEGEND + 196, y, spot_of(f, s->color, false));
+        put_share(f, LEGEND + 188, y, spot_of(f, s->color, false));
     if (f->shown[1])
         put_share(f, LEGEND + 262, y, spot_of(f, s->color, true));
     return y + ROW;
@@ -160,7 +186,7 @@ static double put_kernels(rb_roofline *f, double y)
         return y;
     y = put_heading(f, y, "Kernels, by share of time", "all compulsory bytes");
     if (f->shown[0])
-        rb_draw_text(f->d, LEGEND + 196, y, "prefill \xe2\x97\x8b", &column);
+        rb_draw_text(f->d, LEGEND + 188, y, "prefill \xe2\x97\x8b", &column);
     if (f->shown[1])
         rb_draw_text(f->d, LEGEND + 262, y, "decode \xe2\x97\x8f", &column);
     y += ROW;
@@ -181,17 +207,6 @@ void rb_roofline_legend(rb_roofline *f)
 }
 
 /* ---- title and caption ---- */
-
-/* "AMD EPYC, 2 threads, avx512" */
-static void describe(const rb_plot_machine *m, char *buf, size_t size)
-{
-    rb_plot_put(buf, size, "%s", m->cpu[0] ? m->cpu : m->name);
-    if (m->n_threads)
-        rb_plot_put(buf, size, ", %lld thread%s", (long long)m->n_threads,
-                    m->n_threads == 1 ? "" : "s");
-    if (m->isa[0])
-        rb_plot_put(buf, size, ", %s", m->isa);
-}
 
 static void put_kernel_note(const rb_roofline *f, char *buf, size_t size)
 {
@@ -222,10 +237,8 @@ static void put_left_out(const rb_roofline *f, char *buf, size_t size)
     for (int i = 0; i < d->n; i++)
         n_resident += d->record[i].resident;
     if (n_resident)
-        rb_plot_put(buf, size,
-                    " %d model%s fit%s in cache (resident): the DRAM roof does not bind %s.",
-                    n_resident, n_resident > 1 ? "s" : "", n_resident > 1 ? "" : "s",
-                    n_resident > 1 ? "them" : "it");
+        rb_plot_put(buf, size, " From cache (resident), not bound by the DRAM roof: %d point%s.",
+                    n_resident, n_resident > 1 ? "s" : "");
     if (d->n_untimed)
         rb_plot_put(buf, size, " Without a time, not shown: %d.", d->n_untimed);
     if (d->n_failed)
@@ -247,12 +260,10 @@ void rb_roofline_titles(rb_roofline *f)
     else
         snprintf(text, sizeof text, "Roofline of %d models", d->n_subject);
     rb_plot_text_cut(f->d, LEFT, 38, text, 1090, &(rb_type){ .size = 21, .color = RB_INK });
-    for (int i = 0; i < d->n_machine; i++) {
-        rb_plot_put(machine, sizeof machine, i ? "   " : "");
-        if (d->n_machine > 1)
-            rb_plot_put(machine, sizeof machine, "%c: ", rb_machine_letter(i));
-        describe(&d->machine[i], machine, sizeof machine);
-    }
+    if (d->n_machine == 1)
+        describe(&d->machine[0], true, machine, sizeof machine);
+    else
+        snprintf(machine, sizeof machine, "%d results laid over each other", d->n_machine);
     rb_plot_text_cut(f->d, LEFT, 64, machine, 1090, &(rb_type){ .size = 14, .color = RB_GREY });
     bool roofs = false;
     for (int i = 0; i < d->n_machine; i++)

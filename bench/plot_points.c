@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double least_share = 0.01, mark_radius = 4.5;
+static const double least_share = 0.01;
 
 /* ---- which ---- */
 
@@ -119,14 +119,14 @@ void rb_roofline_block(rb_roofline *f)
         const rb_plot_kernel *k = &f->spot[i].kernel;
         rb_point p = place(f, k->oi, k->gflops);
         double r = rb_spot_radius(k->share) * 0.9;
-        rb_placer_block(&f->placer, (rb_slab){ p.x, p.y, r, r, 0 });
+        rb_placer_block(&f->placer, (rb_slab){ p.x, p.y, r, r, 0, false });
     }
     for (int s = 0; s < f->data->n_series; s++) {
         const rb_plot_series *series = &f->data->series[s];
         rb_point before = { 0, 0 };
         for (int i = 0; i < series->n; i++) {
             rb_point p = place_record(f, &series->at[i]);
-            rb_placer_block(&f->placer, (rb_slab){ p.x, p.y, 6.5, 6.5, 0 });
+            rb_placer_block(&f->placer, (rb_slab){ p.x, p.y, 6.5, 6.5, 0, false });
             if (i && series->sweep)
                 rb_placer_block_line(&f->placer, before.x, before.y, p.x, p.y, 1);
             before = p;
@@ -160,10 +160,15 @@ static void label_spots(rb_roofline *f)
         rb_point p = place(f, s->kernel.oi, s->kernel.gflops);
         char text[96];
         snprintf(text, sizeof text, "%s %.0f %%", name_of(&s->kernel), 100 * s->kernel.share);
-        if (!rb_label_beside(f->d, &f->placer, text, 13, RB_INK, p.x, p.y,
-                             rb_spot_radius(s->kernel.share), 90))
+        double r = rb_spot_radius(s->kernel.share);
+        if (!rb_label_beside(f->d, &f->placer, text, RB_INK, &(rb_mark_spot){ p.x, p.y, r, r }, 90))
             f->n_unlabelled++;
     }
+}
+
+static double mark_radius(const rb_plot_series *s)
+{
+    return s->sweep && s->n > 4 ? 3.6 : 4.8;
 }
 
 static void draw_series(rb_roofline *f, const rb_plot_series *s)
@@ -175,7 +180,7 @@ static void draw_series(rb_roofline *f, const rb_plot_series *s)
     }
     for (int i = 0; i < s->n; i++) {
         rb_point p = place_record(f, &s->at[i]);
-        rb_plot_mark(f->d, p.x, p.y, mark_radius, rb_series_shape(f, s), color,
+        rb_plot_mark(f->d, p.x, p.y, mark_radius(s), rb_series_shape(f, s), color,
                      s->at->phase == RB_DECODE_POINT);
     }
 }
@@ -192,28 +197,32 @@ static bool label_sweep(rb_roofline *f, const rb_plot_series *s)
         lo = (rb_point){ fmin(lo.x, p.x), fmin(lo.y, p.y) };
         hi = (rb_point){ fmax(hi.x, p.x), fmax(hi.y, p.y) };
     }
-    if (hi.x - lo.x < 70)
-        return rb_label_beside(f->d, &f->placer, rb_series_name(s, text, sizeof text), 13, color,
-                               (lo.x + hi.x) / 2, (lo.y + hi.y) / 2,
-                               fmax(hi.x - lo.x, hi.y - lo.y) / 2 + 7, 160);
+    if (fmax(hi.x - lo.x, hi.y - lo.y) < 70)
+        return rb_label_beside(f->d, &f->placer, rb_series_name(s, text, sizeof text), color,
+                               &(rb_mark_spot){ (lo.x + hi.x) / 2, (lo.y + hi.y) / 2,
+                                                (hi.x - lo.x) / 2 + 7, (hi.x - lo.x) / 2 + 7 },
+                               160);
     snprintf(text, sizeof text, "%s, %lld layer%s", s->at->test, (long long)s->at->n_layer,
              s->at->n_layer == 1 ? "" : "s");
-    bool placed = rb_label_beside(f->d, &f->placer, text, 13, color, first.x, first.y, 7, 60);
+    bool placed = rb_label_beside(f->d, &f->placer, text, color,
+                                  &(rb_mark_spot){ first.x, first.y, 6, 6 }, 60);
     snprintf(text, sizeof text, "%lld layers", (long long)s->at[s->n - 1].n_layer);
-    return rb_label_beside(f->d, &f->placer, text, 13, color, last.x, last.y, 7, 60) && placed;
+    return rb_label_beside(f->d, &f->placer, text, color, &(rb_mark_spot){ last.x, last.y, 6, 6 },
+                           60) &&
+           placed;
 }
 
 /* The test's name, or where there is no room a number that the legend explains. */
-static void label_point(rb_roofline *f, const rb_plot_series *s)
+static void label_point(rb_roofline *f, const rb_plot_series *s, bool crowded)
 {
     rb_color color = rb_series_color(f, s);
     rb_point p = place_record(f, s->at);
     char text[16];
-    if (rb_label_beside(f->d, &f->placer, s->at->test, 13, color, p.x, p.y, 7, 40))
+    const rb_mark_spot mark = { p.x, p.y, 6, 6 };
+    if (!crowded && rb_label_beside(f->d, &f->placer, s->at->test, color, &mark, 40))
         return;
     snprintf(text, sizeof text, "%d", f->n_tag + 1);
-    if (f->n_tag < RB_MAX_TAGS &&
-        rb_label_beside(f->d, &f->placer, text, 13, color, p.x, p.y, 7, 110))
+    if (f->n_tag < RB_MAX_TAGS && rb_label_beside(f->d, &f->placer, text, color, &mark, 110))
         f->tag[f->n_tag++] = s;
     else
         f->n_unlabelled++;
@@ -221,15 +230,18 @@ static void label_point(rb_roofline *f, const rb_plot_series *s)
 
 void rb_roofline_points(rb_roofline *f)
 {
+    int n_single = 0;
     draw_spots(f);
-    for (int i = 0; i < f->data->n_series; i++)
+    for (int i = 0; i < f->data->n_series; i++) {
         draw_series(f, &f->data->series[i]);
+        n_single += !f->data->series[i].sweep;
+    }
     for (int i = 0; i < f->data->n_series; i++) {
         const rb_plot_series *s = &f->data->series[i];
         if (s->sweep && !label_sweep(f, s))
             f->n_unlabelled++;
         else if (!s->sweep)
-            label_point(f, s);
+            label_point(f, s, n_single > 10);
     }
     label_spots(f);
 }

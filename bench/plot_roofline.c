@@ -11,20 +11,27 @@ enum { LEFT = 84, RIGHT = 884, TOP = 88, BOTTOM = 672 };
 
 /* ---- ranges ---- */
 
-static double top_of(const rb_plot_machine *m)
+static bool is_main(const rb_plot_roof *r)
 {
-    double top = 0;
-    for (int i = 0; i < m->n_roof; i++)
-        top = m->roof[i].compute ? fmax(top, m->roof[i].value) : top;
-    return top;
+    return !strcmp(r->name, "read_dram") || !strcmp(r->name, "fma_f32");
 }
 
-static double fastest_of(const rb_plot_machine *m)
+/* Machines over each other show the two roofs that make the ridge, or there is no end of lines. */
+static bool is_drawn(const rb_roofline *f, const rb_plot_machine *m, const rb_plot_roof *r)
 {
-    double fastest = 0;
-    for (int i = 0; i < m->n_roof; i++)
-        fastest = m->roof[i].compute ? fastest : fmax(fastest, m->roof[i].value);
-    return fastest;
+    const char *main_name = r->compute ? "fma_f32" : "read_dram";
+    return f->data->n_machine == 1 || is_main(r) || !rb_plot_roof_named(m, main_name);
+}
+
+/* The highest compute roof or the fastest memory that is drawn; 0 if none is. */
+static double highest(const rb_roofline *f, const rb_plot_machine *m, bool compute)
+{
+    double top = 0;
+    for (int i = 0; i < m->n_roof; i++) {
+        if (m->roof[i].compute == compute && is_drawn(f, m, &m->roof[i]))
+            top = fmax(top, m->roof[i].value);
+    }
+    return top;
 }
 
 static double slowest_of(const rb_plot_machine *m)
@@ -40,7 +47,7 @@ static double slowest_of(const rb_plot_machine *m)
 
 static void hold_roofs(rb_roofline *f, const rb_plot_machine *m)
 {
-    double top = top_of(m), slowest = slowest_of(m);
+    double top = highest(f, m, true), slowest = slowest_of(m);
     if (top > 0)
         rb_axis_hold(&f->y, top);
     if (top > 0 && slowest > 0) {
@@ -98,7 +105,7 @@ typedef struct roof_line {
 static bool line_of(const rb_roofline *f, const rb_plot_machine *m, const rb_plot_roof *r,
                     roof_line *line)
 {
-    double top = top_of(m), fastest = fastest_of(m), from, to;
+    double top = highest(f, m, true), fastest = highest(f, m, false), from, to;
     if (r->compute) {
         from = fastest > 0 ? fmax(f->x.lo, r->value / fastest) : f->x.lo;
         to = f->x.hi;
@@ -113,18 +120,6 @@ static bool line_of(const rb_roofline *f, const rb_plot_machine *m, const rb_plo
     line->a.y = rb_axis_at(&f->y, r->compute ? r->value : r->value * from);
     line->b.y = rb_axis_at(&f->y, r->compute ? r->value : r->value * to);
     return true;
-}
-
-static bool is_main(const rb_plot_roof *r)
-{
-    return !strcmp(r->name, "read_dram") || !strcmp(r->name, "fma_f32");
-}
-
-/* Machines over each other show the two roofs that make the ridge, or there is no end of lines. */
-static bool is_drawn(const rb_roofline *f, const rb_plot_machine *m, const rb_plot_roof *r)
-{
-    const char *main_name = r->compute ? "fma_f32" : "read_dram";
-    return f->data->n_machine == 1 || is_main(r) || !rb_plot_roof_named(m, main_name);
 }
 
 static rb_color roof_color(const rb_roofline *f, int machine, const rb_plot_roof *r)
@@ -198,7 +193,7 @@ static void block_ridge(rb_roofline *f, int machine)
         return;
     double x = rb_axis_at(&f->x, fma->value / dram->value), y = rb_axis_at(&f->y, fma->value);
     rb_placer_block_line(&f->placer, x, y, x, BOTTOM, 1);
-    rb_placer_block(&f->placer, (rb_slab){ x, y, 6, 6, 0 });
+    rb_placer_block(&f->placer, (rb_slab){ x, y, 6, 6, 0, false });
 }
 
 typedef void roof_fn(rb_roofline *f, int machine, const rb_plot_roof *r, const roof_line *line);

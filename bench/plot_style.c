@@ -33,7 +33,9 @@ void rb_plot_mark(rb_draw *d, double x, double y, double r, int shape, rb_color 
         p[i] = (rb_point){ x + r * form[f].size * sin(a), y - r * form[f].size * cos(a) };
     }
     rb_draw_path(d, p, form[f].n, true,
-                 &(rb_pen){ .fill = filled ? color : 0xffffffff, .stroke = color, .width = 1.5 });
+                 &(rb_pen){ .fill = filled ? color : 0xffffffff,
+                            .stroke = filled ? 0xffffffff : color,
+                            .width = filled ? 0.8 : 1.4 });
 }
 
 char *rb_plot_number(double x, char *buf, size_t size)
