@@ -67,7 +67,7 @@ static float value(maker *m)
 
 static void fill_view(maker *m, const rb_view *v)
 {
-    enum { MOST = 4096 };
+    enum { MOST = 1 << 15 }; /* a packed panel of the widest matrix */
     float row[MOST];
     const rb_dtype_info *d = rb_dtype_get(v->dtype);
     for (int64_t s = 0; s < v->n[0]; s++)
@@ -143,18 +143,24 @@ static rb_status make_matmul(maker *m)
 {
     const rb_dtype dtype = m->k->key[0];
     const bool blas = m->k->isa == RB_ISA_BLAS;
+    const int64_t panel = rb_dtype_get(dtype)->panel_rows;
     const int64_t s = blas ? 1 : PICK(m, 1, 2);
     /* integer rows quantise x in spans of 16 blocks */
-    const int64_t k = m->k->act_i8 ? 32 * PICK(m, 1, 3, 15, 16, 17, 33) : columns(m, dtype);
+    const rb_dtype base = rb_dtype_get(dtype)->base;
+    const int64_t k = m->k->act_i8                ? 32 * PICK(m, 1, 3, 15, 16, 17, 33)
+                      : panel > 1 && chance(m, 4) ? base == RB_Q8_0 ? 1056 : 1027 /* three slabs */
+                                                  : columns(m, base);
     const int64_t t = blas            ? PICK(m, 32, 50)
                       : m->k->accepts ? PICK(m, 1, 2)
-                                      : PICK(m, 1, 2, 4, 5, 7, 13);
+                                      : PICK(m, 1, 2, 4, 5, 7, 13, 29);
     const int n_out = (int)PICK(m, 1, 2, 3);
     TRY(operand(m, 0, RB_F32, RB_ACT, s, t, 1, k));
     for (int i = 0; i < n_out; i++) {
-        const int64_t rows = blas ? PICK(m, 32, 33, 64) : PICK(m, 1, 3, 4, 15, 16, 17, 37);
+        const int64_t rows = blas        ? PICK(m, 32, 33, 64)
+                             : panel > 1 ? panel * PICK(m, 1, 1, 2, 3, 9)
+                                         : PICK(m, 1, 3, 4, 15, 16, 17, 37);
         TRY(operand(m, 1 + 3 * i, RB_F32, RB_ACT, s, t, 1, rows));
-        TRY(operand(m, 2 + 3 * i, dtype, RB_WEIGHT, 1, 1, rows, k));
+        TRY(operand(m, 2 + 3 * i, dtype, RB_WEIGHT, 1, 1, rows / panel, k * panel));
         if (!blas && chance(m, 2))
             TRY(operand(m, 3 + 3 * i, RB_F32, RB_WEIGHT, 1, 1, 1, rows));
     }

@@ -165,6 +165,50 @@ static void encode_q8_0(void *dst, const float *src, int64_t n)
     }
 }
 
+/* Packed q8_0: for each 32 columns 16 scales, then for each 4 of them 4 bytes of each row. Elements
+ * of a plain type need no code of their own: a panel is a row of them. */
+enum { PANEL = 16, P16_BYTES = PANEL * (2 + QK) };
+
+static int p16_quant(int row, int j)
+{
+    return 2 * PANEL + j / 4 * 4 * PANEL + 4 * row + j % 4;
+}
+
+static void decode_q8_0_p16(float *dst, const void *src, int64_t n)
+{
+    const uint8_t *b = src;
+    for (int64_t i = 0; i < n; i += PANEL * QK, b += P16_BYTES)
+        for (int r = 0; r < PANEL; r++) {
+            float d = get_half(b + 2 * r);
+            for (int j = 0; j < QK; j++)
+                dst[i + PANEL * j + r] = (float)(int8_t)b[p16_quant(r, j)] * d;
+        }
+}
+
+/* One block of each of 16 rows, block_step bytes apart, into a packed block. */
+static void pack_q8_0_block(uint8_t *dst, const uint8_t *block, int64_t block_step)
+{
+    for (int r = 0; r < PANEL; r++, block += block_step) {
+        memcpy(dst + 2 * r, block, 2);
+        for (int j = 0; j < QK; j += 4)
+            memcpy(dst + p16_quant(r, j), block + 2 + j, 4);
+    }
+}
+
+static void encode_q8_0_p16(void *dst, const float *src, int64_t n)
+{
+    uint8_t *b = dst, rows[P16_BYTES];
+    for (int64_t i = 0; i < n; i += PANEL * QK, b += P16_BYTES) {
+        for (int r = 0; r < PANEL; r++) {
+            float x[QK];
+            for (int j = 0; j < QK; j++)
+                x[j] = src[i + PANEL * j + r];
+            encode_q8_0(rows + r * (2 + QK), x, QK);
+        }
+        pack_q8_0_block(b, rows, 2 + QK);
+    }
+}
+
 /* The 4- and 5-bit types: [d][m if with_min][32 fifth bits if bits is 5][two nibbles per byte:
  * element j low, element j + 16 high]. */
 typedef struct small_block {
@@ -388,16 +432,27 @@ static void encode_q6_k(void *dst, const float *src, int64_t n)
 
 /* i32 holds indices, never weights: it has no float form. */
 static const rb_dtype_info table[RB_N_DTYPE] = {
-    [RB_F32] = { "f32", 1, 4, 0, { 0, 0, 0 }, decode_f32, encode_f32 },
-    [RB_F16] = { "f16", 1, 2, 1, { 0, 1, 0 }, decode_f16, encode_f16 },
-    [RB_BF16] = { "bf16", 1, 2, 30, { 1, 0, 0 }, decode_bf16, encode_bf16 },
-    [RB_Q8_0] = { "q8_0", 32, 34, 8, { 0, 33, 32 }, decode_q8_0, encode_q8_0 },
-    [RB_Q4_0] = { "q4_0", 32, 18, 2, { 64, 33, 32 }, decode_q4_0, encode_q4_0 },
-    [RB_Q4_1] = { "q4_1", 32, 20, 3, { 32, 34, 64 }, decode_q4_1, encode_q4_1 },
-    [RB_Q5_0] = { "q5_0", 32, 22, 6, { 176, 33, 32 }, decode_q5_0, encode_q5_0 },
-    [RB_Q5_1] = { "q5_1", 32, 24, 7, { 144, 34, 64 }, decode_q5_1, encode_q5_1 },
-    [RB_Q6_K] = { "q6_K", 256, 210, 14, { 1472, 273, 272 }, decode_q6_k, encode_q6_k },
-    [RB_I32] = { "i32", 1, 4, 26, { 0, 0, 0 }, NULL, NULL },
+    [RB_F32] = { "f32", 1, 4, 0, { 0, 0, 0 }, decode_f32, encode_f32, 1, RB_F32 },
+    [RB_F16] = { "f16", 1, 2, 1, { 0, 1, 0 }, decode_f16, encode_f16, 1, RB_F16 },
+    [RB_BF16] = { "bf16", 1, 2, 30, { 1, 0, 0 }, decode_bf16, encode_bf16, 1, RB_BF16 },
+    [RB_Q8_0] = { "q8_0", 32, 34, 8, { 0, 33, 32 }, decode_q8_0, encode_q8_0, 1, RB_Q8_0 },
+    [RB_Q4_0] = { "q4_0", 32, 18, 2, { 64, 33, 32 }, decode_q4_0, encode_q4_0, 1, RB_Q4_0 },
+    [RB_Q4_1] = { "q4_1", 32, 20, 3, { 32, 34, 64 }, decode_q4_1, encode_q4_1, 1, RB_Q4_1 },
+    [RB_Q5_0] = { "q5_0", 32, 22, 6, { 176, 33, 32 }, decode_q5_0, encode_q5_0, 1, RB_Q5_0 },
+    [RB_Q5_1] = { "q5_1", 32, 24, 7, { 144, 34, 64 }, decode_q5_1, encode_q5_1, 1, RB_Q5_1 },
+    [RB_Q6_K] = { "q6_K", 256, 210, 14, { 1472, 273, 272 }, decode_q6_k, encode_q6_k, 1, RB_Q6_K },
+    [RB_I32] = { "i32", 1, 4, 26, { 0, 0, 0 }, NULL, NULL, 1, RB_I32 },
+    [RB_F16_P16] = { "f16.p16", 16, 32, -1, { 0, 16, 0 }, decode_f16, encode_f16, 16, RB_F16 },
+    [RB_BF16_P16] = { "bf16.p16", 16, 32, -1, { 16, 0, 0 }, decode_bf16, encode_bf16, 16, RB_BF16 },
+    [RB_Q8_0_P16] = { "q8_0.p16",
+                      512,
+                      544,
+                      -1,
+                      { 0, 528, 512 },
+                      decode_q8_0_p16,
+                      encode_q8_0_p16,
+                      16,
+                      RB_Q8_0 },
 };
 
 const rb_dtype_info *rb_dtype_get(rb_dtype dtype)
@@ -409,7 +464,7 @@ const rb_dtype_info *rb_dtype_get(rb_dtype dtype)
 rb_dtype rb_dtype_by_name(const char *name)
 {
     for (int t = 0; t < RB_N_DTYPE; t++)
-        if (strcmp(table[t].name, name) == 0)
+        if (table[t].panel_rows == 1 && strcmp(table[t].name, name) == 0)
             return (rb_dtype)t;
     return RB_NO_DTYPE;
 }
@@ -417,7 +472,7 @@ rb_dtype rb_dtype_by_name(const char *name)
 rb_dtype rb_dtype_by_gguf_id(uint32_t id)
 {
     for (int t = 0; t < RB_N_DTYPE; t++)
-        if ((uint32_t)table[t].gguf_id == id)
+        if (table[t].panel_rows == 1 && (uint32_t)table[t].gguf_id == id)
             return (rb_dtype)t;
     return RB_NO_DTYPE;
 }
@@ -427,4 +482,37 @@ int64_t rb_row_bytes(rb_dtype dtype, int64_t n)
     const rb_dtype_info *info = rb_dtype_get(dtype);
     assert(n % info->block == 0);
     return n / info->block * info->block_bytes;
+}
+
+/* ---- packing: base's bytes in another order ---- */
+
+rb_view rb_view_packed(const rb_view *w, const rb_buffer *b)
+{
+    for (rb_dtype t = 0; t < RB_N_DTYPE; t++) {
+        const int rows = table[t].panel_rows;
+        if (rows > 1 && table[t].base == w->dtype && w->n[2] % rows == 0)
+            return rb_view_dense(b, t, w->stream, 0, 1, 1, w->n[2] / rows, w->n[3] * rows);
+    }
+    return (rb_view){ .buffer = NULL };
+}
+
+static void pack_halves(uint16_t *dst, const char *row, int64_t row_step, int64_t n)
+{
+    for (int64_t k = 0; k < n; k++)
+        for (int r = 0; r < PANEL; r++)
+            dst[k * PANEL + r] = ((const uint16_t *)(row + r * row_step))[k];
+}
+
+void rb_pack(const rb_view *packed, const rb_view *w)
+{
+    for (int64_t p = 0; p < packed->n[2]; p++) {
+        char *to = rb_at(packed, 0, 0, p), *from = rb_at(w, 0, 0, p * PANEL);
+        if (w->dtype != RB_Q8_0) {
+            pack_halves((uint16_t *)to, from, w->step_bytes[2], w->n[3]);
+            continue;
+        }
+        for (int64_t i = 0; i < w->n[3] / QK; i++)
+            pack_q8_0_block((uint8_t *)to + i * P16_BYTES, (uint8_t *)from + i * (2 + QK),
+                            w->step_bytes[2]);
+    }
 }

@@ -156,11 +156,6 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
 }
 
 /* vmaxps returns its second operand when either is NaN: NaN in b survives, NaN in a must too. */
-RB_INLINE vf v_join(vf a, vf b)
-{
-    return v_add(a, b);
-}
-
 RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
 {
     const __m256 take_b =
@@ -230,6 +225,52 @@ RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
 RB_INLINE sf v8_hsum(v8 a)
 {
     return v_hsum(a);
+}
+
+RB_INLINE vf v_join(vf a, vf b)
+{
+    return v_add(a, b);
+}
+
+RB_INLINE vf v_load_scales(const u8 *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+
+RB_INLINE vf v_cvt(vi a)
+{
+    return _mm256_cvtepi32_ps(a);
+}
+
+RB_INLINE vi vi_load4(const u8 *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+RB_INLINE vi vi_byte(vi a, int j)
+{
+    return _mm256_srai_epi32(_mm256_slli_epi32(a, 24 - 8 * j), 24);
+}
+
+RB_INLINE void bias_store(u8 *bias, const u8 *x)
+{
+    (void)bias, (void)x; /* bytes are signed here */
+}
+
+RB_INLINE vi vi_dot4_begin(const u8 *bias)
+{
+    (void)bias;
+    return _mm256_setzero_si256();
+}
+
+/* As in v8_dot4: |w| times x with the sign of w, within 16 bits. */
+RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
+{
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    const __m256i xv = _mm256_sign_epi8(_mm256_set1_epi32(four), w);
+    const __m256i two = _mm256_maddubs_epi16(_mm256_abs_epi8(w), xv);
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(two, _mm256_set1_epi16(1)));
 }
 
 RB_INLINE vi vi_set(int32_t x)

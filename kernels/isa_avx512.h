@@ -150,11 +150,6 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
 }
 
 /* vmaxps returns its second operand when either is NaN: NaN in b survives, NaN in a must too. */
-RB_INLINE vf v_join(vf a, vf b)
-{
-    return v_add(a, b);
-}
-
 RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
 {
     const __mmask16 take_b = _mm512_mask_cmp_ps_mask(mask_n(n), a, b, _CMP_NGT_UQ);
@@ -231,6 +226,57 @@ RB_INLINE sf v8_hsum(v8 a)
     const __m128 q = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     const __m128 h = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return (sf){ _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h))) };
+}
+
+RB_INLINE vf v_join(vf a, vf b)
+{
+    return v_add(a, b);
+}
+
+RB_INLINE vf v_load_scales(const u8 *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+
+RB_INLINE vf v_cvt(vi a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+
+RB_INLINE vi vi_load4(const u8 *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+RB_INLINE vi vi_byte(vi a, int j)
+{
+    return _mm512_srai_epi32(_mm512_slli_epi32(a, (unsigned)(24 - 8 * j)), 24);
+}
+
+/* -128 sum(x): what makes up for w + 128 in vi_dot4. */
+RB_INLINE void bias_store(u8 *bias, const u8 *x)
+{
+    const __m256i xv = _mm256_loadu_si256((const __m256i *)x);
+    const __m256i sums =
+        _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8((char)0x80), xv);
+    const int32_t sum = -_mm512_reduce_add_epi32(_mm512_zextsi256_si512(sums));
+    memcpy(bias, &sum, sizeof sum);
+}
+
+RB_INLINE vi vi_dot4_begin(const u8 *bias)
+{
+    int32_t sum;
+    memcpy(&sum, bias, sizeof sum);
+    return _mm512_set1_epi32(sum);
+}
+
+/* vpdpbusd takes unsigned by signed bytes: w + 128 by flipping its sign bit. */
+RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
+{
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    return _mm512_dpbusd_epi32(acc, _mm512_xor_si512(w, _mm512_set1_epi8((char)0x80)),
+                               _mm512_set1_epi32(four));
 }
 
 RB_INLINE vi vi_set(int32_t x)

@@ -301,14 +301,6 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
     return v_fma(v_neg(a), b, c);
 }
 
-RB_INLINE vf v_join(vf a, vf b)
-{
-    vf r = { .valid = sum_lanes(a, b), .uniform = a.uniform && b.uniform };
-    for (int i = 0; i < V_LANES; i++)
-        r.x[i] = a.x[i] + b.x[i];
-    return r;
-}
-
 /* A hint moves nothing that a program sees. */
 RB_INLINE void v_prefetch(const f32 *p)
 {
@@ -322,6 +314,14 @@ RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
         a.x[i] = a.x[i] > b.x[i] || a.x[i] != a.x[i] ? a.x[i] : b.x[i];
     a.uniform = false;
     return a;
+}
+
+RB_INLINE vf v_join(vf a, vf b)
+{
+    vf r = { .valid = sum_lanes(a, b), .uniform = a.uniform && b.uniform };
+    for (int i = 0; i < V_LANES; i++)
+        r.x[i] = a.x[i] + b.x[i];
+    return r;
 }
 
 RB_INLINE sf v_hsum(vf a)
@@ -398,6 +398,70 @@ RB_INLINE sf v8_hsum(v8 a)
     for (int i = 0; i < 8; i++)
         sum.v += a.x[i];
     return sum;
+}
+
+RB_INLINE vi vi_load4(const u8 *p)
+{
+    vi r;
+    memcpy(r.x, rb_count_read(p, sizeof r.x), sizeof r.x);
+    return r;
+}
+
+RB_INLINE vi vi_byte(vi a, int j)
+{
+    for (int i = 0; i < V_LANES; i++)
+        a.x[i] = (int8_t)((uint32_t)a.x[i] >> 8 * j);
+    return a;
+}
+
+/* The sum itself, so that a product that was left out, or begun without it, shows in the result. */
+RB_INLINE void bias_store(u8 *bias, const u8 *x)
+{
+    const int8_t *xv = rb_count_read(x, 32);
+    int32_t sum = 0;
+    for (int i = 0; i < 32; i++)
+        sum -= 128 * xv[i];
+    memcpy(rb_count_write(bias, sizeof sum), &sum, sizeof sum);
+}
+
+RB_INLINE vi vi_dot4_begin(const u8 *bias)
+{
+    int32_t sum;
+    vi r;
+    memcpy(&sum, rb_count_read(bias, sizeof sum), sizeof sum);
+    for (int i = 0; i < V_LANES; i++)
+        r.x[i] = sum;
+    return r;
+}
+
+RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
+{
+    const int8_t *xv = rb_count_read(x, 4);
+    for (int j = 0; j < 4; j++) {
+        if (xv[j] == -128)
+            rb_count_forbid("a quantised activation of -128", x);
+        for (int i = 0; i < V_LANES; i++)
+            acc.x[i] += (vi_byte(w, j).x[i] + 128) * xv[j];
+    }
+    rb_counting->int_macs += 4 * V_LANES;
+    return acc;
+}
+
+RB_INLINE vf v_cvt(vi a)
+{
+    vf r = { .valid = V_ALL };
+    for (int i = 0; i < V_LANES; i++)
+        r.x[i] = (float)a.x[i];
+    return r;
+}
+
+RB_INLINE vf v_load_scales(const u8 *p)
+{
+    const uint16_t *src = rb_count_read(p, V_LANES * sizeof *src);
+    vf r = { .valid = V_ALL };
+    for (int i = 0; i < V_LANES; i++)
+        r.x[i] = rb_f16_to_f32(src[i]);
+    return r;
 }
 
 /* ---- integers: bit work is free, dq_event states it ---- */

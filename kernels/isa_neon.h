@@ -162,11 +162,6 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
     return pair(vfmsq_f32(c.val[0], a.val[0], b.val[0]), vfmsq_f32(c.val[1], a.val[1], b.val[1]));
 }
 
-RB_INLINE vf v_join(vf a, vf b)
-{
-    return v_add(a, b);
-}
-
 RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
 {
     const uint32x4x2_t m = mask_n(n);
@@ -230,9 +225,8 @@ RB_INLINE v8 v8_zero(void)
 }
 
 /* Four sums of four byte products each. */
-RB_INLINE int32x4_t dot16(const u8 *w, const u8 *x)
+RB_INLINE int32x4_t dot16(int8x16_t wv, int8x16_t xv)
 {
-    const int8x16_t wv = vld1q_s8((const int8_t *)w), xv = vld1q_s8((const int8_t *)x);
     const int32x4_t lo = vpaddlq_s16(vmull_s8(vget_low_s8(wv), vget_low_s8(xv)));
     const int32x4_t hi = vpaddlq_s16(vmull_high_s8(wv, xv));
     return vpaddq_s32(lo, hi);
@@ -240,13 +234,63 @@ RB_INLINE int32x4_t dot16(const u8 *w, const u8 *x)
 
 RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
 {
-    return v_fma(pair(vcvtq_f32_s32(dot16(w, x)), vcvtq_f32_s32(dot16(w + 16, x + 16))), v_set(d),
-                 acc);
+    const int8_t *wp = (const int8_t *)w, *xp = (const int8_t *)x;
+    const int32x4_t lo = dot16(vld1q_s8(wp), vld1q_s8(xp));
+    const int32x4_t hi = dot16(vld1q_s8(wp + 16), vld1q_s8(xp + 16));
+    return v_fma(pair(vcvtq_f32_s32(lo), vcvtq_f32_s32(hi)), v_set(d), acc);
 }
 
 RB_INLINE sf v8_hsum(v8 a)
 {
     return v_hsum(a);
+}
+
+RB_INLINE vf v_join(vf a, vf b)
+{
+    return v_add(a, b);
+}
+
+RB_INLINE vf v_load_scales(const u8 *p)
+{
+    return v_load_f16((const f16 *)p);
+}
+
+RB_INLINE vf v_cvt(vi a)
+{
+    return pair(vcvtq_f32_s32(a.val[0]), vcvtq_f32_s32(a.val[1]));
+}
+
+RB_INLINE vi vi_load4(const u8 *p)
+{
+    return ipair(vreinterpretq_s32_u8(vld1q_u8(&p->bits)),
+                 vreinterpretq_s32_u8(vld1q_u8(&p[16].bits)));
+}
+
+RB_INLINE vi vi_byte(vi a, int j)
+{
+    const int32x4_t up = vdupq_n_s32(24 - 8 * j);
+    return ipair(vshrq_n_s32(vshlq_s32(a.val[0], up), 24),
+                 vshrq_n_s32(vshlq_s32(a.val[1], up), 24));
+}
+
+RB_INLINE void bias_store(u8 *bias, const u8 *x)
+{
+    (void)bias, (void)x; /* bytes are signed here */
+}
+
+RB_INLINE vi vi_dot4_begin(const u8 *bias)
+{
+    (void)bias;
+    return ipair(vdupq_n_s32(0), vdupq_n_s32(0));
+}
+
+RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
+{
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    const int8x16_t xv = vreinterpretq_s8_s32(vdupq_n_s32(four));
+    return ipair(vaddq_s32(acc.val[0], dot16(vreinterpretq_s8_s32(w.val[0]), xv)),
+                 vaddq_s32(acc.val[1], dot16(vreinterpretq_s8_s32(w.val[1]), xv)));
 }
 
 RB_INLINE vi vi_set(int32_t x)

@@ -143,11 +143,6 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
     return (vf){ c.v - a.v * b.v };
 }
 
-RB_INLINE vf v_join(vf a, vf b)
-{
-    return v_add(a, b);
-}
-
 RB_INLINE vf v_max_n(vf a, vf b, int64_t n)
 {
     (void)n;
@@ -212,6 +207,51 @@ RB_INLINE sf v8_hsum(v8 a)
     for (int i = 0; i < 8; i++)
         sum.v += a.v[i];
     return sum;
+}
+
+RB_INLINE vf v_join(vf a, vf b)
+{
+    return v_add(a, b);
+}
+
+RB_INLINE vf v_load_scales(const u8 *p)
+{
+    return (vf){ s_load_f16(p).v };
+}
+
+RB_INLINE vf v_cvt(vi a)
+{
+    return (vf){ (float)a.v };
+}
+
+RB_INLINE vi vi_load4(const u8 *p)
+{
+    vi r;
+    memcpy(&r.v, p, sizeof r.v);
+    return r;
+}
+
+RB_INLINE vi vi_byte(vi a, int j)
+{
+    return (vi){ (int8_t)((uint32_t)a.v >> 8 * j) };
+}
+
+RB_INLINE void bias_store(u8 *bias, const u8 *x)
+{
+    (void)bias, (void)x; /* bytes are signed here */
+}
+
+RB_INLINE vi vi_dot4_begin(const u8 *bias)
+{
+    (void)bias;
+    return (vi){ 0 };
+}
+
+RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
+{
+    for (int j = 0; j < 4; j++)
+        acc.v += vi_byte(w, j).v * (int8_t)x[j].bits;
+    return acc;
 }
 
 RB_INLINE vi vi_set(int32_t x)

@@ -25,6 +25,17 @@ static inline const rb_view *out_bias(const rb_call *c, int i)
     return &c->t[B0 + i * PER_OUT];
 }
 
+/* Rows of w and elements of one: views of packed layouts have panels for rows. */
+static inline int64_t w_rows(const rb_view *w)
+{
+    return w->n[2] * rb_dtype_get(w->dtype)->panel_rows;
+}
+
+static inline int64_t w_columns(const rb_view *w)
+{
+    return w->n[3] / rb_dtype_get(w->dtype)->panel_rows;
+}
+
 extern const rb_op rb_matmul_op;
 
 /* Before the first BLAS row runs: one thread a call, and the flavour that lives with OpenMP. */

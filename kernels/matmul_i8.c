@@ -2,20 +2,10 @@
  * block of 32 (q8_0's own rule, scale kept in f32), the second takes dot products of bytes and
  * scales each block. Work units: a span of blocks of one token; PANEL rows of one output.
  * Refuses: many tokens (matmul.c decodes once and uses f32 tiles). Read next: matmul.c. */
-#include "panels.h"
+#include "quantise.h"
 
-enum { FEW = 4, SPAN = 16, QUANT_BYTES = 34, QUANT_OFFSET = 2 };
+enum { FEW = 4, QUANT_BYTES = 34, QUANT_OFFSET = 2 };
 _Static_assert((int)FEW <= (int)RB_FEW_TOKENS, "planners must see this row chosen");
-
-static int64_t n_blocks(const rb_call *c)
-{
-    return c->t[X].n[3] / BLOCK;
-}
-
-static int64_t spans(const rb_call *c)
-{
-    return (n_blocks(c) + SPAN - 1) / SPAN;
-}
 
 static int64_t units(const rb_call *c, int phase)
 {
@@ -41,20 +31,6 @@ static f32 *scale_at(const rb_call *c, void *shared, int64_t token, int64_t bloc
 static u8 *bytes_at(const rb_call *c, void *shared, int64_t token, int64_t block)
 {
     return (u8 *)scale_at(c, shared, n_tokens(c), 0) + (token * n_blocks(c) + block) * BLOCK;
-}
-
-/* q = round(x 127 / max|x|), d = max|x| / 127; a block of zeros divides by a tiny number instead.
- */
-static void quantise_block(u8 *q, f32 *scale, const f32 *x)
-{
-    vf most = v_set(s_const(1e-30));
-    for (int j = 0; j < BLOCK_VECS; j++)
-        most = v_max_n(most, v_abs(v_load(x + j * V_LANES)), V_LANES);
-    const sf top = v_hmax(most);
-    const vf by = v_set(s_div(s_const(127.0), top));
-    for (int j = 0; j < BLOCK_VECS; j++)
-        v_store_s8(q + j * V_LANES, v_mul(v_load(x + j * V_LANES), by));
-    s_store(scale, s_mul(top, s_const(1.0 / 127.0)));
 }
 
 static void quantise(const rb_call *c, int64_t u, void *shared)
@@ -115,16 +91,15 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
-/* Quantising: a division for the inverse scale, a product for the scale, 32 products a block.
- * Scaling: the product of two scales and 8 multiply-adds a block of each row. */
+/* Scaling: the product of two scales and 8 multiply-adds a block of each row. */
 static const rb_term extra[] = {
-    { 34, { DIM_T, DIM_BLOCKS, -1 } },
+    QUANTISE_EXTRA,
     { 17, { DIM_T, DIM_M0, DIM_BLOCKS } },
     { 17, { DIM_T, DIM_M1, DIM_BLOCKS } },
     { 17, { DIM_T, DIM_M2, DIM_BLOCKS } },
     { 0 },
 };
-static const rb_term special_overhead[] = { { 1, { DIM_T, DIM_BLOCKS, -1 } }, { 0 } };
+static const rb_term special_overhead[] = { QUANTISE_SPECIAL, { 0 } };
 static const rb_term int_macs[] = {
     { 1, { DIM_T, DIM_M0, DIM_K } },
     { 1, { DIM_T, DIM_M1, DIM_K } },

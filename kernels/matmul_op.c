@@ -14,11 +14,11 @@ static const char *check(const rb_call *c)
             return "an output needs y and w, and a bias needs both";
         if (!w->buffer)
             continue;
-        if (w->n[0] != 1 || w->n[1] != 1 || w->n[3] != x->n[3])
+        if (w->n[0] != 1 || w->n[1] != 1 || w_columns(w) != x->n[3])
             return "w is not one matrix as wide as x";
-        if (y->n[0] != x->n[0] || y->n[1] != x->n[1] || y->n[2] != 1 || y->n[3] != w->n[2])
+        if (y->n[0] != x->n[0] || y->n[1] != x->n[1] || y->n[2] != 1 || y->n[3] != w_rows(w))
             return "y does not have x's rows and w's rows as columns";
-        if (b->buffer && (b->n[3] != w->n[2] || rb_view_elements(b) != w->n[2]))
+        if (b->buffer && (b->n[3] != w_rows(w) || rb_view_elements(b) != w_rows(w)))
             return "the bias is not one row as long as w has rows";
         if (w->dtype != c->t[W0].dtype)
             return "outputs of one launch have w of one dtype";
@@ -29,6 +29,26 @@ static const char *check(const rb_call *c)
 static int64_t n_rows(const rb_call *c)
 {
     return c->t[X].n[0] * c->t[X].n[1];
+}
+
+static int64_t m_of(const rb_call *c, int i)
+{
+    return out_w(c, i)->buffer ? w_rows(out_w(c, i)) : 0;
+}
+
+static int64_t m0(const rb_call *c)
+{
+    return m_of(c, 0);
+}
+
+static int64_t m1(const rb_call *c)
+{
+    return m_of(c, 1);
+}
+
+static int64_t m2(const rb_call *c)
+{
+    return m_of(c, 2);
 }
 
 /* Blocks of 32 in a row, for rows that work block by block. */
@@ -66,9 +86,9 @@ const rb_op rb_matmul_op = {
     .key_arg = { W0, -1, -1 },
     .dim = { { "T", X, 0, n_rows },
              { "K", X, 3, NULL },
-             { "M0", W0, 2, NULL },
-             { "M1", W1, 2, NULL },
-             { "M2", W2, 2, NULL },
+             { "M0", W0, 2, m0 },
+             { "M1", W1, 2, m1 },
+             { "M2", W2, 2, m2 },
              { "bias0", B0, 3, NULL },
              { "bias1", B1, 3, NULL },
              { "bias2", B2, 3, NULL },

@@ -23,7 +23,7 @@ static inline int64_t n_tokens(const rb_call *c)
 
 static inline int64_t panels_of(const rb_call *c, int i)
 {
-    return out_w(c, i)->buffer ? (out_w(c, i)->n[2] + PANEL - 1) / PANEL : 0;
+    return out_w(c, i)->buffer ? (w_rows(out_w(c, i)) + PANEL - 1) / PANEL : 0;
 }
 
 static inline int64_t n_panels(const rb_call *c)
@@ -38,7 +38,7 @@ static inline panel panel_at(const rb_call *c, int64_t u)
     while (u >= panels_of(c, p.out))
         u -= panels_of(c, p.out++);
     p.m = u * PANEL;
-    const int64_t rest = out_w(c, p.out)->n[2] - p.m;
+    const int64_t rest = w_rows(out_w(c, p.out)) - p.m;
     p.n_row = rest < PANEL ? (int)rest : PANEL;
     return p;
 }
@@ -49,13 +49,28 @@ static inline const f32 *x_row(const rb_call *c, int64_t token)
     return (const f32 *)rb_at(x, token / x->n[1], token % x->n[1], 0);
 }
 
+static inline f32 *y_row(const rb_call *c, int out, int64_t token)
+{
+    const rb_view *y = out_y(c, out);
+    return (f32 *)rb_at(y, token / y->n[1], token % y->n[1], 0);
+}
+
+/* V_LANES outputs from m on at once. */
+RB_INLINE void put_lanes(const rb_call *c, int out, int64_t token, int64_t m, vf sum)
+{
+    const rb_view *bias = out_bias(c, out);
+    if (bias->buffer)
+        sum = v_add(sum, v_load((const f32 *)rb_at(bias, 0, 0, 0) + m));
+    v_store(y_row(c, out, token) + m, sum);
+}
+
 /* y[token][m] = sum (+ bias[m]) */
 static inline void put(const rb_call *c, int out, int64_t token, int64_t m, sf sum)
 {
-    const rb_view *y = out_y(c, out), *bias = out_bias(c, out);
+    const rb_view *bias = out_bias(c, out);
     if (bias->buffer)
         sum = s_add(sum, s_load((const f32 *)rb_at(bias, 0, 0, 0) + m));
-    s_store((f32 *)rb_at(y, token / y->n[1], token % y->n[1], 0) + m, sum);
+    s_store(y_row(c, out, token) + m, sum);
 }
 
 #endif

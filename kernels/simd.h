@@ -21,6 +21,8 @@
  *     v_max_n(a, b, n): max in the first n lanes, a elsewhere     v_keep_n(a, n): others become 0
  *     v_join(a, b): the sum of two accumulators     v_prefetch(f32 *): may lie past the end
  *     v_hsum_rows(const vf a[V_LANES], m): lane j is the sum of a[j], j < m
+ *     v_join(a, b): sum of two accumulators of one sum, free     v_load_scales(u8 *): of f16, free
+ *     v_cvt(vi): free
  *
  * sf  v_hsum(vf)  v_hmax(vf)  s_const(a number of the call)  s_load  s_load_f16(u8 *)  s_store
  *     s_add  s_sub  s_mul  s_div  s_fma  s_sqrt  s_exp  s_max
@@ -37,6 +39,11 @@
  *     v8_zero()  sf v8_hsum(v8)
  *     v8_dot4(v8 acc, u8 *w, u8 *x, sf d): acc + d times the sums of 4 products of signed bytes:
  *     32 integer multiply-adds and 8 fma
+ *     vi_load4(u8 *): 4 bytes in each lane     vi_byte(v, j): byte j of each lane, signed
+ *     vi_dot4(vi acc, vi w, u8 *x): acc + the sums of 4 products of w's signed bytes and the 4
+ *     signed bytes at x, the same in each lane: 4 integer multiply-adds a lane; |x| <= 127.
+ *     A sum over the 32 x of a block begins with vi_dot4_begin(u8 *bias), which bias_store(u8
+ * *bias, u8 *x) has prepared, 4 bytes: it takes back what an ISA adds to make bytes unsigned
  *
  * ctrl  int32_t c_load(const void *, i): an index or position; never traffic
  */

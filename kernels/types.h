@@ -43,6 +43,9 @@ typedef enum {
     RB_Q5_1,
     RB_Q6_K,
     RB_I32,
+    RB_F16_P16, /* packed layouts, in memory only: see rb_dtype_info.panel_rows */
+    RB_BF16_P16,
+    RB_Q8_0_P16,
     RB_N_DTYPE,
     RB_NO_DTYPE = RB_N_DTYPE, /* a registry key that does not apply */
 } rb_dtype;
@@ -60,10 +63,15 @@ typedef struct rb_dtype_info {
     /* n is a multiple of block. Reference code: exact, slow, used by tests, synth and lookups. */
     void (*decode_row)(float *dst, const void *src, int64_t n);
     void (*encode_row)(void *dst, const float *src, int64_t n);
+    /* A packed layout holds panels of panel_rows rows of base, interleaved: a matrix M x K is the
+     * view {1, 1, M / panel_rows, panel_rows K}, one row of it a panel, whose element k panel_rows
+     * + r is element k of row r. Exactly base's bytes in another order. The file's own: 1. */
+    int panel_rows;
+    rb_dtype base;
 } rb_dtype_info;
 
 const rb_dtype_info *rb_dtype_get(rb_dtype dtype);
-/* By name ("q8_0"); RB_NO_DTYPE if unknown. */
+/* By name ("q8_0"); RB_NO_DTYPE if unknown, or a packed layout: no file holds one. */
 rb_dtype rb_dtype_by_name(const char *name);
 rb_dtype rb_dtype_by_gguf_id(uint32_t id);
 /* Bytes of n elements; n must be a multiple of the block. */
@@ -109,6 +117,11 @@ rb_view rb_view_dense(const rb_buffer *b, rb_dtype dtype, rb_stream stream, int6
 rb_view rb_view_slice(rb_view v, int axis, int64_t first, int64_t count);
 /* The same dense storage seen with other extents. */
 rb_view rb_view_reshape(rb_view v, int64_t n0, int64_t n1, int64_t n2, int64_t n3);
+/* A dense matrix {1, 1, M, K} as packed panels in buffer b, from its first byte on; buffer NULL if
+ * its dtype has no packed layout or M is no whole number of panels (nothing is ever padded). */
+rb_view rb_view_packed(const rb_view *matrix, const rb_buffer *b);
+/* Moves the bytes of a dense matrix into its packed view. */
+void rb_pack(const rb_view *packed, const rb_view *matrix);
 bool rb_view_is_dense(const rb_view *v);
 int64_t rb_view_elements(const rb_view *v);
 

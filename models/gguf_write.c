@@ -213,6 +213,13 @@ rb_status rb_gguf_write(const rb_model *model, const char *path, rb_error *err)
 {
     if (!model->tok_embd.buffer->data)
         return rb_fail(err, RB_ERR_ARGUMENT, "%.300s: a dry model has no weights to write", path);
+    for (int64_t i = 0; i < rb_tensor_count(&model->config); i++) {
+        const rb_tensor t = rb_tensor_at(&model->config, i);
+        if (rb_dtype_get(rb_tensor_view_of(model, &t)->dtype)->panel_rows > 1)
+            return rb_fail(err, RB_ERR_ARGUMENT,
+                           "%.300s: a packed model is no file's layout: write it before packing",
+                           path);
+    }
     struct stat st;
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
         return write_to(model, path, path, false, err); /* a device or pipe must not be replaced */

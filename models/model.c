@@ -26,7 +26,7 @@ rb_status rb_model_new(rb_model **model, const rb_config *config, const char *fo
 }
 
 /* Buffers are allocated one by one, since views keep their addresses. */
-static rb_buffer *new_buffer(rb_model *m, size_t bytes, bool dry, rb_error *err)
+rb_buffer *rb_model_buffer(rb_model *m, size_t bytes, bool dry, rb_error *err)
 {
     int64_t n = m->n_buffer;
     if ((n & (n - 1)) == 0) {
@@ -49,7 +49,7 @@ rb_status rb_model_place(rb_model *m, const rb_tensor *t, rb_dtype dtype, bool d
 {
     if (!rb_tensor_is_matrix(t))
         dtype = RB_F32;
-    rb_buffer *b = new_buffer(m, (size_t)(t->rows * rb_row_bytes(dtype, t->cols)), dry, err);
+    rb_buffer *b = rb_model_buffer(m, (size_t)(t->rows * rb_row_bytes(dtype, t->cols)), dry, err);
     if (!b)
         return RB_ERR_MEMORY;
     *rb_tensor_view(m, t) = rb_view_dense(b, dtype, RB_WEIGHT, 0, 1, 1, t->rows, t->cols);
@@ -108,7 +108,7 @@ static rb_status copy_layer(rb_model *m, rb_layer *to, rb_layer *from, rb_error 
         if (!v->buffer)
             continue;
         bool dry = v->buffer->data == NULL;
-        rb_buffer *b = new_buffer(m, v->buffer->bytes, dry, err);
+        rb_buffer *b = rb_model_buffer(m, v->buffer->bytes, dry, err);
         if (!b)
             return RB_ERR_MEMORY;
         if (!dry)

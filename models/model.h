@@ -13,6 +13,8 @@ rb_status rb_model_new(rb_model **model, const rb_config *config, const char *fo
 /* Gives the tensor memory (none if dry) and its view: f32 for vectors, dtype for matrices. */
 rb_status rb_model_place(rb_model *model, const rb_tensor *tensor, rb_dtype dtype, bool dry,
                          rb_error *err);
+/* Memory of the model's own (none if dry); NULL and err if there is none. */
+rb_buffer *rb_model_buffer(rb_model *model, size_t bytes, bool dry, rb_error *err);
 /* After all tensors are placed: the tied head, n_params, bytes_of. */
 void rb_model_finish(rb_model *model);
 

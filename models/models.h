@@ -72,6 +72,14 @@ rb_status rb_model_extend(rb_model *model, int64_t n_layer, rb_error *err);
 /* Bytes of one copy of the last layer. */
 int64_t rb_model_layer_bytes(const rb_model *model);
 
+/* Replaces the matrices of every layer, and the output head, by their packed layouts where they
+ * have one, for speed: the same bytes in another order, one matrix of memory more at a time. A tied
+ * head becomes a packed copy of its own, since lookups read rows of the embedding. What is told of
+ * the file (n_params, bytes_of) stays; a dry model changes its views only. May be called again, as
+ * after rb_model_extend of a model that was not packed. A packed model cannot be written to a file.
+ */
+rb_status rb_model_pack(rb_model *model, rb_error *err);
+
 /* ---- presets and synthesis ---- */
 
 int rb_preset_count(void);

@@ -92,7 +92,7 @@ rb_status rb_model_synth(rb_model **model, const rb_config *config, rb_dtype typ
     rb_status status = rb_config_check(config, err);
     if (status != RB_OK)
         return status;
-    if ((unsigned)type >= RB_N_DTYPE || type == RB_I32)
+    if ((unsigned)type >= RB_N_DTYPE || type == RB_I32 || rb_dtype_get(type)->panel_rows > 1)
         return rb_fail(err, RB_ERR_ARGUMENT, "no type for weights was given");
     status = rb_model_new(model, config, "synth", err);
     for (int64_t i = 0; status == RB_OK && i < rb_tensor_count(config); i++) {

@@ -83,23 +83,35 @@ static void quantise(float *x, int64_t n)
     }
 }
 
+/* Row m of a matrix, which may be packed in panels. */
+static void weight_row(float *row, const rb_view *w, int64_t m)
+{
+    const rb_dtype_info *d = rb_dtype_get(w->dtype);
+    float *panel = malloc((size_t)w->n[3] * sizeof *panel);
+    d->decode_row(panel, rb_at(w, 0, 0, m / d->panel_rows), w->n[3]);
+    for (int64_t k = 0; k < w->n[3] / d->panel_rows; k++)
+        row[k] = panel[k * d->panel_rows + m % d->panel_rows];
+    free(panel);
+}
+
 static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, bool act_i8, report *r)
 {
     const rb_view *x = &b->t[0], *w = &b->t[2 + 3 * o], *bias = &b->t[3 + 3 * o];
-    float *row = malloc((size_t)w->n[3] * sizeof *row), *xt = malloc((size_t)w->n[3] * sizeof *xt);
-    rb_dtype_get(w->dtype)->decode_row(row, rb_at(w, 0, 0, m), w->n[3]);
+    const int64_t n = x->n[3];
+    float *row = malloc((size_t)n * sizeof *row), *xt = malloc((size_t)n * sizeof *xt);
+    weight_row(row, w, m);
     for (int64_t s = 0; s < x->n[0]; s++)
         for (int64_t t = 0; t < x->n[1]; t++) {
-            memcpy(xt, rb_at(x, s, t, 0), (size_t)w->n[3] * sizeof *xt);
+            memcpy(xt, rb_at(x, s, t, 0), (size_t)n * sizeof *xt);
             if (act_i8)
-                quantise(xt, w->n[3]);
+                quantise(xt, n);
             double sum = bias->buffer ? at(bias, 0, 0, 0, m) : 0, size = fabs(sum);
-            for (int64_t k = 0; k < w->n[3]; k++) {
+            for (int64_t k = 0; k < n; k++) {
                 sum += (double)row[k] * (double)xt[k];
                 size += fabs((double)row[k] * (double)xt[k]);
             }
             expect(r, at(&a->t[1 + 3 * o], s, t, 0, m), sum,
-                   EPS * (4 + 2 * sqrt((double)w->n[3])) * size + TINY, "y", t, m);
+                   EPS * (4 + 2 * sqrt((double)n)) * size + TINY, "y", t, m);
         }
     free(row);
     free(xt);
@@ -108,7 +120,7 @@ static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, boo
 static void check_matmul(const rb_call *b, const rb_call *a, bool act_i8, report *r)
 {
     for (int o = 0; o < 3; o++)
-        for (int64_t m = 0; b->t[2 + 3 * o].buffer && m < b->t[2 + 3 * o].n[2]; m++)
+        for (int64_t m = 0; b->t[2 + 3 * o].buffer && m < b->t[1 + 3 * o].n[3]; m++)
             matmul_row(b, a, o, m, act_i8, r);
 }
 

@@ -56,6 +56,9 @@ Test(dtype, table_is_that_of_the_format)
         { "q5_1", 32, 24, 7, { 144, 34, 64 } },
         { "q6_K", 256, 210, 14, { 1472, 273, 272 } },
         { "i32", 1, 4, 26, { 0, 0, 0 } },
+        { "f16.p16", 16, 32, -1, { 0, 16, 0 } },
+        { "bf16.p16", 16, 32, -1, { 16, 0, 0 } },
+        { "q8_0.p16", 512, 544, -1, { 0, 528, 512 } },
     };
     for (int t = 0; t < RB_N_DTYPE; t++) {
         const rb_dtype_info *info = rb_dtype_get((rb_dtype)t);
@@ -66,8 +69,11 @@ Test(dtype, table_is_that_of_the_format)
         cr_assert_eq(info->dq.integer, want[t].dq[0], "%s", info->name);
         cr_assert_eq(info->dq.conversion, want[t].dq[1], "%s", info->name);
         cr_assert_eq(info->dq.flt, want[t].dq[2], "%s", info->name);
-        cr_assert_eq(rb_dtype_by_name(info->name), (rb_dtype)t);
-        cr_assert_eq(rb_dtype_by_gguf_id((uint32_t)info->gguf_id), (rb_dtype)t);
+        const bool in_files = t < RB_F16_P16;
+        cr_assert_eq(info->panel_rows, in_files ? 1 : 16);
+        cr_assert_eq(rb_dtype_by_name(info->name), in_files ? (rb_dtype)t : RB_NO_DTYPE);
+        cr_assert_eq(rb_dtype_by_gguf_id((uint32_t)info->gguf_id),
+                     in_files ? (rb_dtype)t : RB_NO_DTYPE);
         cr_assert_eq(rb_row_bytes((rb_dtype)t, 512), 512 / want[t].block * want[t].bytes);
     }
     cr_assert_eq(rb_dtype_by_name("q9_9"), RB_NO_DTYPE);

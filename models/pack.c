@@ -1,0 +1,60 @@
+/* A model's matrices in the packed layouts that fast kernels read.
+ * Refuses to change what the model is: counts, totals and lookups stay. Layouts are the business of
+ * kernels/dtype.c. Read next: model.c. */
+#include "model.h"
+
+/* Packs one matrix in its own buffer, by way of memory that takes the buffer's place. */
+static rb_status pack_in_place(rb_model *m, rb_view *w, rb_error *err)
+{
+    if (!w->buffer)
+        return RB_OK;
+    rb_buffer *own = NULL;
+    for (int64_t i = 0; i < m->n_buffer && !own; i++)
+        own = m->buffer[i] == w->buffer ? m->buffer[i] : NULL;
+    const rb_view packed = rb_view_packed(w, own);
+    if (!packed.buffer)
+        return RB_OK;
+    if (own->data) {
+        rb_buffer fresh;
+        const rb_status status = rb_buffer_alloc(&fresh, own->bytes, false, err);
+        if (status != RB_OK)
+            return status;
+        rb_view to = packed;
+        to.buffer = &fresh;
+        rb_pack(&to, w);
+        rb_buffer_free(own);
+        *own = fresh;
+    }
+    *w = packed;
+    return RB_OK;
+}
+
+/* The head of a tied model: a packed copy. */
+static rb_status pack_tied_head(rb_model *m, rb_error *err)
+{
+    const rb_buffer *embd = m->tok_embd.buffer;
+    if (m->output.buffer != embd || !rb_view_packed(&m->tok_embd, embd).buffer)
+        return RB_OK;
+    rb_buffer *b = rb_model_buffer(m, embd->bytes, !embd->data, err);
+    if (!b)
+        return RB_ERR_MEMORY;
+    m->output = rb_view_packed(&m->tok_embd, b);
+    if (b->data)
+        rb_pack(&m->output, &m->tok_embd);
+    return RB_OK;
+}
+
+rb_status rb_model_pack(rb_model *m, rb_error *err)
+{
+    for (int64_t l = 0; l < m->n_layer_alloc; l++) {
+        rb_layer *at = &m->layer[l];
+        rb_view *const matrix[] = { &at->wq,     &at->wk,   &at->wv,    &at->wo,
+                                    &at->w_gate, &at->w_up, &at->w_down };
+        for (size_t i = 0; i < sizeof matrix / sizeof *matrix; i++) {
+            const rb_status status = pack_in_place(m, matrix[i], err);
+            if (status != RB_OK)
+                return status;
+        }
+    }
+    return m->config.tied ? pack_tied_head(m, err) : pack_in_place(m, &m->output, err);
+}
