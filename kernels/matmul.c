@@ -2,7 +2,8 @@
  * Work unit: PANEL rows of one output. One token: rows are decoded in registers; more: a panel is
  * decoded once into this thread's scratch and multiplied by tiles of tokens. Either way each weight
  * block is read and decoded once a call.
- * Refuses: packed layouts. Read next: rows.h (decoding), matmul_op.c (the contract). */
+ * Refuses: packed layouts, which are matmul_packed.c's. Read next: rows.h (decoding), matmul_op.c
+ * (the contract). */
 #include "panels.h"
 
 /* Tokens of a register tile: ROWS x TOKENS accumulators fit the register file. */
@@ -118,58 +119,62 @@ static void panel_many(const rb_call *c, int i, int64_t m, int n_row, f32 *scrat
             tile_row(c, i, m + r, t, row[r]);
 }
 
-/* ---- one token: rows are decoded in registers ---- */
+/* ---- one token: rows are decoded in registers, one at a time, as memory is read fastest ---- */
 
-RB_INLINE void dot_rows(const rb_call *c, int i, int64_t m, int n_row, rb_dtype dtype)
+/* Accumulators along a row; they hide the latency of a multiply-add. */
+enum { CHAINS = V_LANES == 1 ? 1 : 4 };
+
+RB_INLINE void dot_blocks(vf acc[CHAINS], const void *row, const f32 *x, int64_t n, rb_dtype dtype)
 {
-    const rb_view *w = out_w(c, i);
-    const f32 *x = x_row(c, 0);
-    const int64_t n = w->n[3];
-    const char *row[ROWS];
-    vf acc[ROWS];
-    sf d[ROWS];
-    UNROLL
-    for (int r = 0; r < n_row; r++) {
-        row[r] = rb_at(w, 0, 0, m + r);
-        acc[r] = v_zero();
-        d[r] = s_const(0.0);
-    }
-    if (is_block_type(dtype)) {
-        for (int64_t b = 0; b < n / BLOCK; b++)
-            UNROLL
-        for (int r = 0; r < n_row; r++) {
-            vf wv[BLOCK_VECS];
-            decode32(wv, row[r], b, dtype, &d[r]);
-            UNROLL
-            for (int j = 0; j < BLOCK_VECS; j++)
-                acc[r] = v_fma(wv[j], v_load(x + b * BLOCK + j * V_LANES), acc[r]);
-        }
-    } else {
-        int64_t k = 0;
-        for (; k + V_LANES <= n; k += V_LANES) {
-            const vf xv = v_load(x + k);
-            UNROLL
-            for (int r = 0; r < n_row; r++)
-                acc[r] = v_fma(load_plain(row[r], k, V_LANES, dtype), xv, acc[r]);
-        }
-        for (int r = 0; k < n && r < n_row; r++)
-            acc[r] = v_fma(load_plain(row[r], k, n - k, dtype), v_load_n(x + k, n - k), acc[r]);
-    }
-    UNROLL
-    for (int r = 0; r < n_row; r++) {
-        decoded(dtype, n);
-        put(c, i, 0, m + r, v_hsum(acc[r]));
+    const int64_t n_block = n / BLOCK;
+    sf d = s_const(0.0);
+    for (int64_t b = 0; b < n_block; b++) {
+        vf wv[BLOCK_VECS];
+        decode32(wv, row, b, dtype, &d);
+        UNROLL
+        for (int j = 0; j < BLOCK_VECS; j++)
+            acc[j % CHAINS] = v_fma(wv[j], v_load(x + b * BLOCK + j * V_LANES), acc[j % CHAINS]);
     }
 }
 
-/* A whole panel of one dtype: ROWS rows at a time, then one by one. */
+RB_INLINE void dot_plain(vf acc[CHAINS], const void *row, const f32 *x, int64_t n, rb_dtype dtype)
+{
+    int64_t k = 0;
+    for (; k + CHAINS * V_LANES <= n; k += CHAINS * V_LANES)
+        UNROLL
+    for (int a = 0; a < CHAINS; a++)
+        acc[a] = v_fma(load_plain(row, k + a * V_LANES, V_LANES, dtype),
+                       v_load(x + k + a * V_LANES), acc[a]);
+    for (; k + V_LANES <= n; k += V_LANES)
+        acc[0] = v_fma(load_plain(row, k, V_LANES, dtype), v_load(x + k), acc[0]);
+    if (k < n)
+        acc[0] = v_fma(load_plain(row, k, n - k, dtype), v_load_n(x + k, n - k), acc[0]);
+}
+
+RB_INLINE void dot_row(const rb_call *c, int i, int64_t m, rb_dtype dtype)
+{
+    const void *row = rb_at(out_w(c, i), 0, 0, m);
+    const int64_t n = c->t[X].n[3];
+    vf acc[CHAINS];
+    UNROLL
+    for (int a = 0; a < CHAINS; a++)
+        acc[a] = v_zero();
+    if (is_block_type(dtype))
+        dot_blocks(acc, row, x_row(c, 0), n, dtype);
+    else
+        dot_plain(acc, row, x_row(c, 0), n, dtype);
+    UNROLL
+    for (int a = 1; a < CHAINS; a++)
+        acc[0] = v_join(acc[0], acc[a]);
+    decoded(dtype, n);
+    put(c, i, 0, m, v_hsum(acc[0]));
+}
+
+/* A whole panel of one dtype. */
 RB_INLINE void panel_one(const rb_call *c, int i, int64_t m, int n_row, rb_dtype dtype)
 {
-    int r = 0;
-    for (; r + ROWS <= n_row; r += ROWS)
-        dot_rows(c, i, m + r, ROWS, dtype);
-    for (; r < n_row; r++)
-        dot_rows(c, i, m + r, 1, dtype);
+    for (int r = 0; r < n_row; r++)
+        dot_row(c, i, m + r, dtype);
 }
 
 static void panel_one_token(const rb_call *c, int i, int64_t m, int n_row)

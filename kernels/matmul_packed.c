@@ -11,7 +11,7 @@ enum { VECS = PANEL / V_LANES };
 enum { CHAINS = V_LANES == 1 ? 1 : 4 };
 
 /* A register tile, and what of the weights is decoded at a time: GROUP x SLAB x PANEL f32 stay in
- * the second-level cache while every token passes. With few tokens one slab stays in the first. */
+ * the second-level cache while every token passes. */
 enum {
     TILE_PANELS = V_LANES == 16 ? 2 : 1,
     TILE_TOKENS = V_LANES == 16  ? 12
@@ -19,8 +19,11 @@ enum {
                                  : 1,
     GROUP = 8,
     SLAB = 512,
-    FEW = 8,
 };
+
+/* Up to so many tokens, plain weights are multiplied as they stream by, without scratch. */
+enum { FEW = V_LANES == 16 ? 8 : V_LANES == 8 ? 6 : 1 };
+_Static_assert((int)FEW <= (int)TILE_TOKENS && (int)FEW <= (int)RB_FEW_TOKENS, "one tile, planned");
 
 static const void *panel_data(const rb_call *c, int i, int64_t m)
 {
@@ -157,6 +160,76 @@ RB_INLINE void panel_one(const rb_call *c, int i, int64_t m, rb_dtype dtype)
             sum = v_join(sum, acc[a][v]);
         put_lanes(c, i, 0, m + v * V_LANES, sum);
     }
+}
+
+/* ---- few tokens, plain weights: x is one tile [k][token] ---- */
+
+RB_INLINE void panel_few(const rb_call *c, int i, int64_t m, const f32 *x, rb_dtype base, int n_tok)
+{
+    const int64_t n = c->t[X].n[3];
+    const void *w = panel_data(c, i, m);
+    vf acc[FEW][VECS];
+    UNROLL
+    for (int t = 0; t < n_tok; t++) {
+        UNROLL
+        for (int v = 0; v < VECS; v++)
+            acc[t][v] = v_zero();
+    }
+    for (int64_t k = 0; k < n; k++, x += n_tok) {
+        vf wv[VECS];
+        UNROLL
+        for (int v = 0; v < VECS; v++)
+            wv[v] = column(w, k, v, base);
+        UNROLL
+        for (int t = 0; t < n_tok; t++) {
+            const vf xv = v_bcast(x + t);
+            UNROLL
+            for (int v = 0; v < VECS; v++)
+                acc[t][v] = v_fma(wv[v], xv, acc[t][v]);
+        }
+    }
+    UNROLL
+    for (int t = 0; t < n_tok; t++) {
+        UNROLL
+        for (int v = 0; v < VECS; v++)
+            put_lanes(c, i, t, m + v * V_LANES, acc[t][v]);
+    }
+}
+
+RB_INLINE void panel_few_as(const rb_call *c, int i, int64_t m, const f32 *x, rb_dtype base)
+{
+    switch (n_tokens(c)) {
+    case 2:
+        panel_few(c, i, m, x, base, FEW < 2 ? FEW : 2);
+        break;
+    case 3:
+        panel_few(c, i, m, x, base, FEW < 3 ? FEW : 3);
+        break;
+    case 4:
+        panel_few(c, i, m, x, base, FEW < 4 ? FEW : 4);
+        break;
+    case 5:
+        panel_few(c, i, m, x, base, FEW < 5 ? FEW : 5);
+        break;
+    case 6:
+        panel_few(c, i, m, x, base, FEW < 6 ? FEW : 6);
+        break;
+    case 7:
+        panel_few(c, i, m, x, base, FEW < 7 ? FEW : 7);
+        break;
+    default:
+        panel_few(c, i, m, x, base, FEW);
+        break;
+    }
+}
+
+static void panel_few_tokens(const rb_call *c, int i, int64_t m, const f32 *x)
+{
+    if (c->t[W0].dtype == RB_F16_P16)
+        panel_few_as(c, i, m, x, RB_F16);
+    else
+        panel_few_as(c, i, m, x, RB_BF16);
+    dq_event(c->t[W0].dtype, c->t[X].n[3]);
 }
 
 /* ---- many tokens ---- */
@@ -320,9 +393,10 @@ static void group_many(const rb_call *c, int i, int64_t m, int n_panel, const f3
 
 /* ---- the rows ---- */
 
-static int group_size(const rb_call *c)
+/* Whether weights are decoded into scratch. */
+static bool decodes(const rb_call *c)
 {
-    return n_tokens(c) <= FEW ? TILE_PANELS : GROUP;
+    return n_tokens(c) > (c->t[W0].dtype == RB_Q8_0_P16 ? 1 : FEW);
 }
 
 static int64_t units(const rb_call *c, int phase)
@@ -339,7 +413,7 @@ static int64_t shared_bytes(const rb_call *c)
 
 static int64_t own_bytes(const rb_call *c)
 {
-    return n_tokens(c) > 1 ? group_size(c) * SLAB * PANEL * (int64_t)sizeof(f32) : 0;
+    return decodes(c) ? GROUP * SLAB * PANEL * (int64_t)sizeof(f32) : 0;
 }
 
 static void panel_one_token(const rb_call *c, int i, int64_t m)
@@ -364,19 +438,19 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
             lay_out(c, u, shared);
         return;
     }
-    for (int64_t u = first; u < last;) {
+    for (int64_t u = first, n = 1; u < last; u += n) {
         const panel p = panel_at(c, u);
-        if (n_tokens(c) == 1) {
+        if (decodes(c)) {
+            /* panels of this range and this output; how they are grouped changes no sum */
+            n = panels_of(c, p.out) - p.m / PANEL;
+            n = n < last - u ? n : last - u;
+            n = n < GROUP ? n : GROUP;
+            group_many(c, p.out, p.m, (int)n, shared, own);
+        } else if (n_tokens(c) > 1) {
+            panel_few_tokens(c, p.out, p.m, shared);
+        } else {
             panel_one_token(c, p.out, p.m);
-            u++;
-            continue;
         }
-        /* panels of this range and this output; how they are grouped changes no sum */
-        int64_t n = panels_of(c, p.out) - p.m / PANEL;
-        n = n < last - u ? n : last - u;
-        n = n < group_size(c) ? n : group_size(c);
-        group_many(c, p.out, p.m, (int)n, shared, own);
-        u += n;
     }
 }
 

@@ -43,16 +43,21 @@ static inline panel panel_at(const rb_call *c, int64_t u)
     return p;
 }
 
+/* Row of x or y of a token, counted over all sequences; divisions are for several of them. */
+static inline f32 *token_row(const rb_view *v, int64_t token)
+{
+    const int64_t n = v->n[1];
+    return (f32 *)(token < n ? rb_at(v, 0, token, 0) : rb_at(v, token / n, token % n, 0));
+}
+
 static inline const f32 *x_row(const rb_call *c, int64_t token)
 {
-    const rb_view *x = &c->t[X];
-    return (const f32 *)rb_at(x, token / x->n[1], token % x->n[1], 0);
+    return token_row(&c->t[X], token);
 }
 
 static inline f32 *y_row(const rb_call *c, int out, int64_t token)
 {
-    const rb_view *y = out_y(c, out);
-    return (f32 *)rb_at(y, token / y->n[1], token % y->n[1], 0);
+    return token_row(out_y(c, out), token);
 }
 
 /* V_LANES outputs from m on at once. */
