@@ -222,6 +222,11 @@ RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(d.v), acc);
 }
 
+RB_INLINE v8 v8_join(v8 a, v8 b)
+{
+    return _mm256_add_ps(a, b);
+}
+
 RB_INLINE sf v8_hsum(v8 a)
 {
     return v_hsum(a);

@@ -392,6 +392,13 @@ RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
     return acc;
 }
 
+RB_INLINE v8 v8_join(v8 a, v8 b)
+{
+    for (int i = 0; i < 8; i++)
+        a.x[i] += b.x[i];
+    return a;
+}
+
 RB_INLINE sf v8_hsum(v8 a)
 {
     sf sum = { 0.0f };

@@ -240,6 +240,11 @@ RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
     return v_fma(pair(vcvtq_f32_s32(lo), vcvtq_f32_s32(hi)), v_set(d), acc);
 }
 
+RB_INLINE v8 v8_join(v8 a, v8 b)
+{
+    return v_add(a, b);
+}
+
 RB_INLINE sf v8_hsum(v8 a)
 {
     return v_hsum(a);

@@ -124,17 +124,30 @@ static void panel_many(const rb_call *c, int i, int64_t m, int n_row, f32 *scrat
 /* Accumulators along a row; they hide the latency of a multiply-add. */
 enum { CHAINS = V_LANES == 1 ? 1 : 4 };
 
+/* Block b, whose first vector goes to accumulator from. */
+RB_INLINE void dot_block(vf acc[CHAINS], int from, const void *row, const f32 *x, int64_t b,
+                         rb_dtype dtype, sf *d)
+{
+    vf wv[BLOCK_VECS];
+    decode32(wv, row, b, dtype, d);
+    UNROLL
+    for (int j = 0; j < BLOCK_VECS; j++) {
+        const int a = (from + j) % CHAINS;
+        acc[a] = v_fma(wv[j], v_load(x + b * BLOCK + j * V_LANES), acc[a]);
+    }
+}
+
 RB_INLINE void dot_blocks(vf acc[CHAINS], const void *row, const f32 *x, int64_t n, rb_dtype dtype)
 {
     const int64_t n_block = n / BLOCK;
     sf d = s_const(0.0);
-    for (int64_t b = 0; b < n_block; b++) {
-        vf wv[BLOCK_VECS];
-        decode32(wv, row, b, dtype, &d);
-        UNROLL
-        for (int j = 0; j < BLOCK_VECS; j++)
-            acc[j % CHAINS] = v_fma(wv[j], v_load(x + b * BLOCK + j * V_LANES), acc[j % CHAINS]);
+    int64_t b = 0;
+    for (; b + 2 <= n_block; b += 2) {
+        dot_block(acc, 0, row, x, b, dtype, &d);
+        dot_block(acc, BLOCK_VECS, row, x, b + 1, dtype, &d);
     }
+    if (b < n_block)
+        dot_block(acc, 0, row, x, b, dtype, &d);
 }
 
 RB_INLINE void dot_plain(vf acc[CHAINS], const void *row, const f32 *x, int64_t n, rb_dtype dtype)

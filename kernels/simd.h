@@ -36,7 +36,7 @@
  *
  * i8  v_abs(vf): free.  v_store_s8(u8 *, vf): rounded to nearest even, within +-127, free.
  *     v8: 8 of f32 whatever V_LANES, for a quant block as 8 groups of 4 bytes
- *     v8_zero()  sf v8_hsum(v8)
+ *     v8_zero()  sf v8_hsum(v8)  v8_join(a, b): as v_join
  *     v8_dot4(v8 acc, u8 *w, u8 *x, sf d): acc + d times the sums of 4 products of signed bytes:
  *     32 integer multiply-adds and 8 fma
  *     vi_load4(u8 *): 4 bytes in each lane     vi_byte(v, j): byte j of each lane, signed
