@@ -228,7 +228,7 @@ typedef struct rb_progress_at {
 typedef struct rb_bench_params {
     int n_reps;
     bool warmup, dry;
-    bool roofs;            /* measure them, and pair every repetition with them */
+    rb_roof_pool *roofs;   /* pairs every repetition with them; NULL: none. Borrowed */
     bool sequential;       /* one test after the other, not interleaved */
     uint64_t seed;         /* of synthetic tokens and of the order */
     double budget_s;       /* seconds for a whole plan; 0: no limit */
@@ -333,8 +333,19 @@ typedef struct rb_subject {
     const char *filename;
     const rb_model *model;
     const char *cpu, *commit;
-    bool roofs; /* results are placed under measured roofs */
+    bool roofs;         /* results are placed under measured roofs */
+    uint64_t seed;      /* of input and order */
+    struct json_t *env; /* the manifest, with the model's digest; may be NULL */
 } rb_subject;
+
+/* Machines whose roofs a stream of records has told already. */
+typedef struct rb_told {
+    const rb_machine *machine[16];
+    int n;
+} rb_told;
+/* The JSON object of a result, a new reference, NULL when out of memory. Fields that were not
+ * measured are left out; roofs that told does not have yet are told (told NULL: never). */
+struct json_t *rb_record(const rb_subject *subject, const rb_result *r, rb_told *told);
 
 typedef struct rb_report rb_report;
 rb_status rb_report_open(rb_report **rep, FILE *out, rb_format format, rb_error *err);

@@ -250,9 +250,10 @@ static json_t *interval(bool has, double lo, double hi)
     return has ? json_pack("[f,f]", lo, hi) : json_null();
 }
 
-static void put_times(json_t *o, const rb_result *r)
+static void put_times(json_t *o, const rb_subject *s, const rb_result *r)
 {
     put_text(o, "test_time", r->when);
+    put_count(o, "seed", s->seed);
     put_int(o, "avg_ns", (int64_t)llround(r->ns.mean));
     put_int(o, "stddev_ns", (int64_t)llround(r->ns.stddev));
     put_number(o, "avg_ts", r->tps.mean);
@@ -372,7 +373,19 @@ static json_t *kernels_array(const rb_result *r)
     return list;
 }
 
-json_t *rb_record(const rb_subject *s, const rb_result *r)
+/* Once in a stream of records. */
+static void put_roofs(json_t *o, const rb_machine *m, rb_told *told)
+{
+    const int most = (int)(sizeof told->machine / sizeof *told->machine);
+    for (int i = 0; i < told->n; i++)
+        if (told->machine[i] == m)
+            return;
+    if (told->n < most)
+        told->machine[told->n++] = m;
+    json_object_set_new(o, "roofs", rb_roofs_array(m));
+}
+
+json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
 {
     json_t *o = json_object();
     put_text(o, "build_commit", s->commit);
@@ -382,17 +395,21 @@ json_t *rb_record(const rb_subject *s, const rb_result *r)
     put_test(o, &r->test);
     put_constants(o);
     put_workload(o, s, r);
+    if (s->env)
+        json_object_set(o, "env", s->env);
     if (r->error[0]) {
         put_text(o, "error", r->error);
         return o;
     }
     if (!r->dry)
-        put_times(o, r);
+        put_times(o, s, r);
     put_cost(o, &r->total.cost);
     put_number(o, "oi", rb_tally_oi(&r->total));
     put_number(o, "oi_kernel", rb_tally_oi_kernel(&r->total));
     if (r->machine)
         put_place(o, r);
+    if (r->machine && told)
+        put_roofs(o, r->machine, told);
     put_int(o, "kv_bytes_per_token", r->kv_bytes_per_token);
     if (!r->dry)
         put_text(o, "kv_fill", r->kv_fill);

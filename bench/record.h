@@ -8,8 +8,6 @@
 
 #include <jansson.h>
 
-/* A new reference, or NULL when out of memory. Fields that were not measured are left out. */
-json_t *rb_record(const rb_subject *subject, const rb_result *r);
 /* The measured roofs of a machine, as a list. */
 json_t *rb_roofs_array(const rb_machine *m);
 /* "gqa", "mha" or "mqa": one variant, named by its config. */

@@ -19,6 +19,7 @@ struct rb_report {
     char difference[40]; /* head of the column of differences */
     rb_table table;
     const rb_column *column[RB_MAX_COLUMN];
+    rb_told told; /* json, jsonl */
     long n_json;  /* json: objects written */
     int n_tables; /* md: tables written */
     int why;      /* errno of the first write that failed; 0: none has */
@@ -126,7 +127,7 @@ static void put_md_row(rb_report *rep, const rb_result *r, int i)
 /* A record that there is no memory for counts as a write that failed. */
 static void put_record(rb_report *rep, const rb_result *r)
 {
-    json_t *o = rb_record(rep->subject, r);
+    json_t *o = rb_record(rep->subject, r, &rep->told);
     char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     if (!text)
         rep->why = ENOMEM;

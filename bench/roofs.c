@@ -384,3 +384,46 @@ rb_probe rb_roofs_probe(rb_roofs *r)
     }
     return p;
 }
+
+/* ---- the pool ---- */
+
+static rb_roofs *find(const rb_roof_pool *pool, int n_threads, rb_isa isa)
+{
+    for (int i = 0; i < pool->n; i++) {
+        const rb_machine *m = &pool->at[i]->machine;
+        if (m->n_threads == n_threads && m->isa == isa)
+            return pool->at[i];
+    }
+    return NULL;
+}
+
+bool rb_roof_pool_has(const rb_roof_pool *pool, int n_threads, rb_isa isa)
+{
+    return find(pool, n_threads, isa) != NULL;
+}
+
+rb_status rb_roof_pool_get(rb_roof_pool *pool, int n_threads, rb_isa isa, bool capped,
+                           bool (*stop)(void *), void *arg, rb_roofs **roofs, rb_error *err)
+{
+    enum { SAMPLES = 11 };
+    const int most = (int)(sizeof pool->at / sizeof *pool->at);
+    *roofs = find(pool, n_threads, isa);
+    if (*roofs)
+        return RB_OK;
+    if (pool->n == most)
+        return rb_fail(err, RB_ERR_ARGUMENT,
+                       "roofs of more than %d pairs of threads and ISA; shorten the lists", most);
+    const rb_status st = rb_roofs_open(roofs, n_threads, isa, capped, err);
+    if (st != RB_OK)
+        return st;
+    pool->at[pool->n++] = *roofs;
+    rb_roofs_measure(*roofs, SAMPLES, false, stop, arg);
+    return RB_OK;
+}
+
+void rb_roof_pool_close(rb_roof_pool *pool)
+{
+    for (int i = 0; i < pool->n; i++)
+        rb_roofs_close(pool->at[i]);
+    pool->n = 0;
+}

@@ -75,4 +75,15 @@ void rb_roofs_measure(rb_roofs *r, int n_samples, bool compute_only, bool (*stop
 const rb_machine *rb_roofs_machine(const rb_roofs *r);
 rb_probe rb_roofs_probe(rb_roofs *r);
 
+/* Roofs for each pair of threads and ISA, measured when first asked for and kept. */
+typedef struct rb_roof_pool {
+    rb_roofs *at[16];
+    int n;
+} rb_roof_pool;
+rb_status rb_roof_pool_get(rb_roof_pool *pool, int n_threads, rb_isa isa, bool capped,
+                           bool (*stop)(void *), void *arg, rb_roofs **roofs, rb_error *err);
+/* Whether the next get with these would measure. */
+bool rb_roof_pool_has(const rb_roof_pool *pool, int n_threads, rb_isa isa);
+void rb_roof_pool_close(rb_roof_pool *pool);
+
 #endif

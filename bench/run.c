@@ -41,8 +41,6 @@ void rb_bench_close(rb_bench *b)
     if (!b)
         return;
     rb_slots_close(b);
-    for (int i = 0; i < b->n_roofs; i++)
-        rb_roofs_close(b->roofs[i]);
     rb_tokens_close(&b->tokens);
     free(b->ids);
     free(b);

@@ -15,7 +15,7 @@ typedef struct rb_slot {
     uint64_t used; /* when last, by a counter */
 } rb_slot;
 
-enum { RB_MAX_SLOT = 8, RB_MAX_ROOFS = 16 };
+enum { RB_MAX_SLOT = 8 };
 
 /* The most that tests of a plan ask of a session, so that they can share one. */
 typedef struct rb_reach {
@@ -31,8 +31,6 @@ struct rb_bench {
     rb_slot slot[RB_MAX_SLOT];
     uint64_t uses;
     rb_reach reach;
-    rb_roofs *roofs[RB_MAX_ROOFS];
-    int n_roofs;
 };
 
 /* ---- run.c ---- */

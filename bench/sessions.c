@@ -148,30 +148,14 @@ rb_status rb_slot_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *e
 
 /* ---- roofs ---- */
 
-enum { ROOF_SAMPLES = 11 };
-
 rb_status rb_roofs_for(rb_bench *b, const rb_test *t, rb_roofs **roofs, rb_error *err)
 {
+    rb_roof_pool *pool = b->params.roofs;
     *roofs = NULL;
-    if (!b->params.roofs || b->params.dry)
+    if (!pool || b->params.dry)
         return RB_OK;
-    for (int i = 0; i < b->n_roofs; i++) {
-        const rb_machine *m = rb_roofs_machine(b->roofs[i]);
-        if (m->n_threads == t->n_threads && m->isa == t->isa) {
-            *roofs = b->roofs[i];
-            return RB_OK;
-        }
-    }
-    if (b->n_roofs == RB_MAX_ROOFS)
-        return rb_fail(err, RB_ERR_ARGUMENT,
-                       "roofs for more than %d pairs of threads and ISA; use fewer, or --no-roofs",
-                       RB_MAX_ROOFS);
-    rb_status st = rb_roofs_open(&b->roofs[b->n_roofs], t->n_threads, t->isa, t->capped, err);
-    if (st != RB_OK)
-        return st;
-    *roofs = b->roofs[b->n_roofs++];
-    if (b->params.progress)
+    if (b->params.progress && !rb_roof_pool_has(pool, t->n_threads, t->isa))
         b->params.progress(b->params.arg, &(rb_progress_at){ .test = -1 });
-    rb_roofs_measure(*roofs, ROOF_SAMPLES, false, b->params.stop, b->params.arg);
-    return RB_OK;
+    return rb_roof_pool_get(pool, t->n_threads, t->isa, t->capped, b->params.stop, b->params.arg,
+                            roofs, err);
 }

@@ -184,7 +184,7 @@ Test(csv, shows_every_single_value_of_a_record)
 {
     fixture f;
     open_fixture(&f);
-    json_t *o = rb_record(&f.subject, f.r), *value, *inner;
+    json_t *o = rb_record(&f.subject, f.r, NULL), *value, *inner;
     const char *key, *sub;
     int n = 0;
     json_object_foreach(o, key, value)

@@ -3,6 +3,7 @@
  * Read next: shared.h (the options), ../bench/run.c (one test). */
 #include "job.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,13 +56,24 @@ static const rb_option options[] = {
       .kind = RB_OPT_WORD,
       .value = "FORMAT",
       .preset = "md",
-      .choices = "md|json|jsonl",
+      .choices = "md|json|jsonl|csv",
       .help = "format of the results on stdout" },
     { .names = "-oe, --output-err",
       .kind = RB_OPT_WORD,
       .value = "FORMAT",
-      .choices = "md|json|jsonl",
+      .choices = "md|json|jsonl|csv",
       .help = "the results again on stderr, in this format" },
+    { .names = "--out",
+      .kind = RB_OPT_TEXTS,
+      .value = "FILE",
+      .help = "append each record to FILE as it is finished, one JSON object a line" },
+    { .names = "--resume",
+      .kind = RB_OPT_FLAG,
+      .help = "skip tests that --out FILE holds already (same model, counts, ISA, threads)" },
+    { .names = "--plot",
+      .kind = RB_OPT_TEXTS,
+      .value = "FILE",
+      .help = "draw the roofline to FILE, .png or .svg; after a sweep also FILE-layers" },
     { .names = "--explain",
       .kind = RB_OPT_FLAG,
       .help = "print the formulas behind the counts, with this model's numbers" },
@@ -78,6 +90,7 @@ static rb_format format_of(const char *word)
     return !word                   ? RB_FORMAT_NONE
            : !strcmp(word, "md")   ? RB_FORMAT_MD
            : !strcmp(word, "json") ? RB_FORMAT_JSON
+           : !strcmp(word, "csv")  ? RB_FORMAT_CSV
                                    : RB_FORMAT_JSONL;
 }
 
@@ -106,7 +119,7 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
     rb_bench_params params = {
         .n_reps = (int)rb_opt_int(j->args, "-r"),
         .warmup = !rb_opt_flag(j->args, "--no-warmup"),
-        .roofs = !rb_opt_flag(j->args, "--no-roofs"),
+        .roofs = rb_opt_flag(j->args, "--no-roofs") ? NULL : &j->roofs,
         .sequential = rb_opt_flag(j->args, "--sequential"),
         .seed = (uint64_t)rb_opt_int(j->args, "--seed"),
         .budget_s = (double)rb_opt_int(j->args, "--budget"),
@@ -129,10 +142,25 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
 
 /* ---- what rb_bench_run tells ---- */
 
+static bool is_there(void *arg, int i)
+{
+    rb_job *j = arg;
+    return rb_outputs_has(&j->outputs, &j->subject, &j->plan.test[i]);
+}
+
+static void fail(rb_job *j, const rb_error *err)
+{
+    rb_complain("%s", err->text);
+    j->code = err->status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+}
+
 static void take_row(void *arg, int i, const rb_result *r)
 {
     rb_job *j = arg;
+    rb_error err = { 0 };
     rb_progress_clear(&j->progress);
+    if (rb_outputs_row(&j->outputs, &j->subject, r, &err) != RB_OK)
+        fail(j, &err);
     rb_report_row(j->report, r, i);
     if (j->second)
         rb_report_row(j->second, r, i);
@@ -158,17 +186,27 @@ static void take_left_out(void *arg, int i, double need_s)
 
 static void run_tests(rb_job *j)
 {
-    const rb_sink sink = { .row = take_row, .left_out = take_left_out, .arg = j };
+    const rb_sink sink = { is_there, take_row, take_left_out, j };
     rb_error err = { 0 };
-    if (rb_bench_run(j->bench, &j->plan, &sink, &err) != RB_OK) {
-        rb_complain("%s", err.text);
-        j->code = RB_EXIT_FAILED;
-    }
+    j->outputs.n_skipped = 0;
+    if (rb_bench_run(j->bench, &j->plan, &sink, &err) != RB_OK)
+        fail(j, &err);
     rb_progress_clear(&j->progress);
+    if (j->outputs.n_skipped)
+        fprintf(stderr, "%s has %d of the %d tests already\n", j->outputs.out, j->outputs.n_skipped,
+                j->plan.n);
 }
 
 static void finish(rb_job *j)
 {
+    char note[160];
+    snprintf(note, sizeof note,
+             "tok/s: median ± MAD%s; order and input by --seed %llu. %% of roof: median over "
+             "samples paired with roofs measured just before and after.",
+             rb_opt_flag(j->args, "--sequential") ? "" : " of interleaved rounds",
+             (unsigned long long)j->subject.seed);
+    if (j->subject.roofs && (j->kept.has[0] || j->kept.has[1]))
+        rb_report_text(j->report, note);
     rb_kept_show(&j->kept, j->report, false);
     if (j->second)
         rb_kept_show(&j->kept, j->second, false);
@@ -194,27 +232,36 @@ static void clear_model(rb_job *j)
     j->kept.has[0] = j->kept.has[1] = false;
 }
 
+static rb_status announce(rb_job *j, rb_error *err)
+{
+    rb_status st = rb_report_subject(j->report, &j->subject, &j->plan, j->n_group, false, err);
+    if (st == RB_OK && j->second)
+        st = rb_report_subject(j->second, &j->subject, &j->plan, j->n_group, false, err);
+    return st;
+}
+
 static void run_model(rb_job *j, const char *name, rb_dtype type)
 {
-    char cpu[128];
+    char cpu[128], digest[RB_DIGEST] = "";
     rb_error err = { 0 };
     rb_status st = prepare(j, name, type, &err);
-    const rb_subject subject = { .filename = name,
-                                 .model = j->model,
-                                 .cpu = rb_host_cpu(cpu, sizeof cpu),
-                                 .commit = RB_COMMIT,
-                                 .roofs = !rb_opt_flag(j->args, "--no-roofs") };
     if (st == RB_OK)
-        st = rb_report_subject(j->report, &subject, &j->plan, j->n_group, false, &err);
-    if (st == RB_OK && j->second)
-        st = rb_report_subject(j->second, &subject, &j->plan, j->n_group, false, &err);
+        rb_model_digest(j->model, digest);
+    j->subject = (rb_subject){ .filename = name,
+                               .model = j->model,
+                               .cpu = rb_host_cpu(cpu, sizeof cpu),
+                               .commit = RB_COMMIT,
+                               .roofs = !rb_opt_flag(j->args, "--no-roofs"),
+                               .seed = (uint64_t)rb_opt_int(j->args, "--seed"),
+                               .env = rb_env_manifest(digest) };
+    if (st == RB_OK)
+        st = announce(j, &err);
     if (st == RB_OK) {
         run_tests(j);
         finish(j);
-    } else {
-        rb_complain("%s", err.text);
-        j->code = err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
-    }
+    } else
+        fail(j, &err);
+    json_decref(j->subject.env);
     clear_model(j);
 }
 
@@ -243,7 +290,7 @@ static rb_status open_reports(rb_job *j, rb_error *err)
         st = rb_report_open(&j->report, stdout, j->format, err);
     if (st == RB_OK && j->quiet)
         st = rb_report_open(&j->second, stderr, second, err);
-    return st;
+    return st == RB_OK ? rb_outputs_open(&j->outputs, j->args, err) : st;
 }
 
 static void run_models(rb_job *j)
@@ -266,11 +313,14 @@ static int run_bench(const rb_args *args)
         return RB_EXIT_USAGE;
     }
     rb_catch_signals();
-    if (open_reports(&j, &err) != RB_OK) {
-        rb_complain("%s", err.text);
-        j.code = RB_EXIT_FAILED;
-    } else
+    if (open_reports(&j, &err) != RB_OK)
+        fail(&j, &err);
+    else
         run_models(&j);
+    if (rb_outputs_draw(&j.outputs, rb_opt_get(args, "--depth-sweep")->given, &err) != RB_OK)
+        fail(&j, &err);
+    rb_outputs_close(&j.outputs);
+    rb_roof_pool_close(&j.roofs);
     if (rb_report_close(j.report, &err) != RB_OK || rb_report_close(j.second, &err) != RB_OK) {
         rb_complain("%s", err.text);
         j.code = RB_EXIT_FAILED;

@@ -59,6 +59,8 @@ static rb_status predict_model(prediction *p, const char *name, rb_dtype type, r
     rb_bench *bench = NULL;
     rb_status st = rb_model_open(&model, name, &how, err);
     if (st == RB_OK)
+        st = rb_model_pack(model, err);
+    if (st == RB_OK)
         st = rb_lists_of(&lists, p->args, model, err);
     if (st == RB_OK)
         st = rb_plan_make(&plan, &lists.plan, err);

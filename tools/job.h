@@ -4,6 +4,7 @@
 #ifndef RB_JOB_H
 #define RB_JOB_H
 
+#include "outputs.h"
 #include "progress.h"
 #include "shared.h"
 
@@ -13,8 +14,11 @@ typedef struct rb_job {
     rb_format format;
     bool quiet; /* stderr carries results */
     int code;   /* the exit code so far */
+    rb_outputs outputs;
+    rb_roof_pool roofs;
     /* of the model at hand */
     rb_model *model, *shape;
+    rb_subject subject;
     rb_lists lists;
     rb_plan plan;
     int n_group; /* tests per depth in a sweep; 0: no sweep */

@@ -192,6 +192,8 @@ rb_status rb_open_both(rb_model **model, rb_model **shape, const char *name, rb_
     rb_model_params params = { .dry = true, .type = type, .seed = 1 };
     *model = NULL;
     rb_status st = rb_model_open(shape, name, &params, err);
+    if (st == RB_OK)
+        st = rb_model_pack(*shape, err);
     if (st != RB_OK)
         return st;
     uint64_t need = rb_model_bytes(*shape), available = rb_host_available();
@@ -201,7 +203,8 @@ rb_status rb_open_both(rb_model **model, rb_model **shape, const char *name, rb_
                        "'rbench predict' counts without loading",
                        name, (double)need / 1e9, (double)available / 1e9);
     params.dry = false;
-    return rb_model_open(model, name, &params, err);
+    st = rb_model_open(model, name, &params, err);
+    return st == RB_OK ? rb_model_pack(*model, err) : st;
 }
 
 /* ---- results kept for the end ---- */

@@ -31,7 +31,8 @@ void rb_lists_free(rb_lists *l);
 rb_dtype rb_type_at(const rb_args *args, int i);
 int rb_n_types(const rb_args *args); /* at least 1 */
 
-/* Opens MODEL dry, refuses it if its weights do not fit into memory, then opens it for real. */
+/* Opens MODEL dry, refuses it if its weights do not fit into memory, then opens it for real; both
+ * packed. */
 rb_status rb_open_both(rb_model **model, rb_model **shape, const char *name, rb_dtype type,
                        rb_error *err);
 
