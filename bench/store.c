@@ -129,40 +129,65 @@ static size_t take_lines(rb_store *s, const char *text, size_t n, rb_status *st,
     return at;
 }
 
-/* Reads all of it in memory for one line at most. */
+/* What has been read and not yet taken in, from the beginning of a line. */
+typedef struct window {
+    char *text;
+    size_t have, room;
+} window;
+
+/* Reads on. *more turns false at the end of the file. */
+static rb_status read_more(rb_store *s, window *w, bool *more, rb_error *err)
+{
+    if (w->have + CHUNK > w->room) {
+        char *grown = realloc(w->text, 2 * w->room);
+        if (!grown)
+            return rb_fail(err, RB_ERR_MEMORY, "no memory to read %s", s->path);
+        w->text = grown;
+        w->room *= 2;
+    }
+    ssize_t n;
+    do
+        n = read(s->fd, w->text + w->have, CHUNK);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return rb_fail(err, RB_ERR_IO, "cannot read %s: %s", s->path, strerror(errno));
+    w->have += (size_t)n;
+    *more = n > 0;
+    return RB_OK;
+}
+
+/* Early, so that not much of somebody's large file is read. */
+static rb_status check_start(const rb_store *s, const window *w, rb_error *err)
+{
+    if (s->n_rows || !w->have || memchr("{\n\r", w->text[0], 3))
+        return RB_OK;
+    bool gguf = w->have >= 4 && !memcmp(w->text, "GGUF", 4);
+    return not_ours(s, gguf ? "it is a GGUF model" : "it holds no record", err);
+}
+
+/* Takes in all of it, in memory for one line at most. */
 static rb_status read_all(rb_store *s, rb_error *err)
 {
-    size_t room = 2 * CHUNK, have = 0;
-    char *text = malloc(room);
-    rb_status st = text ? RB_OK : rb_fail(err, RB_ERR_MEMORY, "no memory to read %s", s->path);
-    while (st == RB_OK) {
-        ssize_t n = read(s->fd, text + have, CHUNK);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            st = rb_fail(err, RB_ERR_IO, "cannot read %s: %s", s->path, strerror(errno));
-        if (n <= 0)
+    window w = { malloc(2 * CHUNK), 0, 2 * CHUNK };
+    bool more = true;
+    rb_status st = RB_OK;
+    if (!w.text)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory to read %s", s->path);
+    while (st == RB_OK && more) {
+        st = read_more(s, &w, &more, err);
+        if (st == RB_OK)
+            st = check_start(s, &w, err);
+        if (st != RB_OK)
             break;
-        have += (size_t)n;
-        if (!s->n_rows && text[0] != '{' && text[0] != '\n' && text[0] != '\r')
-            st = not_ours(s, memcmp(text, "GGUF", 4) ? "it holds no record" : "it is a GGUF model",
-                          err);
-        size_t done = take_lines(s, text, have, &st, err);
-        memmove(text, text + done, have - done);
-        have -= done;
-        if (st == RB_OK && have > MAX_LINE)
+        size_t done = take_lines(s, w.text, w.have, &st, err);
+        w.have -= done;
+        memmove(w.text, w.text + done, w.have);
+        if (st == RB_OK && w.have > MAX_LINE)
             st = not_ours(s, "one of its lines is longer than 16 MiB", err);
-        if (st == RB_OK && have + CHUNK > room) {
-            char *grown = realloc(text, room * 2);
-            if (!grown)
-                st = rb_fail(err, RB_ERR_MEMORY, "no memory to read %s", s->path);
-            text = grown ? grown : text;
-            room = grown ? room * 2 : room;
-        }
     }
     if (st == RB_OK)
-        st = take_tail(s, text, have, err);
-    free(text);
+        st = take_tail(s, w.text, w.have, err);
+    free(w.text);
     return st;
 }
 
