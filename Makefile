@@ -48,13 +48,19 @@ ISAS := $(ISAS_$(MACHINE)) count1 count8 count16
 ISAFLAGS_avx2 := -mavx2 -mfma -mf16c
 ISAFLAGS_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 
-LIB_SRC := $(filter-out $(KERNEL:%=kernels/%.c),$(wildcard kernels/*.c models/*.c engine/*.c bench/*.c))
+# Kernels for instructions that only some CPUs of an ISA have.
+KERNEL_BF16 := roof_bf16
+ISAS_BF16 := $(filter avx512 count%,$(ISAS))
+
+LIB_SRC := $(filter-out $(KERNEL:%=kernels/%.c) $(KERNEL_BF16:%=kernels/%.c),$(wildcard kernels/*.c models/*.c engine/*.c bench/*.c))
 TOOL_SRC := $(wildcard tools/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz_*.c)
 TEST_LIB := $(filter-out $(TEST_SRC) $(FUZZ_SRC),$(wildcard tests/*.c))
 
-KERNEL_OBJ := $(foreach isa,$(ISAS),$(KERNEL:%=$(B)/kernels/%.$(isa).o))
+KERNEL_OBJ := $(foreach isa,$(ISAS),$(KERNEL:%=$(B)/kernels/%.$(isa).o)) \
+              $(foreach isa,$(ISAS_BF16),$(KERNEL_BF16:%=$(B)/kernels/%.$(isa).o))
+$(KERNEL_BF16:%=$(B)/kernels/%.avx512.o): ISAFLAGS_avx512 += -mavx512bf16
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(KERNEL_OBJ)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/%.o)
 TESTS := $(TEST_SRC:tests/%.c=$(B)/tests/%)

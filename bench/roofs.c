@@ -38,7 +38,7 @@ enum {
     N_READ = 6, /* read loops tried: 1, 2, 4 streams, with and without prefetch */
     MAX_LOOP = RB_N_ROOF + RB_N_LEVEL * N_READ,
     DRAM_ROW = 128, /* of RB_ROOF_COLUMNS columns: rows of 192 KiB */
-    FLOOR_LAUNCHES = 500,
+    FLOOR_LAUNCHES = 40,
     PROBE_READS = 3, /* of the read loops, the best that a probe runs */
 };
 static const uint64_t dram_bytes = 256u << 20, least_ns = 1000000;
@@ -198,12 +198,23 @@ static void add_floors(rb_roofs *r)
     l->p.reps = RB_ROOF_PHASES;
 }
 
+/* Whether this team has a row for an op over rows of y alone. */
+static bool has_kernel(const rb_roofs *r, rb_op_id op)
+{
+    const rb_call call = { .t = { rows_at(&r->memory, 0, 1, RB_ROOF_COLUMNS) },
+                           .p = { .reps = 1 } };
+    return rb_select(r->team, op, &call) != NULL;
+}
+
 static void add_compute_loops(rb_roofs *r)
 {
     const int64_t n = r->machine.n_threads;
     r->fma = r->n_loop;
     add_loop(r, RB_ROOF_FMA_F32, RB_OP_ROOF_FMA, 1, n, RB_ROOF_COLUMNS);
+    add_loop(r, RB_ROOF_DOT_I8, RB_OP_ROOF_DOT_I8, 1, n, RB_ROOF_COLUMNS);
     add_loop(r, RB_ROOF_EXP, RB_OP_ROOF_EXP, 1, n, RB_ROOF_COLUMNS);
+    if (has_kernel(r, RB_OP_ROOF_DOT_BF16))
+        add_loop(r, RB_ROOF_DOT_BF16, RB_OP_ROOF_DOT_BF16, 1, n, RB_ROOF_COLUMNS);
 }
 
 /* ---- opening ---- */
@@ -258,7 +269,7 @@ rb_status rb_roofs_open(rb_roofs **out, int n_threads, rb_isa isa, bool capped, 
     const rb_team_params team = { .n_threads = n_threads, .isa = isa, .capped = capped };
     rb_status st = rb_team_open(&r->team, &team, err);
     if (st == RB_OK)
-        st = rb_team_reserve(r->team, (rb_scratch){ 0 }, err);
+        st = rb_team_reserve(r->team, (rb_scratch){ .own_bytes = 2 * RB_ROOF_COLUMNS }, err);
     if (st == RB_OK)
         st = rb_buffer_alloc(&r->memory, memory_wanted(&r->machine), false, err);
     if (st == RB_OK)

@@ -251,7 +251,7 @@ static rb_status make_roof(maker *m, int n_operand, bool scalar_y)
     m->c->call.p = (rb_param){ .scale = 0.75f,
                                .reps = phases          ? RB_ROOF_PHASES
                                        : m->k->accepts ? 1
-                                                       : PICK(m, 1, 2, 3),
+                                                       : PICK(m, 1, 2, 4),
                                .streams = (int)PICK(m, 1, 2, 4),
                                .prefetch = chance(m, 2) };
     for (int i = 0; i < n_operand; i++)
@@ -279,6 +279,8 @@ static rb_status make(maker *m)
     case RB_OP_ADD:
         return make_rows(m, 2);
     case RB_OP_ROOF_FMA:
+    case RB_OP_ROOF_DOT_I8:
+    case RB_OP_ROOF_DOT_BF16:
     case RB_OP_ROOF_EXP:
         return make_roof(m, 1, false);
     case RB_OP_ROOF_READ:

@@ -83,6 +83,8 @@ typedef enum {
     RB_OP_SILU_GATE,
     RB_OP_ADD,
     RB_OP_ROOF_FMA,
+    RB_OP_ROOF_DOT_I8,
+    RB_OP_ROOF_DOT_BF16,
     RB_OP_ROOF_EXP,
     RB_OP_ROOF_READ,
     RB_OP_ROOF_COPY,

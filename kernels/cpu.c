@@ -42,6 +42,15 @@ bool rb_isa_supported(rb_isa isa)
     }
 }
 
+bool rb_kernel_supported(const rb_kernel *k)
+{
+#if defined __x86_64__
+    if (k->needs_bf16 && k->isa == RB_ISA_AVX512 && !__builtin_cpu_supports("avx512bf16"))
+        return false;
+#endif
+    return rb_isa_supported(k->isa);
+}
+
 rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err)
 {
     for (rb_isa i = RB_ISA_SCALAR; i < RB_ISA_BLAS; i++) {

@@ -211,6 +211,13 @@ RB_INLINE v8 v8_zero(void)
     return _mm256_setzero_ps();
 }
 
+#ifdef __AVX512BF16__
+RB_INLINE vf v_dot2_bf16(vf acc, vi a, vi b)
+{
+    return _mm512_dpbf16_ps(acc, (__m512bh)a, (__m512bh)b);
+}
+#endif
+
 /* vpdpbusd takes unsigned by signed bytes: |w| times x with the sign of w. */
 RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
 {

@@ -454,6 +454,18 @@ RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
     return acc;
 }
 
+RB_INLINE vf v_dot2_bf16(vf acc, vi a, vi b)
+{
+    for (int i = 0; i < V_LANES; i++)
+        for (int half = 0; half < 2; half++) {
+            const uint16_t x = (uint16_t)((uint32_t)a.x[i] >> 16 * half);
+            const uint16_t y = (uint16_t)((uint32_t)b.x[i] >> 16 * half);
+            acc.x[i] += rb_bf16_to_f32(x) * rb_bf16_to_f32(y);
+        }
+    rb_counting->flops += 4 * lanes(acc.valid);
+    return acc;
+}
+
 RB_INLINE vf v_cvt(vi a)
 {
     vf r = { .valid = V_ALL };

@@ -61,7 +61,7 @@ static bool usable(const rb_team_params *p, const rb_kernel *k)
         return false;
     if (k->isa == RB_ISA_BLAS)
         return !p->capped;
-    return k->isa <= p->isa && rb_isa_supported(k->isa);
+    return k->isa <= p->isa && rb_kernel_supported(k);
 }
 
 static bool fits(const rb_kernel *k, const rb_call *call)

@@ -126,7 +126,8 @@ typedef struct rb_kernel {
     const rb_term *extra, *saved, *special_overhead, *int_macs; /* NULL: zero, and proven so */
     rb_decode decode[RB_MAX_KEY];                               /* ends with NULL elements */
     bool (*accepts)(const rb_call *call);                       /* NULL: every shape */
-    bool act_i8; /* quantises activations: not used where f32 activations are wanted */
+    bool needs_bf16; /* the CPU's own dot products of bf16, beyond what its ISA has */
+    bool act_i8;     /* quantises activations: not used where f32 activations are wanted */
     const struct rb_kernel *twin; /* added rows: the same source built as the counting ISA */
     const char *unproven;         /* NULL, or why (BLAS, AMX) */
 } rb_kernel;
@@ -178,6 +179,8 @@ char *rb_kernel_name(const rb_kernel *k, char *buf, size_t size);
 /* ---- ISA ---- */
 
 bool rb_isa_supported(rb_isa isa); /* by this CPU and OS */
+/* Whether this machine can run the row k, its own demands included. */
+bool rb_kernel_supported(const rb_kernel *k);
 /* The highest usable ISA, or the one that RBENCH_ISA names; *capped tells which. */
 rb_status rb_isa_detect(rb_isa *isa, bool *capped, rb_error *err);
 rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err);

@@ -44,9 +44,10 @@ void rb_op_attend(rb_exec *ex, rb_view o, rb_view q, rb_view k, rb_view k2, rb_v
 void rb_op_silu_gate(rb_exec *ex, rb_view y, rb_view gate, rb_view up);
 
 /* One of the RB_OP_ROOF_* loops over rows[1][n][1][C], p.reps times: fma y = y / 2 + 3/4 (2 FLOPs
- * an element), exp y = exp(-y) (1), read y[n][1] = sum of x's row by p.streams and p.prefetch (1),
- * copy y = x (0), triad y = x + p.scale z (2), launch y[n][1] = 0 (0; reps RB_ROOF_PHASES: as many
- * phases). Operands that an op has not are absent (buffer NULL). */
+ * an element), dot_i8 (2) and dot_bf16 (4) of y with itself (roof.c, roof_bf16.c), exp y = exp(-y)
+ * (1), read y[n][1] = sum of x's row by p.streams and p.prefetch (1), copy y = x (0), triad y = x +
+ * p.scale z (2), launch y[n][1] = 0 (0; reps RB_ROOF_PHASES: as many phases). Operands that an op
+ * has not are absent (buffer NULL). */
 void rb_op_roof(rb_exec *ex, rb_op_id op, rb_view y, rb_view x, rb_view z, rb_param p);
 
 /* x += y. 1 FLOP an element. */

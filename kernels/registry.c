@@ -31,10 +31,19 @@
 ISAS(DECLARE_ISA)
 ISAS_COUNTING(DECLARE_ISA)
 extern const rb_kernel_list rb_rows_matmul_blas;
+/* Instructions of some CPUs of an ISA; proven everywhere. */
+#if defined __x86_64__
+#define BF16_LISTS(X)                                                                              \
+    X(roof_bf16, avx512) X(roof_bf16, count1) X(roof_bf16, count8) X(roof_bf16, count16)
+#else
+#define BF16_LISTS(X) X(roof_bf16, count1) X(roof_bf16, count8) X(roof_bf16, count16)
+#endif
+BF16_LISTS(DECLARE)
 
 #define LIST(file, isa) &rb_rows_##file##_##isa,
 #define LIST_ISA(isa)   KERNEL_FILES(LIST, isa)
-static const rb_kernel_list *const lists[] = { ISAS(LIST_ISA) ISAS_COUNTING(LIST_ISA) &
+static const rb_kernel_list *const lists[] = { ISAS(LIST_ISA) ISAS_COUNTING(LIST_ISA)
+                                                   BF16_LISTS(LIST) &
                                                rb_rows_matmul_blas };
 
 enum { MAX_ADDED = 256 };

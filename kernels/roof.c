@@ -7,7 +7,7 @@
 
 enum { Y, X, Z };
 enum { ROWS, COLUMNS, REPS };
-enum { CHAINS = 12, EXP_CHAINS = 4, LAUNCH_PHASES = RB_ROOF_PHASES };
+enum { CHAINS = 12, DOT_CHAINS = 6, EXP_CHAINS = 4, LAUNCH_PHASES = RB_ROOF_PHASES };
 
 static int64_t reps(const rb_call *c)
 {
@@ -116,6 +116,68 @@ static void run_exp(const rb_call *c, int phase, int64_t first, int64_t last, vo
 {
     (void)phase, (void)shared, (void)own;
     run_chains(c, first, last, EXP_CHAINS, exp_chains);
+}
+
+/* Own scratch of dot_i8: a row as bytes; the block of x, whose first four count; its bias. */
+enum { X_BYTES = 32, BIAS_BYTES = 4 };
+
+static int64_t dot_own_bytes(const rb_call *c)
+{
+    return c->t[Y].n[3] + X_BYTES + BIAS_BYTES;
+}
+
+/* Bytes of the row; x, its first four, negative ones as 0; what each sum begins with: the
+ * bias once a repetition. */
+static vi prepare_dot(const rb_call *c, f32 *row, u8 *bytes)
+{
+    const int64_t columns = c->t[Y].n[3];
+    u8 *x = bytes + columns, *bias = x + X_BYTES;
+    int log2_reps = 0;
+    while ((int64_t)1 << log2_reps < c->p.reps)
+        log2_reps++;
+    for (int64_t i = 0; i < columns; i += V_LANES)
+        v_store_s8(bytes + i, v_load(row + i));
+    for (int64_t i = 0; i < X_BYTES; i += V_LANES)
+        v_store_s8(x + i, v_zero());
+    for (int64_t i = 0; i < 4; i += V_LANES)
+        v_store_s8(x + i, v_max_n(v_zero(), v_load(row + i), 4 < V_LANES ? 4 : V_LANES));
+    bias_store(bias, x);
+    return vi_shl(vi_dot4_begin(bias), log2_reps);
+}
+
+/* Four bytes are a lane's share of a dot product with x. Each sum is kept as four columns. */
+static void run_dot_i8(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
+                       void *own)
+{
+    (void)phase, (void)shared;
+    const int64_t columns = c->t[Y].n[3], sums = columns / 4;
+    u8 *bytes = own;
+    for (int64_t u = first; u < last; u++) {
+        f32 *row = row_of(c, Y, u);
+        const vi begin = prepare_dot(c, row, bytes);
+        for (int64_t i = 0; i < sums; i += DOT_CHAINS * V_LANES) {
+            vi acc[DOT_CHAINS], w[DOT_CHAINS];
+            UNROLL
+            for (int j = 0; j < DOT_CHAINS; j++) {
+                acc[j] = begin;
+                w[j] = vi_load4(bytes + 4 * (i + j * V_LANES));
+            }
+            for (int64_t r = 0; r < c->p.reps; r++) {
+                UNROLL
+                for (int j = 0; j < DOT_CHAINS; j++)
+                    acc[j] = vi_dot4(acc[j], w[j], bytes + columns);
+            }
+            UNROLL
+            for (int j = 0; j < DOT_CHAINS; j++)
+                for (int k = 0; k < 4; k++)
+                    v_store(row + k * sums + i + j * V_LANES, v_cvt(acc[j]));
+        }
+    }
+}
+
+static const char *check_dot(const rb_call *c)
+{
+    return c->p.reps & (c->p.reps - 1) ? "repetitions are a power of two" : check_same(c);
 }
 
 /* ---- memory ---- */
@@ -254,6 +316,13 @@ static const rb_op fma_op = { .id = RB_OP_ROOF_FMA,
                               .flops = twice,
                               .special = nothing,
                               .check = check_same };
+static const rb_op dot_i8_op = { .id = RB_OP_ROOF_DOT_I8,
+                                 .name = "roof_dot_i8",
+                                 .arg = { OUT('u') },
+                                 OVER(Y),
+                                 .flops = twice,
+                                 .special = nothing,
+                                 .check = check_dot };
 static const rb_op exp_op = { .id = RB_OP_ROOF_EXP,
                               .name = "roof_exp",
                               .arg = { OUT('u') },
@@ -295,6 +364,7 @@ static const rb_op launch_op = { .id = RB_OP_ROOF_LAUNCH,
     .run = (its_run)
 static const rb_kernel rows[] = {
     { ROW(&fma_op, run_fma), .n_phase = 1 },
+    { ROW(&dot_i8_op, run_dot_i8), .n_phase = 1, .own_bytes = dot_own_bytes, .int_macs = once },
     { ROW(&exp_op, run_exp), .n_phase = 1 },
     { ROW(&read_op, run_read), .n_phase = 1 },
     { ROW(&copy_op, run_copy), .n_phase = 1 },

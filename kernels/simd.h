@@ -45,6 +45,9 @@
  *     A sum over the 32 x of a block begins with vi_dot4_begin(u8 *bias), which bias_store(u8
  * *bias, u8 *x) has prepared, 4 bytes: it takes back what an ISA adds to make bytes unsigned
  *
+ * bf16  v_dot2_bf16(vf acc, vi a, vi b): acc + the 2 products of a lane's pairs of bf16, 4 FLOPs a
+ *     lane; only where the CPU has it (rows with needs_bf16)
+ *
  * ctrl  int32_t c_load(const void *, i): an index or position; never traffic
  */
 #ifndef RB_SIMD_H

@@ -240,6 +240,38 @@ static void check_roof_fma(const rb_call *b, const rb_call *a, report *r)
         }
 }
 
+/* y becomes bytes; a column the sum of its lane's four products with the row's first four, of which
+ * negative ones are 0. */
+static void check_roof_dot_i8(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *y = &b->t[0];
+    const int64_t sums = y->n[3] / 4;
+    for (int64_t t = 0; t < y->n[1]; t++)
+        for (int64_t i = 0; i < y->n[3]; i++) {
+            double sum = 0;
+            for (int64_t k = 0; k < 4; k++)
+                sum += nearbyint(at(y, 0, t, 0, 4 * (i % sums) + k)) *
+                       fmax(0, nearbyint(at(y, 0, t, 0, k)));
+            expect(r, at(&a->t[0], 0, t, 0, i), sum * (double)b->p.reps, 0, "y", t, i);
+        }
+}
+
+/* The instruction takes denormals for zero. */
+static void check_roof_dot_bf16(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *y = &b->t[0];
+    for (int64_t t = 0; t < y->n[1]; t++)
+        for (int64_t i = 0; i < y->n[3]; i++) {
+            const float x = (float)at(y, 0, t, 0, i);
+            uint32_t bits;
+            memcpy(&bits, &x, sizeof bits);
+            const double upper = (double)rb_bf16_to_f32((uint16_t)(bits >> 16));
+            const double want = (double)x + (double)b->p.reps * upper / 2;
+            expect(r, at(&a->t[0], 0, t, 0, i), want, 4 * EPS * fabs(want) + 4 * (double)FLT_MIN,
+                   "y", t, i);
+        }
+}
+
 static void check_roof_exp(const rb_call *b, const rb_call *a, report *r)
 {
     const rb_view *y = &b->t[0];
@@ -299,6 +331,8 @@ const char *ref_check(const rb_kernel *k, const rb_call *before, const rb_call *
         [RB_OP_SILU_GATE] = check_silu_gate,
         [RB_OP_ADD] = check_add,
         [RB_OP_ROOF_FMA] = check_roof_fma,
+        [RB_OP_ROOF_DOT_I8] = check_roof_dot_i8,
+        [RB_OP_ROOF_DOT_BF16] = check_roof_dot_bf16,
         [RB_OP_ROOF_EXP] = check_roof_exp,
         [RB_OP_ROOF_READ] = check_roof_read,
         [RB_OP_ROOF_COPY] = check_roof_rows,

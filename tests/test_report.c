@@ -30,7 +30,10 @@ static void open_fixture(fixture *f)
     *f = (fixture){ .r = calloc(1, sizeof *f->r) };
     cr_assert_eq(rb_model_open(&f->model, "tiny", &how, NULL), RB_OK);
     cr_assert_eq(rb_bench_open(&f->bench, f->model, f->model, &params, NULL), RB_OK);
-    f->subject = (rb_subject){ "a,\"b\"\nc.gguf", f->model, "A \"CPU\", 2 cores", "c0ffee" };
+    f->subject = (rb_subject){ .filename = "a,\"b\"\nc.gguf",
+                               .model = f->model,
+                               .cpu = "A \"CPU\", 2 cores",
+                               .commit = "c0ffee" };
     f->test = (rb_test){ .n_gen = 2,
                          .n_seq = 1,
                          .n_layer = 4,
