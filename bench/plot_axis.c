@@ -38,10 +38,11 @@ int rb_axis_ticks(const rb_axis *a, double tick[RB_MAX_TICKS])
 {
     if (a->log)
         return log_ticks(a, tick);
-    double span = a->hi - a->lo, step = pow(10, floor(log10(span / 4)));
+    static const double nice[] = { 1, 2, 2.5, 5, 10 };
+    double span = a->hi - a->lo, ten = pow(10, floor(log10(span / 6))), step = ten;
     int n = 0;
-    while (span / step > 6)
-        step *= span / step > 12 ? 2.5 : 2;
+    for (int i = 0; i < 5 && span / step > 6; i++)
+        step = nice[i] * ten;
     for (double v = ceil(a->lo / step) * step; v <= a->hi + step * 1e-6 && n < RB_MAX_TICKS;
          v += step)
         tick[n++] = fabs(v) < step * 1e-9 ? 0 : v;

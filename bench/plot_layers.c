@@ -20,9 +20,38 @@ typedef struct column {
 
 static const rb_type aside = { .size = 13, .color = RB_GREY };
 
-static rb_color color_of(const column *c, int line)
+/* Whether two lines have the same counts at the same depths: one model on two machines. */
+static bool same_counts(const rb_plot_series *a, const rb_plot_series *b)
 {
-    return c->n > 1 ? rb_palette[line] : RB_INK;
+    for (int i = 0; i < a->n && a->n == b->n; i++) {
+        if (a->at[i].n_layer != b->at[i].n_layer || a->at[i].flops != b->at[i].flops ||
+            a->at[i].bytes != b->at[i].bytes || !a->at[i].bytes)
+            return false;
+    }
+    return a->n == b->n;
+}
+
+/* Whether an earlier line of the column has the same OI; then one of them stands for both. */
+static bool is_twin(const column *c, int l)
+{
+    for (int i = 0; i < l; i++) {
+        if (same_counts(c->line[i], c->line[l]))
+            return true;
+    }
+    return false;
+}
+
+static int n_apart(const column *c)
+{
+    int n = 0;
+    for (int l = 0; l < c->n; l++)
+        n += !is_twin(c, l);
+    return n;
+}
+
+static rb_color color_of(const column *c, int l, bool oi)
+{
+    return (oi ? n_apart(c) : c->n) > 1 ? rb_palette[l] : RB_INK;
 }
 
 /* The exact counts of a line; NULL if a record has none or there is no memory. */
@@ -112,11 +141,40 @@ static void block_lines(rb_placer *p, const column *c, const rb_axis *x, const r
     }
 }
 
+/* Joined points of a line, in dashes or not. value: NaN breaks it; steps: level from depth to
+ * depth, where value belongs to what lies between. Blocks what it draws. */
+typedef double value_fn(const rb_plot_record *r);
+
+static void draw_dashed(rb_draw *d, rb_placer *p, const rb_plot_series *s, value_fn *value,
+                        bool steps, const rb_axis *x, const rb_axis *y, rb_color color)
+{
+    rb_point *path = calloc((size_t)s->n, 2 * sizeof *path);
+    const rb_pen pen = { .stroke = color, .width = 1.3, .dash = 5 };
+    int n = 0;
+    p->failed = p->failed || !path;
+    for (int i = 0; path && i < s->n; i++) {
+        double v = steps && i + 1 == s->n ? NAN : value(&s->at[i]);
+        double at = rb_axis_at(x, (double)s->at[i].n_layer);
+        if (!isnan(v))
+            path[n++] = (rb_point){ at, rb_axis_at(y, v) };
+        if (!isnan(v) && steps)
+            path[n++] = (rb_point){ rb_axis_at(x, (double)s->at[i + 1].n_layer), rb_axis_at(y, v) };
+        if (isnan(v) || i + 1 == s->n) {
+            for (int k = 0; k + 1 < n; k++)
+                rb_placer_block_line(p, path[k].x, path[k].y, path[k + 1].x, path[k + 1].y, 1.5);
+            if (n > 1)
+                rb_draw_path(d, path, n, false, &pen);
+            n = 0;
+        }
+    }
+    free(path);
+}
+
 static void draw_line(rb_draw *d, const column *c, int l, const rb_axis *x, const rb_axis *y,
                       bool oi)
 {
     const rb_plot_series *s = c->line[l];
-    const rb_pen pen = { .stroke = color_of(c, l), .width = 1.3 };
+    const rb_pen pen = { .stroke = color_of(c, l, oi), .width = 1.3 };
     for (int i = 0; i + 1 < s->n; i++) {
         const rb_plot_record *a = &s->at[i], *b = a + 1;
         rb_draw_line(d, rb_axis_at(x, (double)a->n_layer), rb_axis_at(y, oi ? a->oi : a->gflops),
@@ -125,46 +183,43 @@ static void draw_line(rb_draw *d, const column *c, int l, const rb_axis *x, cons
     }
     for (int i = 0; i < s->n; i++) {
         const rb_plot_record *r = &s->at[i];
-        rb_plot_mark(d, rb_axis_at(x, (double)r->n_layer), rb_axis_at(y, oi ? r->oi : r->gflops), 4,
-                     l, color_of(c, l), r->phase == RB_DECODE_POINT);
+        rb_plot_mark(d, rb_axis_at(x, (double)r->n_layer), rb_axis_at(y, oi ? r->oi : r->gflops),
+                     oi ? 4 : 3.2, l, color_of(c, l, oi), r->phase == RB_DECODE_POINT);
     }
 }
 
 /* ---- OI ---- */
 
+/* What the layers up to the next depth bring. */
+static double next_ratio(const rb_plot_record *r)
+{
+    return ratio_between(r, r + 1);
+}
+
 static void draw_ratios(rb_draw *d, rb_placer *p, const column *c, int l, const rb_axis *x,
                         const rb_axis *y)
 {
     const rb_plot_series *s = c->line[l];
-    const rb_pen pen = { .stroke = c->n > 1 ? color_of(c, l) : RB_GREY, .width = 1.3, .dash = 5 };
-    double first = NAN, least = INFINITY, most = 0;
+    const rb_color color = n_apart(c) > 1 ? rb_palette[l] : RB_GREY;
+    double first = next_ratio(s->at), least = first, most = first;
     char text[96];
+    draw_dashed(d, p, s, next_ratio, true, x, y, color);
     for (int i = 0; i + 1 < s->n; i++) {
-        double ratio = ratio_between(&s->at[i], &s->at[i + 1]);
-        if (isnan(ratio))
-            continue;
-        double at_y = rb_axis_at(y, ratio), x0 = rb_axis_at(x, (double)s->at[i].n_layer);
-        double x1 = rb_axis_at(x, (double)s->at[i + 1].n_layer);
-        rb_draw_line(d, x0, at_y, x1, at_y, &pen);
-        rb_placer_block_line(p, x0, at_y, x1, at_y, 1.5);
-        first = isnan(first) ? ratio : first;
-        least = fmin(least, ratio), most = fmax(most, ratio);
+        least = fmin(least, next_ratio(&s->at[i]));
+        most = fmax(most, next_ratio(&s->at[i]));
     }
-    if (isnan(first) || c->n > 2)
+    if (isnan(first) || n_apart(c) > 2)
         return;
-    bool equal = most - least < 1e-9 * most;
-    snprintf(text, sizeof text, equal ? "a layer alone: %.6g" : "added layers alone", first);
+    snprintf(text, sizeof text,
+             most - least < 1e-9 * most ? "a layer alone: %.6g" : "added layers alone", first);
     rb_slab slab = rb_label_slab(text, 13, 0, 0, 0);
-    double x0 = rb_axis_at(x, (double)s->at[0].n_layer);
-    for (int side = -1; side <= 1; side += 2) {
-        for (int step = 0; step < 12; step++) {
-            slab.x = x0 + slab.half_w + 20 * step;
-            slab.y = rb_axis_at(y, first) + side * (slab.half_h + 3);
-            if (!rb_placer_take(p, slab))
-                continue;
-            rb_label_draw(d, text, 13, pen.stroke, &slab);
-            return;
-        }
+    for (int step = 0; step < 24; step++) {
+        slab.x = rb_axis_at(x, (double)s->at[0].n_layer) + slab.half_w + 20 * (step / 2);
+        slab.y = rb_axis_at(y, first) + (step % 2 ? 1 : -1) * (slab.half_h + 3);
+        if (!rb_placer_take(p, slab))
+            continue;
+        rb_label_draw(d, text, 13, color, &slab);
+        return;
     }
 }
 
@@ -175,7 +230,7 @@ static void label_value(rb_draw *d, rb_placer *p, const column *c, int l, const 
     char text[32];
     snprintf(text, sizeof text, "%.6g", r->oi);
     rb_label_beside(
-        d, p, text, color_of(c, l),
+        d, p, text, color_of(c, l, true),
         &(rb_mark_spot){ rb_axis_at(x, (double)r->n_layer), rb_axis_at(y, r->oi), 6, 6 }, 30);
 }
 
@@ -196,11 +251,14 @@ static bool draw_oi(rb_draw *d, const column *c)
     rb_axis_draw(d, &x, &y, "layers", "OI in FLOP/byte", tick, layer_ticks(c, &x, tick));
     rb_placer p = placer_of(&x, &y);
     block_lines(&p, c, &x, &y, true);
-    for (int l = 0; l < c->n; l++)
-        draw_ratios(d, &p, c, l, &x, &y);
-    for (int l = 0; l < c->n; l++)
-        draw_line(d, c, l, &x, &y, true);
     for (int l = 0; l < c->n; l++) {
+        if (!is_twin(c, l))
+            draw_ratios(d, &p, c, l, &x, &y);
+    }
+    for (int l = 0; l < c->n; l++) {
+        if (is_twin(c, l))
+            continue;
+        draw_line(d, c, l, &x, &y, true);
         label_value(d, &p, c, l, &c->line[l]->at[0], &x, &y);
         label_value(d, &p, c, l, &c->line[l]->at[c->line[l]->n - 1], &x, &y);
     }
@@ -220,7 +278,7 @@ static double roof_of(const rb_plot_record *r)
 static void draw_whiskers(rb_draw *d, const column *c, int l, const rb_axis *x, const rb_axis *y)
 {
     const rb_plot_series *s = c->line[l];
-    const rb_pen pen = { .stroke = color_of(c, l), .width = 1.1 };
+    const rb_pen pen = { .stroke = color_of(c, l, false), .width = 1.1 };
     for (int i = 0; i < s->n; i++) {
         double at = rb_axis_at(x, (double)s->at[i].n_layer);
         double lo = rb_axis_at(y, s->at[i].gflops_lo), hi = rb_axis_at(y, s->at[i].gflops_hi);
@@ -232,25 +290,28 @@ static void draw_whiskers(rb_draw *d, const column *c, int l, const rb_axis *x, 
     }
 }
 
+static double bound_of(const rb_plot_record *r)
+{
+    return r->resident ? NAN : roof_of(r);
+}
+
 static void draw_roof(rb_draw *d, rb_placer *p, const column *c, int l, const rb_axis *x,
                       const rb_axis *y)
 {
     const rb_plot_series *s = c->line[l];
-    const rb_pen pen = { .stroke = c->n > 1 ? color_of(c, l) : RB_GREY, .width = 1.3, .dash = 5 };
+    const rb_color color = c->n > 1 ? color_of(c, l, false) : RB_GREY;
     rb_slab slab = rb_label_slab("roof", 13, 0, 0, 0);
-    bool labelled = c->n > 2;
-    for (int i = 0; i + 1 < s->n; i++) {
-        double a = roof_of(&s->at[i]), b = roof_of(&s->at[i + 1]);
-        if (isnan(a) || isnan(b) || s->at[i].resident || s->at[i + 1].resident)
+    draw_dashed(d, p, s, bound_of, false, x, y, color);
+    for (int i = 0; i + 1 < s->n && c->n < 3; i++) {
+        double a = bound_of(&s->at[i]), b = bound_of(&s->at[i + 1]);
+        if (isnan(a) || isnan(b))
             continue;
-        double x0 = rb_axis_at(x, (double)s->at[i].n_layer), y0 = rb_axis_at(y, a);
-        double x1 = rb_axis_at(x, (double)s->at[i + 1].n_layer), y1 = rb_axis_at(y, b);
-        rb_draw_line(d, x0, y0, x1, y1, &pen);
-        rb_placer_block_line(p, x0, y0, x1, y1, 1.5);
-        slab.x = x0 + slab.half_w;
-        slab.y = fmin(y0, y1) - slab.half_h - 3;
-        if (!labelled && (labelled = rb_placer_take(p, slab)))
-            rb_label_draw(d, "roof", 13, pen.stroke, &slab);
+        slab.x = rb_axis_at(x, (double)s->at[i].n_layer) + slab.half_w;
+        slab.y = rb_axis_at(y, fmax(a, b)) - slab.half_h - 3;
+        if (!rb_placer_take(p, slab))
+            continue;
+        rb_label_draw(d, "roof", 13, color, &slab);
+        return;
     }
 }
 
@@ -277,7 +338,7 @@ static void label_percent(rb_draw *d, rb_placer *p, const column *c, int l, cons
             slab.y = edge + side * (slab.half_h + 6);
             if (!rb_placer_take(p, slab))
                 continue;
-            rb_label_draw(d, text, 13, color_of(c, l), &slab);
+            rb_label_draw(d, text, 13, color_of(c, l, false), &slab);
             break;
         }
     }
@@ -316,10 +377,11 @@ static bool draw_speed(rb_draw *d, const column *c)
 
 /* ---- titles ---- */
 
-static void name_line(const rb_plot_data *data, const rb_plot_series *s, char *buf, size_t size)
+static void name_line(const rb_plot_data *data, const rb_plot_series *s, bool machine, char *buf,
+                      size_t size)
 {
     buf[0] = 0;
-    if (data->n_machine > 1)
+    if (machine)
         rb_plot_put(buf, size, "%s, ", data->machine[s->at->set].name);
     if (data->n_subject > 1)
         rb_plot_put(buf, size, "%s, ", data->subject[s->at->subject]);
@@ -334,7 +396,7 @@ static void put_header(rb_draw *d, const rb_plot_data *data, const column *c)
     for (int l = 0; l < c->n; l++) {
         const rb_plot_series *s = c->line[l];
         double each = (c->x1 - c->x0) / c->n;
-        name_line(data, s, text, sizeof text);
+        name_line(data, s, data->n_machine > 1, text, sizeof text);
         if (c->n == 1) {
             char whole[300];
             snprintf(whole, sizeof whole, "%s: %s", phase[s->at->phase], text);
@@ -342,7 +404,7 @@ static void put_header(rb_draw *d, const rb_plot_data *data, const column *c)
                              &(rb_type){ .size = 15, .color = RB_INK });
             return;
         }
-        rb_plot_mark(d, x + 5, OI_TOP - 19, 4.5, l, color_of(c, l),
+        rb_plot_mark(d, x + 5, OI_TOP - 19, 4.5, l, color_of(c, l, false),
                      s->at->phase == RB_DECODE_POINT);
         rb_plot_text_cut(d, x + 16, OI_TOP - 14, text, each - 24,
                          &(rb_type){ .size = 13, .color = RB_INK });
@@ -350,23 +412,53 @@ static void put_header(rb_draw *d, const rb_plot_data *data, const column *c)
     }
 }
 
-static void say_direction(const rb_plot_data *data, const column *c, char *buf, size_t size)
+static rb_trend trend_of(const rb_plot_series *s)
 {
-    static const char *const verb[] = { "", "stays", "rises", "falls", "turns" };
-    for (int l = 0; l < c->n; l++) {
-        const rb_plot_series *s = c->line[l];
-        rb_trend_point *p = counts_of(s);
-        char name[256];
-        if (!p)
-            continue;
-        rb_trend t = rb_trend_of(p, s->n);
-        name_line(data, s, name, sizeof name);
-        rb_plot_put(buf, size, "%s%s %s", buf[0] ? "; " : "OI over layers: ", name, verb[t.kind]);
-        if (t.kind == RB_TREND_FLAT)
-            rb_plot_put(buf, size, " at %.6g", s->at[0].oi);
-        else if (t.kind != RB_TREND_NONE)
-            rb_plot_put(buf, size, ", %.6g to %.6g", s->at[0].oi, s->at[s->n - 1].oi);
-        free(p);
+    rb_trend_point *p = counts_of(s);
+    rb_trend t = { .kind = RB_TREND_NONE };
+    if (p)
+        t = rb_trend_of(p, s->n);
+    free(p);
+    return t;
+}
+
+static void say_values(const rb_plot_series *s, const rb_trend *t, char *buf, size_t size)
+{
+    const rb_plot_record *turn = &s->at[t->first_turn];
+    rb_plot_put(buf, size, " %.6g to", s->at[0].oi);
+    if (t->kind == RB_TREND_TURNS)
+        rb_plot_put(buf, size, " %.6g (%lld layers) to", turn->oi, (long long)turn->n_layer);
+    rb_plot_put(buf, size, " %.6g", s->at[s->n - 1].oi);
+}
+
+/* "OI rises with layers: pp128 15.4 to 113.6, ...": once where all agree, else each for itself. */
+static void say_directions(const rb_plot_data *data, const column *c, int n, char *buf, size_t size)
+{
+    static const char *const verb[] = { "", "is the same", "rises", "falls", "turns" };
+    rb_trend_kind common = trend_of(c[0].line[0]).kind;
+    const char *join = ": ";
+    for (int i = 0; i < n; i++) {
+        for (int l = 0; l < c[i].n; l++)
+            common = trend_of(c[i].line[l]).kind == common ? common : RB_TREND_NONE;
+    }
+    rb_plot_put(buf, size, "OI %s%s layers", common ? verb[common] : "over",
+                common == RB_TREND_FLAT ? " at all"
+                : common                ? " with"
+                                        : "");
+    for (int i = 0; i < n; i++) {
+        for (int l = 0; l < c[i].n; l++) {
+            const rb_plot_series *s = c[i].line[l];
+            rb_trend t = trend_of(s);
+            char name[256];
+            if (is_twin(&c[i], l))
+                continue;
+            name_line(data, s, data->n_machine > 1 && n_apart(&c[i]) > 1, name, sizeof name);
+            rb_plot_put(buf, size, "%s%s", join, name);
+            if (!common)
+                rb_plot_put(buf, size, " %s", verb[t.kind]);
+            say_values(s, &t, buf, size);
+            join = ", ";
+        }
     }
 }
 
@@ -375,12 +467,10 @@ static void put_titles(rb_draw *d, const rb_plot_data *data, const column *c, in
     const rb_plot_machine *m = &data->machine[0];
     char text[1024] = "";
     int n_more = 0;
-    for (int i = 0; i < n; i++) {
-        say_direction(data, &c[i], text, sizeof text);
+    for (int i = 0; i < n; i++)
         n_more += c[i].n_more;
-    }
-    rb_plot_text_cut(d, LEFT - 16, 38, text[0] ? text : "OI over layers", 1100,
-                     &(rb_type){ .size = 21, .color = RB_INK });
+    say_directions(data, c, n, text, sizeof text);
+    rb_plot_text_cut(d, LEFT - 16, 38, text, 1100, &(rb_type){ .size = 21, .color = RB_INK });
     text[0] = 0;
     if (data->n_subject == 1)
         rb_plot_put(text, sizeof text, "%s", data->subject[0]);

@@ -146,7 +146,7 @@ static void put_share(rb_roofline *f, double x, double y, const rb_spot *s)
 
 static double put_spot_row(rb_roofline *f, double y, const rb_spot *s)
 {
-    rb_color color = rb_palette[s->color % RB_N_PALETTE];
+    rb_color color = rb_spot_color(s);
     char text[96];
     snprintf(text, sizeof text, "%s%s%s", s->kernel.op,
              s->kernel.site[0] && strcmp(s->kernel.op, s->kernel.site) != 0 ? " " : "",
@@ -201,8 +201,28 @@ static double put_kernels(rb_roofline *f, double y)
     return put_areas(f, y + 12);
 }
 
+/* A machine without tests: its roofs are what the figure is about. */
+static void put_roofs(rb_roofline *f, double y)
+{
+    const bool several = f->data->n_machine > 1;
+    if (f->data->n_series)
+        return;
+    y = put_heading(f, y, "Roofs", "as measured");
+    for (int i = 0; i < f->data->n_machine; i++) {
+        const rb_plot_machine *m = &f->data->machine[i];
+        for (int k = 0; k < m->n_roof && y < 680; k++, y += ROW) {
+            char text[128] = "";
+            if (several)
+                rb_plot_put(text, sizeof text, "%c: ", rb_machine_letter(i));
+            rb_plot_put(text, sizeof text, "%s", m->roof[k].label);
+            rb_plot_text_cut(f->d, LEGEND, y, text, LEGEND_END - LEGEND, &entry);
+        }
+    }
+}
+
 void rb_roofline_legend(rb_roofline *f)
 {
+    put_roofs(f, 100);
     put_kernels(f, put_models(f, 100));
 }
 
@@ -268,12 +288,12 @@ void rb_roofline_titles(rb_roofline *f)
     bool roofs = false;
     for (int i = 0; i < d->n_machine; i++)
         roofs = roofs || d->machine[i].n_roof;
-    snprintf(
-        text, sizeof text,
-        "A FLOP is useful work, a multiply-add counts as 2. Whole models stand at FLOP per byte "
-        "of weights and KV cache%s. %s",
-        f->n_spot ? ", kernels at FLOP per compulsory byte, activations included" : "",
-        roofs ? "Roofs are measured." : "No roofs were recorded.");
+    snprintf(text, sizeof text, "A FLOP is useful work, a multiply-add counts as 2. %s%s%s",
+             d->n ? "Whole models stand at FLOP per byte of weights and KV cache" : "",
+             f->n_spot ? ", kernels at FLOP per compulsory byte, activations included. "
+             : d->n    ? ". "
+                       : "",
+             roofs ? "Roofs are measured." : "No roofs were recorded.");
     put_kernel_note(f, text, sizeof text);
     put_left_out(f, text, sizeof text);
     rb_plot_text_wrap(f->d, LEFT, 743, text, 1090, 17.5, &aside);

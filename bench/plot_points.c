@@ -42,6 +42,12 @@ static const char *name_of(const rb_plot_kernel *k)
     return k->site[0] ? k->site : k->op;
 }
 
+/* Colours go to the largest shares; what is left is grey and has its label. */
+rb_color rb_spot_color(const rb_spot *s)
+{
+    return s->color < RB_N_PALETTE ? rb_palette[s->color] : 0x8c8c8cff;
+}
+
 /* One colour a site, so that a kernel has the same in both phases. */
 static void color_spots(rb_roofline *f)
 {
@@ -144,7 +150,7 @@ static void draw_spots(rb_roofline *f)
 {
     for (int i = 0; i < f->n_spot; i++) {
         const rb_spot *s = &f->spot[i];
-        rb_color c = rb_palette[s->color % RB_N_PALETTE];
+        rb_color c = rb_spot_color(s);
         rb_point p = place(f, s->kernel.oi, s->kernel.gflops);
         rb_pen pen = { .fill = with_alpha(s->decode ? c : 0xffffffff, s->decode ? 0xb0 : 0x70),
                        .stroke = s->decode ? 0xffffffff : c,

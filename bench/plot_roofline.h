@@ -33,6 +33,7 @@ void rb_roofline_choose(rb_roofline *f);
 void rb_roofline_block(rb_roofline *f);
 void rb_roofline_points(rb_roofline *f);
 double rb_spot_radius(double share);
+rb_color rb_spot_color(const rb_spot *s);
 /* Colour and shape of a series. */
 rb_color rb_series_color(const rb_roofline *f, const rb_plot_series *s);
 int rb_series_shape(const rb_roofline *f, const rb_plot_series *s);
