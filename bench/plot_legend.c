@@ -101,7 +101,7 @@ static double put_models(rb_roofline *f, double y)
     if (!f->data->n_series)
         return y;
     y = put_heading(f, y, "Whole models", "bytes of weights + KV cache");
-    if (one && f->data->n_series <= 6)
+    if (one && f->data->n_series <= RB_FEW_SERIES)
         y = put_tests(f, y);
     else {
         if (!one)

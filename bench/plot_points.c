@@ -60,12 +60,13 @@ static void color_spots(rb_roofline *f)
     }
 }
 
-/* The deepest test of each phase that has kernels; of several the last. */
+/* The deepest test of each phase that has kernels; of several the last. Among many tests the
+ * kernels of two of them would only be in the way. */
 void rb_roofline_choose(rb_roofline *f)
 {
     const rb_plot_data *data = f->data;
     rb_plot_kernel kernel[RB_PLOT_MAX_KERNELS];
-    if (data->n_machine > 1 || data->n_subject > 1)
+    if (data->n_machine > 1 || data->n_subject > 1 || data->n_series > RB_FEW_SERIES)
         return;
     for (int i = 0; i < data->n; i++) {
         const rb_plot_record *r = &data->record[i];

@@ -6,7 +6,7 @@
 
 #include "plot.h"
 
-enum { RB_MAX_SPOTS = 2 * RB_PLOT_MAX_KERNELS, RB_MAX_TAGS = 64 };
+enum { RB_MAX_SPOTS = 2 * RB_PLOT_MAX_KERNELS, RB_MAX_TAGS = 64, RB_FEW_SERIES = 6 };
 
 /* A kernel in one of the two phases. */
 typedef struct rb_spot {

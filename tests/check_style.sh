@@ -82,6 +82,8 @@ if [ -n "$library" ] && [ -f "$library" ]; then
             # The registry is the one mutable global; the counting ISA finds its tally by thread.
             allowed["registry.o added"] = allowed["registry.o n_added"] = 1
             allowed["count.o nowhere"] = allowed["count.o rb_counting"] = 1
+            # stb calls two tables static int and never writes them.
+            foreign["draw_stb.o"] = 1
         }
         { stem = $1; sub(/\..*/, "", stem) }
         $2 ~ /^\*UND/ || $2 ~ /^\*ABS/ || $3 ~ /^[.]/ { next }
@@ -91,7 +93,7 @@ if [ -n "$library" ] && [ -f "$library" ]; then
         $4 == "g" && stem in kernel && $1 ~ /\.[a-z0-9]+\.o$/ && $3 !~ /^rb_rows_/ {
             printf "%s: exports %s: a kernel file exports its table of rows only\n", $1, $3; n_bad++
         }
-        $2 ~ /^[.](data|bss|tdata|tbss)/ && $2 !~ /rel[.]ro/ && !(($1 " " $3) in allowed) && $3 !~ /^__/ {
+        $2 ~ /^[.](data|bss|tdata|tbss)/ && $2 !~ /rel[.]ro/ && !(($1 " " $3) in allowed) && !($1 in foreign) && $3 !~ /^__/ {
             printf "%s: %s is writable global data: pass it in a struct\n", $1, $3; n_bad++
         }
         END { exit n_bad > 0 }
