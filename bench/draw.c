@@ -112,16 +112,32 @@ void rb_draw_circle(rb_draw *d, double x, double y, double r, const rb_pen *pen)
     }
 }
 
-/* Control characters and U+FFFE, U+FFFF, which XML 1.0 cannot hold, become '?'. */
+/* Bytes of the character at c that XML 1.0 can hold, or 0: malformed UTF-8, control characters,
+ * surrogates, U+FFFE and U+FFFF. */
+static int good_bytes(const unsigned char *c)
+{
+    int n = *c < 0x80 ? 1 : *c >= 0xf0 ? 4 : *c >= 0xe0 ? 3 : 2;
+    if (n == 1)
+        return *c >= 0x20 && *c != 0x7f;
+    if (*c < 0xc2 || *c > 0xf4 || (*c == 0xe0 && c[1] < 0xa0) || (*c == 0xed && c[1] >= 0xa0) ||
+        (*c == 0xf0 && c[1] < 0x90) || (*c == 0xf4 && c[1] >= 0x90))
+        return 0;
+    for (int i = 1; i < n; i++) {
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return *c == 0xef && c[1] == 0xbf && c[2] >= 0xbe ? 0 : n;
+}
+
+/* A copy with '?' in place of what cannot be written. */
 static char *printable(const char *text)
 {
     char *copy = strdup(text);
-    for (char *c = copy; c && *c; c++) {
-        unsigned char u = (unsigned char)*c;
-        if (u < 0x20 || u == 0x7f)
+    for (char *c = copy; c && *c;) {
+        int n = good_bytes((const unsigned char *)c);
+        if (!n)
             *c = '?';
-        else if (u == 0xef && (unsigned char)c[1] == 0xbf && (unsigned char)c[2] >= 0xbe)
-            memset(c, '?', 3);
+        c += n ? n : 1;
     }
     return copy;
 }

@@ -133,5 +133,5 @@ static void put_bytes(void *arg, void *data, int size)
 
 bool rb_png_write(FILE *out, const uint8_t *rgb, int w, int h)
 {
-    return stbi_write_png_to_func(put_bytes, out, w, h, 3, rgb, w * 3) != 0;
+    return w > 0 && h > 0 && stbi_write_png_to_func(put_bytes, out, w, h, 3, rgb, w * 3) != 0;
 }

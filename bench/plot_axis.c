@@ -110,7 +110,7 @@ void rb_axis_draw(rb_draw *d, const rb_axis *x, const rb_axis *y, const char *x_
 {
     const rb_pen frame = { .stroke = RB_GREY, .width = 1 };
     const rb_type title = { .size = 14, .color = RB_INK, .anchor = RB_MIDDLE };
-    double tick[RB_MAX_TICKS];
+    double tick[RB_MAX_TICKS] = { 0 };
     if (x_tick)
         draw_axis(d, x, y, x_tick, n_tick, false);
     else

@@ -67,7 +67,7 @@ static void label_roof(rb_plot_roof *r)
     const char *name = r->name;
     char value[32];
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        name = strcmp(r->name, known[i][0]) ? name : known[i][1];
+        name = strcmp(r->name, known[i][0]) != 0 ? name : known[i][1];
     snprintf(r->label, sizeof r->label, "%s %s %s", name, rb_plot_number(r->value, value, 32),
              r->compute ? "GFLOP/s" : "GB/s");
 }
@@ -88,13 +88,13 @@ static void add_roof(rb_plot_machine *m, const json_t *o)
     const char *kind = text_of(o, "kind");
     r.compute = !strcmp(kind, "compute");
     copy_text(r.name, sizeof r.name, text_of(o, "name"));
-    if ((!r.compute && (strcmp(kind, "bandwidth") || strncmp(r.name, "read_", 5))) || !r.name[0] ||
-        !showable(r.value))
+    if ((!r.compute && (strcmp(kind, "bandwidth") != 0 || strncmp(r.name, "read_", 5) != 0)) ||
+        !r.name[0] || !showable(r.value))
         return;
     label_roof(&r);
     for (int i = 0; i < m->n_roof; i++) {
         rb_plot_roof *old = &m->roof[i];
-        if (strcmp(old->name, r.name))
+        if (strcmp(old->name, r.name) != 0)
             continue;
         if (old->n_threads != m->n_threads && r.n_threads == m->n_threads)
             *old = r;
@@ -168,7 +168,7 @@ static bool varies(const json_t *records, const char *key)
     char first[24] = "", here[24];
     for (size_t i = 0; i < json_array_size(records); i++) {
         option_text(json_array_get(records, i), key, here, sizeof here);
-        if (here[0] && first[0] && strcmp(here, first))
+        if (here[0] && first[0] && strcmp(here, first) != 0)
             return true;
         if (here[0])
             memcpy(first, here, sizeof first);

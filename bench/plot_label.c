@@ -145,6 +145,12 @@ static bool place(rb_draw *d, rb_placer *p, const rb_slab *label, const rb_mark_
     return true;
 }
 
+/* From touching outwards, in larger steps once a leader is needed anyway. */
+static double gap_of(int step)
+{
+    return step < 4 ? 3 + 3 * step : 12 + 8 * (step - 3);
+}
+
 bool rb_label_beside(rb_draw *d, rb_placer *p, const char *text, rb_color color,
                      const rb_mark_spot *mark, double reach)
 {
@@ -152,7 +158,8 @@ bool rb_label_beside(rb_draw *d, rb_placer *p, const char *text, rb_color color,
     /* to the right first, then left, above, below and between */
     static const int order[DIRECTIONS] = { 0, 8, 12, 4, 14, 2, 10, 6, 15, 1, 13, 3, 9, 7, 11, 5 };
     rb_slab slab = rb_label_slab(text, SIZE, 0, 0, 0);
-    for (double gap = 3; gap <= reach + 3; gap += gap < 12 ? 3 : 8) {
+    for (int step = 0; gap_of(step) <= reach + 3; step++) {
+        double gap = gap_of(step);
         for (int i = 0; i < DIRECTIONS; i++) {
             double ux = cos(order[i] * 22.5 * degree), uy = sin(order[i] * 22.5 * degree);
             int side = fabs(ux) < 0.1 ? 0 : ux > 0 ? 1 : -1;

@@ -214,7 +214,8 @@ static void draw_ratios(rb_draw *d, rb_placer *p, const column *c, int l, const 
              most - least < 1e-9 * most ? "a layer alone: %.6g" : "added layers alone", first);
     rb_slab slab = rb_label_slab(text, 13, 0, 0, 0);
     for (int step = 0; step < 24; step++) {
-        slab.x = rb_axis_at(x, (double)s->at[0].n_layer) + slab.half_w + 20 * (step / 2);
+        int along = step / 2 * 20;
+        slab.x = rb_axis_at(x, (double)s->at[0].n_layer) + slab.half_w + along;
         slab.y = rb_axis_at(y, first) + (step % 2 ? 1 : -1) * (slab.half_h + 3);
         if (!rb_placer_take(p, slab))
             continue;

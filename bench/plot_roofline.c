@@ -140,7 +140,8 @@ static void label_roof(rb_roofline *f, int machine, const rb_plot_roof *r, const
     else
         snprintf(text, sizeof text, "%s", r->label);
     rb_slab slab = rb_label_slab(text, 13, 0, 0, angle);
-    for (double back = slab.half_w + 8; back < length - slab.half_w; back += 12) {
+    for (int step = 0; slab.half_w * 2 + 8 + 12 * step < length; step++) {
+        double back = slab.half_w + 8 + 12 * step;
         for (int side = -1; side <= 1; side += 2) {
             double away = side * (slab.half_h + 3.5), at = 1 - back / length;
             slab.x = line->a.x + dx * at - dy / length * away;
@@ -172,7 +173,8 @@ static void draw_ridge(rb_roofline *f, int machine)
     rb_draw_line(f->d, x, y, x, BOTTOM, &(rb_pen){ .stroke = color, .width = 1, .dash = 3 });
     rb_draw_circle(f->d, x, y, 4.5, &(rb_pen){ .fill = 0xffffffff, .stroke = color, .width = 1.8 });
     rb_slab slab = rb_label_slab(text, 13, 0, 0, -90);
-    for (double up = slab.half_w + 6; up < BOTTOM - y - slab.half_w; up += 10) {
+    for (int step = 0; slab.half_w * 2 + 6 + 10 * step < BOTTOM - y; step++) {
+        double up = slab.half_w + 6 + 10 * step;
         for (int side = 1; side >= -1; side -= 2) {
             slab.x = x + side * (slab.half_h + 3);
             slab.y = BOTTOM - up;

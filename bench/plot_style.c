@@ -82,17 +82,17 @@ void rb_plot_text_cut(rb_draw *d, double x, double y, const char *text, double w
 double rb_plot_text_wrap(rb_draw *d, double x, double y, const char *text, double width,
                          double leading, const rb_type *type)
 {
-    char line[512] = "", tried[512];
+    char line[512] = "";
     while (*text) {
-        size_t n = strcspn(text, " ");
-        snprintf(tried, sizeof tried, "%s%s%.*s", line, line[0] ? " " : "",
-                 (int)(n < 200 ? n : 200), text);
-        if (line[0] && rb_text_width(tried, type->size) > width) {
+        size_t had = strlen(line), n = strcspn(text, " ");
+        rb_plot_put(line, sizeof line, "%s%.*s", had ? " " : "", (int)(n < 200 ? n : 200), text);
+        if (had && rb_text_width(line, type->size) > width) {
+            line[had] = 0;
             rb_draw_text(d, x, y, line, type);
             y += leading;
-            snprintf(line, sizeof line, "%.*s", (int)(n < 200 ? n : 200), text);
-        } else
-            memcpy(line, tried, sizeof line);
+            line[0] = 0;
+            continue;
+        }
         text += n;
         text += strspn(text, " ");
     }

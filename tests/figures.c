@@ -176,6 +176,9 @@ void rb_figures_must_plot(const json_t *records, rb_plot_kind kind, const char *
 void rb_figures_check_xml(const char *text)
 {
     char open[64][32];
+    json_t *utf8 = json_string(text);
+    cr_assert(utf8, "not UTF-8");
+    json_decref(utf8);
     int depth = 0, n_root = 0;
     cr_assert(!strncmp(text, "<?xml ", 6));
     for (const char *p = strstr(text, "?>") + 2; *p; p++) {

@@ -25,8 +25,7 @@ Test(plot, svg_is_well_formed_and_says_it_all)
 {
     static const char *const also[] = {
         "Whole models",
-        "prefill: pp128, 1\xe2\x80\x93"
-        "64 layers",
+        "prefill: pp128, 1\xe2\x80\x93\x36\x34 layers",
         "decode: tg32",
         "matmul gate_up",
         "matmul lm_head",
@@ -103,6 +102,26 @@ Test(plot, overlay_has_a_letter_and_a_color_each)
     cr_assert_eq(rb_plot(sets, 3, RB_PLOT_LAYERS, 1, rb_figures_path("l.svg"), &err), RB_OK);
     cr_assert_eq(rb_plot(sets, 8, RB_PLOT_LAYERS, 1, rb_figures_path("l.svg"), &err),
                  RB_ERR_ARGUMENT);
+}
+
+Test(plot, text_is_made_fit_for_xml)
+{
+    static const char *const text[][2] = {
+        { "a<b>&\"c", "a&lt;b&gt;&amp;\"c" },
+        { "\x01 \x7f \t", "? ? ?" },
+        { "\xc3\xa9 \xe2\x82\xac", "\xc3\xa9 \xe2\x82\xac" },
+        { "cut \xe2\x82", "cut ??" },
+        { "\xff \xc0\x80 \xed\xa0\x80 \xef\xbf\xbf", "? ?? ??? ???" },
+    };
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        rb_draw *d = rb_draw_new(200, 100);
+        rb_draw_text(d, 10, 10, text[i][0], &(rb_type){ .size = 13, .color = 0xff });
+        cr_assert_eq(rb_draw_write(d, rb_figures_path("t.svg"), 1, NULL), RB_OK);
+        rb_draw_free(d);
+        char *svg = rb_figures_slurp(rb_figures_path("t.svg"));
+        rb_figures_check_xml(svg);
+        cr_expect(strstr(svg, text[i][1]), "%s", svg);
+    }
 }
 
 /* ---- PNG ---- */

@@ -70,6 +70,10 @@ Test(plot_files, reader_takes_every_form)
 
 /* ---- hostile records ---- */
 
+#define LONG_TEXT                                                                                  \
+    "\"a very long text \\u00e9\\u4e2d\\u6587 a very long text \\u00e9\\u4e2d\\u6587 a very "      \
+    "long text \\u00e9\\u4e2d\\u6587 a very long text \\u00e9\\u4e2d\\u6587 a very long text\""
+
 /* A value of some other type or size. */
 static json_t *oddity(int i)
 {
@@ -89,8 +93,7 @@ static json_t *oddity(int i)
         "[[[]]]",
         "{\"name\":[]}",
         "[null,1,{}]",
-        "\"a very long text \\u00e9\\u4e2d\\u6587 a very long text a very long text a very long "
-        "text a very long text a very long text a very long text a very long text\"",
+        LONG_TEXT,
         "[9e99,-4]",
         "-9223372036854775808",
     };
