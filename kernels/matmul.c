@@ -153,11 +153,12 @@ RB_INLINE void dot_blocks(vf acc[CHAINS], const void *row, const f32 *x, int64_t
 RB_INLINE void dot_plain(vf acc[CHAINS], const void *row, const f32 *x, int64_t n, rb_dtype dtype)
 {
     int64_t k = 0;
-    for (; k + CHAINS * V_LANES <= n; k += CHAINS * V_LANES)
+    for (; k + CHAINS * V_LANES <= n; k += CHAINS * V_LANES) {
         UNROLL
-    for (int a = 0; a < CHAINS; a++)
-        acc[a] = v_fma(load_plain(row, k + a * V_LANES, V_LANES, dtype),
-                       v_load(x + k + a * V_LANES), acc[a]);
+        for (int a = 0; a < CHAINS; a++)
+            acc[a] = v_fma(load_plain(row, k + a * V_LANES, V_LANES, dtype),
+                           v_load(x + k + a * V_LANES), acc[a]);
+    }
     for (; k + V_LANES <= n; k += V_LANES)
         acc[0] = v_fma(load_plain(row, k, V_LANES, dtype), v_load(x + k), acc[0]);
     if (k < n)

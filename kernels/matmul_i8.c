@@ -60,10 +60,11 @@ RB_INLINE sf dot_row(const u8 *w, const u8 *x, const f32 *scale, int64_t n)
     for (int a = 0; a < CHAINS; a++)
         acc[a] = v8_zero();
     int64_t b = 0;
-    for (; b + CHAINS <= n; b += CHAINS)
+    for (; b + CHAINS <= n; b += CHAINS) {
         UNROLL
-    for (int a = 0; a < CHAINS; a++)
-        acc[a] = dot_block(acc[a], w, x, scale, b + a);
+        for (int a = 0; a < CHAINS; a++)
+            acc[a] = dot_block(acc[a], w, x, scale, b + a);
+    }
     for (; b < n; b++)
         acc[0] = dot_block(acc[0], w, x, scale, b);
     UNROLL

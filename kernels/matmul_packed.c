@@ -58,10 +58,11 @@ RB_INLINE void decode_slab(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dt
 {
     const rb_dtype base = dtype == RB_F16_P16 ? RB_F16 : RB_BF16;
     if (dtype != RB_Q8_0_P16) {
-        for (int64_t k = 0; k < n; k++)
+        for (int64_t k = 0; k < n; k++) {
             UNROLL
-        for (int v = 0; v < VECS; v++)
-            v_store(dst + k * PANEL + v * V_LANES, column(w, k0 + k, v, base));
+            for (int v = 0; v < VECS; v++)
+                v_store(dst + k * PANEL + v * V_LANES, column(w, k0 + k, v, base));
+        }
         dq_event(dtype, n);
         return;
     }
@@ -101,13 +102,14 @@ RB_INLINE void dot_plain(vf acc[CHAINS][VECS], const void *w, const f32 *x, int6
                          rb_dtype base)
 {
     int64_t k = 0;
-    for (; k + CHAINS <= n; k += CHAINS)
+    for (; k + CHAINS <= n; k += CHAINS) {
         UNROLL
-    for (int a = 0; a < CHAINS; a++) {
-        const vf xv = v_bcast(x + k + a);
-        UNROLL
-        for (int v = 0; v < VECS; v++)
-            acc[a][v] = v_fma(column(w, k + a, v, base), xv, acc[a][v]);
+        for (int a = 0; a < CHAINS; a++) {
+            const vf xv = v_bcast(x + k + a);
+            UNROLL
+            for (int v = 0; v < VECS; v++)
+                acc[a][v] = v_fma(column(w, k + a, v, base), xv, acc[a][v]);
+        }
     }
     for (; k < n; k++) {
         const vf xv = v_bcast(x + k);
@@ -119,17 +121,19 @@ RB_INLINE void dot_plain(vf acc[CHAINS][VECS], const void *w, const f32 *x, int6
 
 RB_INLINE void dot_q8_0(vf acc[CHAINS][VECS], const u8 *block, const f32 *x, int64_t n)
 {
-    for (int64_t k = 0; k < n; k += BLOCK, block += Q8_BYTES)
+    for (int64_t k = 0; k < n; k += BLOCK, block += Q8_BYTES) {
         UNROLL
-    for (int v = 0; v < VECS; v++) {
-        const vf scale = scales(block, v);
-        UNROLL
-        for (int g = 0; g < Q8_GROUPS; g++) {
-            vf w[4];
-            four_columns(w, block, g, v, scale);
+        for (int v = 0; v < VECS; v++) {
+            const vf scale = scales(block, v);
             UNROLL
-            for (int j = 0; j < 4; j++)
-                acc[j % CHAINS][v] = v_fma(w[j], v_bcast(x + k + g * 4 + j), acc[j % CHAINS][v]);
+            for (int g = 0; g < Q8_GROUPS; g++) {
+                vf w[4];
+                four_columns(w, block, g, v, scale);
+                UNROLL
+                for (int j = 0; j < 4; j++)
+                    acc[j % CHAINS][v] =
+                        v_fma(w[j], v_bcast(x + k + g * 4 + j), acc[j % CHAINS][v]);
+            }
         }
     }
 }

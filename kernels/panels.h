@@ -46,8 +46,8 @@ static inline panel panel_at(const rb_call *c, int64_t u)
 /* Row of x or y of a token, counted over all sequences; divisions are for several of them. */
 static inline f32 *token_row(const rb_view *v, int64_t token)
 {
-    const int64_t n = v->n[1];
-    return (f32 *)(token < n ? rb_at(v, 0, token, 0) : rb_at(v, token / n, token % n, 0));
+    return (f32 *)(v->n[0] == 1 ? rb_at(v, 0, token, 0)
+                                : rb_at(v, token / v->n[1], token % v->n[1], 0));
 }
 
 static inline const f32 *x_row(const rb_call *c, int64_t token)

@@ -93,11 +93,14 @@ Test(kernels, every_row_equals_the_reference)
 
 /* ---- the checker itself: wrong kernels must be seen ---- */
 
+/* The first row of an op that runs here; NULL for one that only other CPUs have. */
 static const rb_kernel *victim(rb_op_id op)
 {
-    for (int i = 0; i < rb_registry_size(); i++)
-        if (rb_registry_row(i)->op->id == op && rb_registry_row(i)->isa == RB_ISA_SCALAR)
-            return rb_registry_row(i);
+    for (int i = 0; i < rb_registry_size(); i++) {
+        const rb_kernel *k = rb_registry_row(i);
+        if (k->op->id == op && k->isa < RB_ISA_COUNT1 && rb_kernel_supported(k))
+            return k;
+    }
     return NULL;
 }
 
@@ -180,6 +183,10 @@ static int caught(rb_op_id op, void (*run)(const rb_call *, int, int64_t, int64_
 Test(kernels, the_checker_sees_wrong_kernels)
 {
     for (rb_op_id op = 0; op < RB_N_OP; op++) {
+        if (!victim(op)) {
+            cr_expect_eq(op, RB_OP_ROOF_DOT_BF16);
+            continue;
+        }
         cr_expect_eq(caught(op, victim(op)->run), 0, "op %d: a right kernel was refused", (int)op);
         cr_expect_eq(caught(op, run_nothing), CASES, "op %d: doing nothing passed", (int)op);
         cr_expect_eq(caught(op, run_off_by_little), CASES, "op %d: 0.1 %% off passed", (int)op);
