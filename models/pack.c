@@ -6,14 +6,12 @@
 /* Packs one matrix in its own buffer, by way of memory that takes the buffer's place. */
 static rb_status pack_in_place(rb_model *m, rb_view *w, rb_error *err)
 {
-    if (!w->buffer)
-        return RB_OK;
     rb_buffer *own = NULL;
     for (int64_t i = 0; i < m->n_buffer && !own; i++)
         own = m->buffer[i] == w->buffer ? m->buffer[i] : NULL;
-    const rb_view packed = rb_view_packed(w, own);
-    if (!packed.buffer)
+    if (!own || !rb_view_packed(w, own).buffer)
         return RB_OK;
+    const rb_view packed = rb_view_packed(w, own);
     if (own->data) {
         rb_buffer fresh;
         const rb_status status = rb_buffer_alloc(&fresh, own->bytes, false, err);
