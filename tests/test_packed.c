@@ -105,6 +105,60 @@ Test(packed, what_is_no_whole_number_of_panels_stays)
     cr_expect_null(rb_view_packed(&twice, &b).buffer, "packed twice");
 }
 
+/* ---- integer rows at the ends of their range ---- */
+
+enum { END_ROWS = 16, END_COLUMNS = 64 };
+
+/* Quants of a file may be -128, which no encoder makes; with x at the ends, sums of two products
+ * are as far out as 16 bits have to hold. */
+static void run_at_the_ends(const rb_kernel *k, int8_t quant)
+{
+    const size_t w_bytes = (size_t)rb_row_bytes(RB_Q8_0, END_COLUMNS) * END_ROWS;
+    float x[END_COLUMNS], y[END_ROWS];
+    rb_buffer bx = { x, sizeof x }, by = { y, sizeof y }, from, to;
+    cr_assert_eq(rb_buffer_alloc(&from, w_bytes, false, NULL), RB_OK);
+    cr_assert_eq(rb_buffer_alloc(&to, w_bytes, false, NULL), RB_OK);
+    for (int i = 0; i < END_COLUMNS; i++)
+        x[i] = i % 16 < 8 ? 1.0f : -1.0f;
+    uint8_t *b = from.data;
+    for (int r = 0; r < END_ROWS; r++)
+        for (int i = 0; i < END_COLUMNS; i++, b += i % 32 == 0 ? 34 : 0) {
+            b[0] = 0x00, b[1] = 0x3c; /* a scale of 1 */
+            b[2 + i % 32] = (uint8_t)(i % 16 < 8 ? quant : r % 2 ? -quant - 1 : 1);
+        }
+    rb_view w = rb_view_dense(&from, RB_Q8_0, RB_WEIGHT, 0, 1, 1, END_ROWS, END_COLUMNS);
+    const rb_view packed = rb_view_packed(&w, &to);
+    rb_pack(&packed, &w);
+    const rb_call call = { .t = { rb_view_dense(&bx, RB_F32, RB_ACT, 0, 1, 1, 1, END_COLUMNS),
+                                  rb_view_dense(&by, RB_F32, RB_ACT, 0, 1, 1, 1, END_ROWS),
+                                  k->key[0] == RB_Q8_0 ? w : packed } };
+    char shared[4096];
+    cr_assert_leq(k->shared_bytes(&call), (int64_t)sizeof shared);
+    for (int phase = 0; phase < k->n_phase; phase++)
+        k->run(&call, phase, 0, k->units(&call, phase), shared, NULL);
+    for (int r = 0; r < END_ROWS; r++) {
+        const double want = 32.0 * quant - 32.0 * (r % 2 ? -quant - 1 : 1);
+        cr_expect_float_eq((double)y[r], want, 1e-2, "%s, quant %d, row %d: %g, not %g",
+                           rb_isa_name[k->isa], quant, r, (double)y[r], want);
+    }
+    rb_buffer_free(&from);
+    rb_buffer_free(&to);
+}
+
+Test(packed, integer_rows_are_right_at_the_ends)
+{
+    int rows = 0;
+    for (int i = 0; i < rb_registry_size(); i++) {
+        const rb_kernel *k = rb_registry_row(i);
+        if (!k->act_i8 || k->isa >= RB_ISA_COUNT1 || !rb_isa_supported(k->isa))
+            continue;
+        run_at_the_ends(k, -128);
+        run_at_the_ends(k, 127);
+        rows++;
+    }
+    cr_expect_geq(rows, 4);
+}
+
 /* ---- models ---- */
 
 static rb_config config_of(rb_arch arch, bool tied, int64_t n_vocab)
