@@ -257,9 +257,11 @@ typedef struct rb_sink {
     void (*left_out)(void *arg, int i, double need_s); /* test i did not fit the budget */
     void *arg;
 } rb_sink;
-/* Runs the tests of a plan, interleaved: each round takes one repetition of every test, in random
- * order but for the last, whose order is the plan's, so that drift hits all tests alike. Tests that
- * fail cost their row alone. When stopped, what has samples is still told, as interrupted. */
+/* Runs the tests of a plan, interleaved: each round takes one repetition of every test, so that
+ * drift hits all tests alike: in random order, but for the first, which goes from cheap to costly
+ * so that much is known early, and the last, which goes by the plan, so that rows come out in its
+ * order. Tests that fail cost their row alone. When stopped, what has samples is still told, as
+ * interrupted. */
 rb_status rb_bench_run(rb_bench *b, const rb_plan *plan, const rb_sink *sink, rb_error *err);
 uint64_t rb_model_bytes(const rb_model *m);
 

@@ -151,11 +151,20 @@ static void shuffle(schedule *s, int *order, int n)
     }
 }
 
+/* From the cheapest to the costliest, by guess. */
+static void sort_by_cost(const schedule *s, int *order)
+{
+    for (int i = 0; i < s->n; i++) {
+        int k = i;
+        for (; k > 0 && s->trial[order[k - 1]].estimate_s > s->trial[i].estimate_s; k--)
+            order[k] = order[k - 1];
+        order[k] = i;
+    }
+}
+
 static void run_rounds(schedule *s)
 {
     int order[WINDOW];
-    for (int i = 0; i < s->n; i++)
-        order[i] = i;
     if (s->b->params.sequential) {
         for (int k = 0; k < s->n; k++)
             for (int round = 0; round < s->n_reps && !rb_bench_stopped(s->b); round++) {
@@ -164,9 +173,10 @@ static void run_rounds(schedule *s)
             }
         return;
     }
+    sort_by_cost(s, order);
     for (int round = 0; round < s->n_reps; round++) {
         const bool last = round + 1 == s->n_reps;
-        if (!last)
+        if (round && !last)
             shuffle(s, order, s->n);
         for (int i = 0; i < s->n && !rb_bench_stopped(s->b); i++) {
             run_rep(s, last ? i : order[i], round);

@@ -40,6 +40,7 @@ static void setup(void)
     find_binary();
     for (size_t i = 0; i < sizeof shield / sizeof *shield; i++)
         unsetenv(shield[i]);
+    setenv("RBENCH_ARG_NO_ROOFS", "1", 1); /* seconds for each of many runs; some tests want them */
     snprintf(folder, sizeof folder, "/tmp/rbench-cli-XXXXXX");
     cr_assert(mkdtemp(folder));
 }
@@ -222,7 +223,7 @@ Test(cli, bad_numbers)
 Test(cli, bad_words_and_missing_ones)
 {
     want("tiny -ctk f64", 2, "not one of f32|f16");
-    want("tiny -o csv", 2, "not one of md|json|jsonl");
+    want("tiny -o xml", 2, "not one of md|json|jsonl|csv");
     want("tiny --isa sse9", 2, "not one of");
     want("tiny --act int4", 2, "not one of");
     want("tiny -p", 2, "-p needs a value");
@@ -291,6 +292,18 @@ static void want_fields(const json_t *o, const char *words, json_type type)
     free(copy);
 }
 
+static bool is_a_sample(const json_t *o, long long ns)
+{
+    size_t i;
+    json_t *sample;
+    json_array_foreach(json_object_get(o, "samples_ns"), i, sample)
+    {
+        if (json_integer_value(sample) == ns)
+            return true;
+    }
+    return false;
+}
+
 /* What every record of a run has, and that its parts add up. */
 static void check_record(const json_t *o)
 {
@@ -305,18 +318,20 @@ static void check_record(const json_t *o)
                 "build_commit cpu_info backends model_filename model_type type_k type_v test_time "
                 "phase arch isa attn_variant kv_fill",
                 JSON_STRING);
-    long long flops = 0, weight = 0;
+    long long flops = 0, weight = 0, ns = 0;
     size_t i;
     json_t *k;
     json_array_foreach(json_object_get(o, "kernels"), i, k)
     {
-        if (!strcmp(string(k, "op"), "other"))
-            continue;
+        ns += integer(k, "ns");
+        if (!json_object_get(k, "site"))
+            continue; /* barrier, launch, other */
         flops += integer(k, "flops");
         weight += integer(json_object_get(k, "bytes"), "weight");
     }
     cr_assert_eq(flops, integer(o, "flops"), "kernels sum to the test");
     cr_assert_eq(weight, integer(json_object_get(o, "bytes"), "weight"));
+    cr_assert(is_a_sample(o, ns), "kernels, barrier, launch and other sum to a repetition");
     cr_assert_null(json_object_get(o, "roof_pct"), "no figure that was not measured");
 }
 
