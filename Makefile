@@ -1,7 +1,7 @@
 # rbench. `make` builds ./rbench, `make run` installs, builds and runs the main job, `make test` runs
 # every test, `make isa` runs them at each ISA cap, `make asan` under sanitizers, `make fuzz` feeds
 # the readers, `make check` runs the lints, `make asm` disassembles the kernels.
-# Everything built lives in build/<config>/; CONFIG=release|asan|fuzz, WERROR=1 for CI.
+# Everything built lives in build/<config>/; CONFIG=release|nocount|asan|fuzz, WERROR=1 for CI.
 
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -r -j$(shell nproc)
@@ -20,6 +20,8 @@ MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wundef -Wstrict-prototypes -Wvla
 WARN += $(if $(WERROR),-Werror)
 CFLAGS_release := -O3
+# Runs without booking: only to measure what booking costs. Its counts are zeros.
+CFLAGS_nocount := -O3 -DRB_NOCOUNT=1
 CFLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_fuzz := -O1 -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
 # No contraction: scalar a*b+c stays two operations, so that ISAs round where their source says.
@@ -66,7 +68,7 @@ TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/%.o)
 TESTS := $(TEST_SRC:tests/%.c=$(B)/tests/%)
 FUZZERS := $(FUZZ_SRC:tests/%.c=$(B)/tests/%)
 
-.PHONY: all run test tests isa isa-tests asan asan-tests fuzz fuzzers check cross format asm clean FORCE
+.PHONY: all run test tests isa isa-tests asan asan-tests fuzz fuzzers check instrument cross format asm clean FORCE
 .SUFFIXES:
 .SECONDARY:
 
@@ -141,7 +143,9 @@ run:
 	@sh .ci/deps run
 	@$(MAKE) --no-print-directory all
 	@test -f build/model.bin || ./rbench synth smollm2-135m --type f16 -o build/model.bin
-	./rbench build/model.bin --depth-sweep
+	@rm -f build/sweep.jsonl
+	./rbench build/model.bin --depth-sweep --budget 100 --out build/sweep.jsonl \
+	    --plot build/roofline.png
 
 test:
 	@sh .ci/deps test
@@ -170,6 +174,11 @@ fuzz:
 check: all
 	@KERNEL="$(KERNEL)" CC="$(CC)" FLAGS="$(filter-out -g,$(CFLAGS))" \
 	 LIB="$(B)/librbench.a" sh tests/check.sh
+
+# What counting and timing cost, against the build without them.
+instrument: all
+	@$(MAKE) --no-print-directory CONFIG=nocount build/nocount/rbench
+	python3 bench/instrument.py
 
 # NEON through a cross compiler and an emulator, where they are installed.
 cross:

@@ -220,9 +220,9 @@ typedef struct rb_bench rb_bench;
 
 /* Told while a plan runs. */
 typedef struct rb_progress_at {
-    int test, rep; /* of the plan; -1: roofs are measured. rep 0: warm-up */
-    int n_reps;
-    double done_s, all_s; /* estimates: of what is behind and of everything */
+    int test;          /* of the plan; -1: roofs are measured */
+    int round, n_reps; /* from 1 */
+    double left_s;     /* an estimate of the time until the end */
 } rb_progress_at;
 
 typedef struct rb_bench_params {

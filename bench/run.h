@@ -65,8 +65,8 @@ void rb_trial_open(rb_bench *b, rb_trial *trial, const rb_test *t, rb_result *r)
 /* Warm-up at the first call, then one timed repetition. False: failed, or stopped (then the result
  * has no error). */
 bool rb_trial_repeat(rb_bench *b, rb_trial *trial);
-/* Medians, placement; at least one sample, or a failed trial. */
-void rb_trial_finish(rb_bench *b, rb_trial *trial);
+/* Medians, placement. n_wanted: repetitions that were to be; fewer after a stop: interrupted. */
+void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted);
 void rb_trial_close(rb_trial *trial);
 
 bool rb_bench_stopped(const rb_bench *b);

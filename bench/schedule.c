@@ -15,7 +15,6 @@ typedef struct schedule {
     const rb_sink *sink;
     bool *wanted; /* of the plan's tests */
     uint64_t start_ns, random;
-    double done_s, all_s;
     int n_reps; /* within the budget */
     /* the window at hand: tests [first, first + n) of the plan */
     int first, n;
@@ -76,7 +75,6 @@ static void fit_budget(schedule *s)
                 s->sink->left_out(s->sink->arg, worst, most * (s->n_reps + 1));
         }
     }
-    s->all_s = sum * (s->n_reps + 1);
 }
 
 /* Whether another repetition would end after the budget does. */
@@ -109,37 +107,42 @@ static void end_trial(schedule *s, int k)
     if (s->over[k])
         return;
     s->over[k] = true;
-    rb_trial_finish(s->b, t);
+    rb_trial_finish(s->b, t, s->n_reps);
     rb_trial_close(t);
     if (!t->result->error[0] && !t->result->n_samples && !rb_bench_stopped(s->b) &&
         s->sink->left_out)
         s->sink->left_out(s->sink->arg, s->first + k, t->estimate_s);
 }
 
-static void tell_progress(const schedule *s, int k, int round)
+/* What the tests of this window still take by their last repetition, and later ones by guess. */
+static double left_s(const schedule *s)
 {
-    if (!s->b->params.progress)
-        return;
-    const rb_progress_at at = { s->first + k, round + 1, s->n_reps, s->done_s, s->all_s };
-    s->b->params.progress(s->b->params.arg, &at);
+    double sum = 0;
+    for (int k = 0; k < s->n; k++)
+        if (!s->over[k])
+            sum += s->trial[k].estimate_s * (s->n_reps - s->trial[k].result->n_samples);
+    for (int i = s->first + s->n; i < s->plan->n; i++)
+        if (s->wanted[i])
+            sum += rb_trial_guess(s->b, &s->plan->test[i]) * (s->n_reps + 1);
+    const double limit = s->b->params.budget_s, until = limit - elapsed_s(s);
+    return limit > 0 && sum > until ? until : sum;
 }
 
 static void run_rep(schedule *s, int k, int round)
 {
     rb_trial *t = &s->trial[k];
-    const double guess = t->estimate_s;
+    const rb_bench_params *p = &s->b->params;
     if (s->over[k])
         return;
-    tell_progress(s, k, round);
+    if (p->progress)
+        p->progress(p->arg, &(rb_progress_at){ s->first + k, round + 1, s->n_reps, left_s(s) });
     if (too_late(s, t)) {
         end_trial(s, k);
-    } else {
-        const bool ok = rb_trial_repeat(s->b, t);
-        s->done_s += t->estimate_s;
-        s->all_s += (t->estimate_s - guess) * (s->n_reps - round); /* a better guess of the rest */
-        if (!rb_bench_stopped(s->b) && (!ok || round + 1 == s->n_reps))
-            end_trial(s, k);
+        return;
     }
+    const bool ok = rb_trial_repeat(s->b, t);
+    if (!rb_bench_stopped(s->b) && (!ok || round + 1 == s->n_reps))
+        end_trial(s, k);
 }
 
 static void shuffle(schedule *s, int *order, int n)

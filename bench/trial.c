@@ -221,35 +221,44 @@ static void pair(rb_sample *sample, const rb_probe *before, const rb_probe *afte
         a > 0 && f > 0 && fabs(a - z) <= 0.1 * fmax(a, z) && fabs(f - g) <= 0.1 * fmax(f, g);
 }
 
-static rb_status repeat(rb_bench *b, rb_trial *trial, bool *done, rb_error *err)
+/* Everything a repetition needs: roofs, a session, its context, warm threads and caches. */
+static rb_status prepare(rb_bench *b, rb_trial *trial, rb_roofs **roofs, rb_slot **s, rb_error *err)
 {
     rb_result *r = trial->result;
     const rb_test *t = &r->test;
+    bool filled = true;
+    rb_status st = rb_roofs_for(b, t, roofs, err);
+    if (st == RB_OK)
+        st = rb_slot_for(b, t, s, err);
+    if (st == RB_OK)
+        st = need_ids(b, t->n_seq * (t->n_prompt ? t->n_prompt : 1), err);
+    if (st == RB_OK)
+        st = fill_context(b, *s, r, &filled, err);
+    if (st != RB_OK || !filled)
+        return st;
+    r->machine = *roofs ? rb_roofs_machine(*roofs) : NULL;
+    r->kv_bytes_per_token = rb_session_kv_bytes_per_token((*s)->session);
+    if (!trial->warm && b->params.warmup && !b->params.dry)
+        st = warm_up(b, *s, t, err);
+    trial->warm = true;
+    return st;
+}
+
+static rb_status repeat(rb_bench *b, rb_trial *trial, bool *done, rb_error *err)
+{
+    const rb_test *t = &trial->result->test;
     rb_slot *s = NULL;
     rb_roofs *roofs = NULL;
     rb_sample sample = { 0 };
     rb_probe before = { 0 }, after = { 0 };
     rb_noise_mark mark;
     *done = false;
-    rb_status st = rb_roofs_for(b, t, &roofs, err);
-    if (st == RB_OK)
-        st = rb_slot_for(b, t, &s, err);
-    if (st == RB_OK)
-        st = need_ids(b, t->n_seq * (t->n_prompt ? t->n_prompt : 1), err);
-    bool filled = true;
-    if (st == RB_OK)
-        st = fill_context(b, s, r, &filled, err);
-    if (st != RB_OK || !filled)
-        return st;
-    r->machine = roofs ? rb_roofs_machine(roofs) : NULL;
-    r->kv_bytes_per_token = rb_session_kv_bytes_per_token(s->session);
-    if (!trial->warm && b->params.warmup && !b->params.dry)
-        st = warm_up(b, s, t, err);
-    trial->warm = true;
-    if (roofs)
+    rb_status st = prepare(b, trial, &roofs, &s, err);
+    const uint64_t start = rb_now_ns();
+    if (st == RB_OK && roofs) {
         before = rb_roofs_probe(roofs);
-    if (st == RB_OK && roofs)
         st = touch(b, s, t, err);
+    }
     if (st != RB_OK || rb_bench_stopped(b))
         return st;
     rb_ledger_clear(rb_session_ledger(s->session));
@@ -261,6 +270,7 @@ static rb_status repeat(rb_bench *b, rb_trial *trial, bool *done, rb_error *err)
     if (roofs)
         after = rb_roofs_probe(roofs);
     pair(&sample, &before, &after);
+    trial->estimate_s = (double)(rb_now_ns() - start) / 1e9;
     return keep(b, trial, s, &sample, err);
 }
 
@@ -268,20 +278,18 @@ bool rb_trial_repeat(rb_bench *b, rb_trial *trial)
 {
     rb_error err = { 0 };
     bool done;
-    const uint64_t start = rb_now_ns();
     rb_result *r = trial->result;
     if (repeat(b, trial, &done, &err) != RB_OK)
         snprintf(r->error, sizeof r->error, "%s", err.text[0] ? err.text : "failed");
-    trial->estimate_s = (double)(rb_now_ns() - start) / 1e9;
     return done && !r->error[0];
 }
 
-void rb_trial_finish(rb_bench *b, rb_trial *trial)
+void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted)
 {
     rb_result *r = trial->result;
     double ns[RB_MAX_REPS], tps[RB_MAX_REPS];
     uint64_t whole[RB_MAX_REPS];
-    r->interrupted = r->n_samples < (b->params.dry ? 1 : b->params.n_reps);
+    r->interrupted = rb_bench_stopped(b) && r->n_samples < n_wanted;
     if (r->error[0] || !r->n_samples)
         return;
     for (int i = 0; i < r->n_samples; i++) {
@@ -322,6 +330,6 @@ void rb_bench_test(rb_bench *b, const rb_test *t, rb_result *r)
     rb_trial_open(b, &trial, t, r);
     for (int i = 0; i < n && !r->error[0] && rb_trial_repeat(b, &trial); i++)
         continue;
-    rb_trial_finish(b, &trial);
+    rb_trial_finish(b, &trial, n);
     rb_trial_close(&trial);
 }

@@ -23,10 +23,10 @@ static void describe(const rb_progress *p, const rb_progress_at *at, char *text,
         snprintf(text, size, "measuring the roofs of this machine");
         return;
     }
-    if (at->all_s > at->done_s)
-        snprintf(left, sizeof left, ", about %.0f s left", at->all_s - at->done_s);
+    if (at->left_s > 0)
+        snprintf(left, sizeof left, ", about %.0f s left", at->left_s);
     const rb_test *t = &p->plan->test[at->test];
-    snprintf(text, size, "round %d of %d: %s, %lld layers%s", at->rep, at->n_reps,
+    snprintf(text, size, "round %d of %d: %s, %lld layers%s", at->round, at->n_reps,
              rb_test_name(t, name, sizeof name), (long long)t->n_layer, left);
 }
 
