@@ -162,6 +162,11 @@ typedef struct rb_place {
     int n_pairs;     /* samples that pct is the median of */
 } rb_place;
 
+/* What a kernel took in one sample: see rb_tally. */
+typedef struct rb_kernel_ns {
+    uint64_t work, barrier, launch;
+} rb_kernel_ns;
+
 typedef struct rb_result {
     rb_test test;
     char error[512];  /* empty: it ran */
@@ -179,6 +184,7 @@ typedef struct rb_result {
     rb_noise noise;            /* sum over samples */
     const rb_machine *machine; /* its roofs; NULL: none were measured. Of the rb_bench */
     rb_place place;
+    rb_place kernel[RB_N_PHASE][RB_N_SITE][RB_N_OP]; /* of each cell of the ledger */
 } rb_result;
 
 /* The share of wall clock of the median repetition outside of steps. */
@@ -280,8 +286,9 @@ rb_place rb_place_tally(const rb_tally *t, const rb_machine *m, rb_scale scale, 
 int rb_resident_level(const rb_result *r, const rb_machine *m);
 /* Places a result under r->machine: sums of its kernels, the median over its pairs. */
 rb_place rb_place_result(const rb_result *r);
-/* A kernel of the result's median repetition. */
-rb_place rb_place_kernel(const rb_result *r, const rb_tally *t);
+/* A kernel of a result, from its times in each sample: those of sample i at ns[i * step]. */
+rb_place rb_place_kernel(const rb_result *r, const rb_tally *counts, const rb_kernel_ns *ns,
+                         int step);
 /* FLOPs over the least time: the roof that the whole test has. 0: unknown. */
 double rb_result_roof_gflops(const rb_result *r);
 

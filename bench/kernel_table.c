@@ -12,6 +12,7 @@ typedef struct kernel_row {
     const char *phase, *site, *op;
     const rb_tally *tally; /* NULL: time only */
     uint64_t ns;
+    const rb_place *place;
 } kernel_row;
 
 static int collect(const rb_result *r, kernel_row *rows)
@@ -23,20 +24,25 @@ static int collect(const rb_result *r, kernel_row *rows)
                 const rb_tally *t = &r->ledger.at[phase][site][op];
                 const rb_op *known = rb_op_get((rb_op_id)op);
                 if (t->calls)
-                    rows[n++] = (kernel_row){ rb_phase_name[phase], rb_site_name[site],
-                                              known ? known->name : "?", t, t->ns };
+                    rows[n++] = (kernel_row){ rb_phase_name[phase],
+                                              rb_site_name[site],
+                                              known ? known->name : "?",
+                                              t,
+                                              t->ns,
+                                              &r->kernel[phase][site][op] };
             }
         }
     }
     const rb_tally *all = &r->total;
     const uint64_t other = rb_result_other_ns(r);
     if (!r->dry) {
-        rows[n++] = (kernel_row){ "", "barrier", "threads meet", NULL, all->barrier_ns };
-        rows[n++] = (kernel_row){ "", "launch", "check, count", NULL, all->launch_ns };
-        rows[n++] = (kernel_row){ "", "other", "between steps", NULL, other };
+        rows[n++] = (kernel_row){ "", "barrier", "threads meet", NULL, all->barrier_ns, NULL };
+        rows[n++] = (kernel_row){ "", "launch", "check, count", NULL, all->launch_ns, NULL };
+        rows[n++] = (kernel_row){ "", "other", "between steps", NULL, other, NULL };
     }
-    rows[n++] =
-        (kernel_row){ "", "total", "", all, all->ns + all->barrier_ns + all->launch_ns + other };
+    rows[n++] = (kernel_row){
+        "", "total", "", all, all->ns + all->barrier_ns + all->launch_ns + other, &r->place
+    };
     return n;
 }
 
@@ -58,14 +64,12 @@ void rb_share_text(const rb_place *p, char *buf)
         snprintf(buf, RB_CELL, "-");
 }
 
-static void put_place(char (*cell)[RB_CELL], const rb_result *r, const kernel_row *row)
+static void put_place(char (*cell)[RB_CELL], const rb_place *p, bool total)
 {
-    const bool total = row->tally == &r->total;
-    const rb_place p = total ? r->place : rb_place_kernel(r, row->tally);
-    rb_share_text(&p, cell[0]);
-    snprintf(cell[1], RB_CELL, "%s", rb_bound_name[p.bound]);
-    if (!total && p.bound != RB_BOUND_NONE && p.bound != RB_BOUND_OVERHEAD)
-        snprintf(cell[1], RB_CELL, "%s: %s", rb_bound_name[p.bound], rb_roof_infos[p.roof].name);
+    rb_share_text(p, cell[0]);
+    snprintf(cell[1], RB_CELL, "%s", rb_bound_name[p->bound]);
+    if (!total && p->bound != RB_BOUND_NONE && p->bound != RB_BOUND_OVERHEAD)
+        snprintf(cell[1], RB_CELL, "%s: %s", rb_bound_name[p->bound], rb_roof_infos[p->roof].name);
 }
 
 /* phase? site op calls [time share] FLOPs bytes OI [GFLOP/s GB/s] [of roof, bound] */
@@ -94,7 +98,7 @@ static void fill(const rb_result *r, const kernel_row *row, double whole_ns, boo
     snprintf(cells[c++], RB_CELL, "%.2f", (double)row->tally->cost.flops / (double)row->ns);
     snprintf(cells[c++], RB_CELL, "%.2f", (double)rb_bytes_all(&b) / (double)row->ns);
     if (r->machine)
-        put_place(&cells[c], r, row);
+        put_place(&cells[c], row->place, row->tally == &r->total);
 }
 
 static rb_table columns_for(const rb_result *r, bool mixed)

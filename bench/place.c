@@ -83,24 +83,33 @@ static void place_memory(rb_place *p, const rb_tally *t, const rb_machine *m, rb
              read_roof(level));
 }
 
-static void set_share(rb_place *p, double ns)
+/* The time that a bound is held against: a floor against all that launches take, a roof against the
+ * work itself. */
+static double time_of(const rb_place *p, const rb_tally *t)
 {
-    p->pct = ns > 0 ? 100 * p->roof_ns / ns : 0;
-    p->above = p->pct > 100;
-    if (p->above)
-        p->pct = 0;
+    const bool all = p->bound == RB_BOUND_OVERHEAD;
+    return (double)(t->ns + (all ? t->barrier_ns + t->launch_ns : 0));
+}
+
+static void set_share(rb_place *p, double pct)
+{
+    p->above = pct > 100;
+    p->pct = p->above ? 0 : pct;
+}
+
+static double share(double roof_ns, double ns)
+{
+    return ns > 0 ? 100 * roof_ns / ns : 0;
 }
 
 rb_place rb_place_tally(const rb_tally *t, const rb_machine *m, rb_scale scale, int resident)
 {
     rb_place p = { 0 };
-    const double floor = m->roof[RB_ROOF_LAUNCH].value / scale.clock * (double)t->calls;
     place_memory(&p, t, m, scale, resident);
     place_compute(&p, t, m, scale);
-    const bool overhead = floor > p.roof_ns;
-    at_least(&p, floor, RB_BOUND_OVERHEAD, RB_ROOF_LAUNCH);
-    /* a floor is held against all that a launch takes, a roof against the work itself */
-    set_share(&p, (double)(t->ns + (overhead ? t->barrier_ns + t->launch_ns : 0)));
+    at_least(&p, m->roof[RB_ROOF_LAUNCH].value / scale.clock * (double)t->calls, RB_BOUND_OVERHEAD,
+             RB_ROOF_LAUNCH);
+    set_share(&p, share(p.roof_ns, time_of(&p, t)));
     return p;
 }
 
@@ -137,17 +146,23 @@ static rb_place place_sum(const rb_result *r, rb_scale scale)
     return sum;
 }
 
-/* Shares of all samples, or of those with agreeing roofs alone; how many. */
-static int shares(const rb_result *r, bool paired, double *pct)
+/* The median share, over samples whose roofs agree if there are any. */
+static void set_median(rb_place *p, const rb_result *r, const double *pct)
 {
+    double kept[RB_MAX_REPS];
     int n = 0;
-    for (int i = 0; i < r->n_samples; i++) {
-        const rb_sample *s = &r->sample[i];
-        if ((paired && !s->paired) || !s->ns)
-            continue;
-        pct[n++] = 100 * place_sum(r, rb_scale_of(r->machine, &s->probe)).roof_ns / (double)s->ns;
-    }
-    return n;
+    for (int i = 0; i < r->n_samples; i++)
+        if (r->sample[i].paired)
+            kept[n++] = pct[i];
+    p->n_pairs = n;
+    if (r->n_samples)
+        set_share(p, n ? rb_stats_of(kept, n).median : rb_stats_of(pct, r->n_samples).median);
+}
+
+static rb_scale scale_at(const rb_result *r, int sample)
+{
+    const rb_probe none = { 0 };
+    return rb_scale_of(r->machine, r->n_samples ? &r->sample[sample].probe : &none);
 }
 
 rb_place rb_place_result(const rb_result *r)
@@ -155,26 +170,30 @@ rb_place rb_place_result(const rb_result *r)
     double pct[RB_MAX_REPS];
     if (!r->machine)
         return (rb_place){ 0 };
-    const rb_probe none = { 0 };
-    const rb_probe *probe = r->n_samples ? &r->sample[r->median].probe : &none;
-    rb_place p = place_sum(r, rb_scale_of(r->machine, probe));
-    p.n_pairs = shares(r, true, pct);
-    const int n = p.n_pairs ? p.n_pairs : shares(r, false, pct);
-    if (!n)
-        return p;
-    p.pct = rb_stats_of(pct, n).median;
-    p.above = p.pct > 100;
-    if (p.above)
-        p.pct = 0;
+    rb_place p = place_sum(r, scale_at(r, r->median));
+    for (int i = 0; i < r->n_samples; i++)
+        pct[i] = share(place_sum(r, scale_at(r, i)).roof_ns, (double)r->sample[i].ns);
+    set_median(&p, r, pct);
     return p;
 }
 
-rb_place rb_place_kernel(const rb_result *r, const rb_tally *t)
+rb_place rb_place_kernel(const rb_result *r, const rb_tally *counts, const rb_kernel_ns *ns,
+                         int step)
 {
-    if (!r->machine || !r->n_samples)
+    double pct[RB_MAX_REPS];
+    if (!r->machine)
         return (rb_place){ 0 };
-    return rb_place_tally(t, r->machine, rb_scale_of(r->machine, &r->sample[r->median].probe),
-                          rb_resident_level(r, r->machine));
+    const int resident = rb_resident_level(r, r->machine);
+    rb_tally t = *counts;
+    for (int i = 0; i < r->n_samples; i++) {
+        const rb_kernel_ns *at = &ns[i * step];
+        t.ns = at->work, t.barrier_ns = at->barrier, t.launch_ns = at->launch;
+        const rb_place p = rb_place_tally(&t, r->machine, scale_at(r, i), resident);
+        pct[i] = share(p.roof_ns, time_of(&p, &t));
+    }
+    rb_place p = rb_place_tally(counts, r->machine, scale_at(r, r->median), resident);
+    set_median(&p, r, pct);
+    return p;
 }
 
 double rb_result_roof_gflops(const rb_result *r)

@@ -326,7 +326,7 @@ static json_t *kernel_object(const rb_result *r, const rb_tally *t, rb_phase pha
     if (r->dry)
         return o;
     const rb_bytes b = rb_cost_bytes(&t->cost);
-    const rb_place p = rb_place_kernel(r, t);
+    const rb_place p = r->kernel[phase][site][op];
     put_count(o, "ns", t->ns);
     put_count(o, "barrier_ns", t->barrier_ns);
     put_count(o, "launch_ns", t->launch_ns);

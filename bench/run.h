@@ -52,10 +52,9 @@ rb_status rb_roofs_for(rb_bench *b, const rb_test *t, rb_roofs **roofs, rb_error
 
 typedef struct rb_trial {
     rb_result *result;
-    uint64_t (
-        *times)[3]; /* per sample, N cells: ns, barrier_ns, launch_ns; NULL before the first */
+    rb_kernel_ns *times; /* [samples][n_cell]; NULL before the first */
+    int *cell;           /* [n_cell]: which cells of the ledger were launched */
     int n_cell;
-    int *cell; /* which cells of the ledger: those that were launched */
     bool warm;
     double estimate_s; /* of one repetition */
 } rb_trial;

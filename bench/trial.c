@@ -185,9 +185,9 @@ static rb_status keep(rb_bench *b, rb_trial *trial, rb_slot *s, const rb_sample 
     }
     const rb_tally *from = &ledger->at[0][0][0];
     for (int i = 0; i < trial->n_cell; i++) {
-        uint64_t *to = trial->times[r->n_samples * trial->n_cell + i];
         const rb_tally *t = &from[trial->cell[i]];
-        to[0] = t->ns, to[1] = t->barrier_ns, to[2] = t->launch_ns;
+        trial->times[r->n_samples * trial->n_cell + i] =
+            (rb_kernel_ns){ t->ns, t->barrier_ns, t->launch_ns };
     }
     r->sample[r->n_samples++] = *sample;
     return RB_OK;
@@ -301,9 +301,9 @@ void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted)
     r->median = rb_median_index(whole, r->n_samples);
     rb_tally *cell = &r->ledger.at[0][0][0];
     for (int i = 0; i < trial->n_cell; i++) {
-        const uint64_t *from = trial->times[r->median * trial->n_cell + i];
+        const rb_kernel_ns *from = &trial->times[r->median * trial->n_cell + i];
         rb_tally *t = &cell[trial->cell[i]];
-        t->ns = from[0], t->barrier_ns = from[1], t->launch_ns = from[2];
+        t->ns = from->work, t->barrier_ns = from->barrier, t->launch_ns = from->launch;
     }
     r->ns = rb_stats_of(ns, r->n_samples);
     r->tps = rb_stats_of(tps, r->n_samples);
@@ -312,6 +312,9 @@ void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted)
         rb_tally_add(&r->total, &sum);
     }
     r->place = rb_place_result(r);
+    for (int i = 0; i < trial->n_cell; i++)
+        (&r->kernel[0][0][0])[trial->cell[i]] =
+            rb_place_kernel(r, &cell[trial->cell[i]], &trial->times[i], trial->n_cell);
 }
 
 void rb_trial_close(rb_trial *trial)
