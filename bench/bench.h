@@ -159,6 +159,7 @@ typedef struct rb_place {
     rb_roof_id roof; /* that gives the bound */
     double pct;      /* of the roof; 0: unknown, or above the roof */
     bool above;      /* faster than its roof: a wrong roof, or data that a cache kept */
+    double over;     /* the share where it is above: for telling "at" from "above", not for show */
     int n_pairs;     /* samples that pct is the median of */
 } rb_place;
 

@@ -56,8 +56,9 @@ static void put_counts(char (*cell)[RB_CELL], const rb_tally *t)
 
 void rb_share_text(const rb_place *p, char *buf)
 {
+    enum { AT = 105 }; /* roofs before and after may differ by twice as much */
     if (p->above)
-        snprintf(buf, RB_CELL, "> roof");
+        snprintf(buf, RB_CELL, p->over <= AT ? "at roof" : "> roof");
     else if (p->pct > 0)
         snprintf(buf, RB_CELL, "%.1f %%", p->pct);
     else

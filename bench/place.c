@@ -95,6 +95,7 @@ static void set_share(rb_place *p, double pct)
 {
     p->above = pct > 100;
     p->pct = p->above ? 0 : pct;
+    p->over = p->above ? pct : 0;
 }
 
 static double share(double roof_ns, double ns)

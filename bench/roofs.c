@@ -37,7 +37,6 @@ const rb_roof_info rb_roof_infos[RB_N_ROOF] = {
 enum {
     N_READ = 6, /* read loops tried: 1, 2, 4 streams, with and without prefetch */
     MAX_LOOP = RB_N_ROOF + RB_N_LEVEL * N_READ,
-    DRAM_ROW = 128, /* of RB_ROOF_COLUMNS columns: rows of 192 KiB */
     FLOOR_LAUNCHES = 40,
     PROBE_READS = 3, /* of the read loops, the best that a probe runs */
 };
@@ -157,35 +156,29 @@ static int64_t whole_columns(uint64_t bytes)
                                      : columns / RB_ROOF_COLUMNS * RB_ROOF_COLUMNS;
 }
 
-/* Rows and columns of an operand, of n that share a level. */
-static void shape_at(const rb_roofs *r, int level, int n, int64_t *rows, int64_t *columns)
+/* Columns of an operand, of n that share a level: one row a thread. */
+static int64_t columns_at(const rb_roofs *r, int level, int n)
 {
-    if (level == RB_DRAM) {
-        *columns = (int64_t)DRAM_ROW * RB_ROOF_COLUMNS;
-        *rows = (int64_t)(r->memory.bytes / sizeof(float)) / *columns / n;
-        return;
-    }
-    *rows = r->machine.n_threads;
-    *columns = whole_columns(r->machine.level[level].each / 2 / (uint64_t)n);
+    const uint64_t memory = r->memory.bytes / (uint64_t)r->machine.n_threads;
+    const uint64_t each = level == RB_DRAM ? memory : r->machine.level[level].each / 2;
+    return whole_columns(each / (uint64_t)n);
 }
 
 static void add_memory_loops(rb_roofs *r)
 {
-    int64_t rows, columns;
+    const int64_t rows = r->machine.n_threads;
     for (int level = 0; level < RB_N_LEVEL; level++) {
         if (level < RB_DRAM && !r->machine.level[level].each)
             continue;
-        shape_at(r, level, 1, &rows, &columns);
+        const rb_roof_id at = (rb_roof_id)level;
         for (int i = 0; i < N_READ; i++) {
-            loop *l =
-                add_loop(r, RB_ROOF_READ_L1 + (rb_roof_id)level, RB_OP_ROOF_READ, 2, rows, columns);
+            loop *l = add_loop(r, RB_ROOF_READ_L1 + at, RB_OP_ROOF_READ, 2, rows,
+                               columns_at(r, level, 1));
             l->p.streams = 1 << i / 2;
             l->p.prefetch = i % 2;
         }
-        shape_at(r, level, 2, &rows, &columns);
-        add_loop(r, RB_ROOF_COPY_L1 + (rb_roof_id)level, RB_OP_ROOF_COPY, 2, rows, columns);
-        shape_at(r, level, 3, &rows, &columns);
-        add_loop(r, RB_ROOF_TRIAD_L1 + (rb_roof_id)level, RB_OP_ROOF_TRIAD, 3, rows, columns);
+        add_loop(r, RB_ROOF_COPY_L1 + at, RB_OP_ROOF_COPY, 2, rows, columns_at(r, level, 2));
+        add_loop(r, RB_ROOF_TRIAD_L1 + at, RB_OP_ROOF_TRIAD, 3, rows, columns_at(r, level, 3));
     }
 }
 
@@ -273,8 +266,7 @@ rb_status rb_roofs_open(rb_roofs **out, int n_threads, rb_isa isa, bool capped, 
     if (st == RB_OK)
         st = rb_buffer_alloc(&r->memory, memory_wanted(&r->machine), false, err);
     if (st == RB_OK)
-        st = rb_buffer_alloc(&r->sums, sizeof(float) * (r->memory.bytes / 4096 + (size_t)n_threads),
-                             false, err);
+        st = rb_buffer_alloc(&r->sums, sizeof(float) * (size_t)n_threads, false, err);
     if (st != RB_OK) {
         rb_roofs_close(r);
         return st;

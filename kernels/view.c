@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 const char *const rb_stream_name[RB_N_STREAM] = { "weight", "activation", "kv", "ctrl" };
 
@@ -28,18 +29,38 @@ rb_status rb_fail(rb_error *err, rb_status status, const char *fmt, ...)
 
 /* ---- buffers ---- */
 
+enum { HUGE_PAGE = 2 << 20 };
+
+/* Private zero pages; large ones begin where a huge page may. NULL: there are none. */
+static void *map(size_t bytes)
+{
+    const size_t spare = bytes >= HUGE_PAGE && bytes <= SIZE_MAX - HUGE_PAGE ? HUGE_PAGE : 0;
+    char *p = mmap(NULL, bytes + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    if (!spare)
+        return p;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t before = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
+    const size_t used = (bytes + page - 1) / page * page;
+    if (before)
+        munmap(p, before);
+    if (bytes + spare > before + used)
+        munmap(p + before + used, bytes + spare - before - used);
+    return p + before;
+}
+
 rb_status rb_buffer_alloc(rb_buffer *b, size_t bytes, bool dry, rb_error *err)
 {
     *b = (rb_buffer){ NULL, bytes };
     if (dry || bytes == 0)
         return RB_OK;
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) {
+    b->data = map(bytes);
+    if (!b->data) {
         b->bytes = 0;
         return rb_fail(err, RB_ERR_MEMORY, "out of memory: %zu bytes wanted", bytes);
     }
-    madvise(p, bytes, MADV_HUGEPAGE); /* fewer TLB misses; only a hint */
-    b->data = p;
+    madvise(b->data, bytes, MADV_HUGEPAGE); /* fewer TLB misses; only a hint */
     return RB_OK;
 }
 

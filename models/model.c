@@ -26,6 +26,44 @@ rb_status rb_model_new(rb_model **model, const rb_config *config, const char *fo
 }
 
 /* Buffers are allocated one by one, since views keep their addresses. */
+/* ---- memory ---- */
+
+enum { SLAB = 32 << 20, SLAB_ALIGN = 64 };
+
+static rb_status new_slab(rb_model *m, size_t bytes, rb_error *err)
+{
+    rb_buffer *grown = realloc(m->slab, (size_t)(m->n_slab + 1) * sizeof *grown);
+    if (!grown)
+        return rb_fail(err, RB_ERR_MEMORY, "out of memory");
+    m->slab = grown;
+    const rb_status status = rb_buffer_alloc(&grown[m->n_slab], bytes, false, err);
+    m->n_slab += status == RB_OK;
+    return status;
+}
+
+/* A piece of a slab: matrices that are smaller than a huge page share one, and a launch goes on
+ * reading where the one before ended. Large tensors get a slab of their own. */
+static rb_status take(rb_model *m, size_t bytes, void **piece, rb_error *err)
+{
+    const size_t whole = (bytes + SLAB_ALIGN - 1) / SLAB_ALIGN * SLAB_ALIGN;
+    rb_status status = RB_OK;
+    if (whole > SLAB / 4) {
+        status = new_slab(m, bytes, err);
+        *piece = status == RB_OK ? m->slab[m->n_slab - 1].data : NULL;
+        return status;
+    }
+    if (!m->slab_used || whole > SLAB - m->slab_used) {
+        status = new_slab(m, SLAB, err);
+        if (status != RB_OK)
+            return status;
+        m->slab_at = m->n_slab - 1;
+        m->slab_used = 0;
+    }
+    *piece = (char *)m->slab[m->slab_at].data + m->slab_used;
+    m->slab_used += whole;
+    return RB_OK;
+}
+
 rb_buffer *rb_model_buffer(rb_model *m, size_t bytes, bool dry, rb_error *err)
 {
     int64_t n = m->n_buffer;
@@ -39,7 +77,8 @@ rb_buffer *rb_model_buffer(rb_model *m, size_t bytes, bool dry, rb_error *err)
     if (!b)
         goto fail;
     m->buffer[m->n_buffer++] = b;
-    return rb_buffer_alloc(b, bytes, dry, err) == RB_OK ? b : NULL;
+    b->bytes = bytes;
+    return dry || !bytes || take(m, bytes, &b->data, err) == RB_OK ? b : NULL;
 fail:
     rb_fail(err, RB_ERR_MEMORY, "out of memory");
     return NULL;
@@ -74,10 +113,11 @@ void rb_model_close(rb_model *m)
 {
     if (!m)
         return;
-    for (int64_t i = 0; i < m->n_buffer; i++) {
-        rb_buffer_free(m->buffer[i]);
+    for (int64_t i = 0; i < m->n_buffer; i++)
         free(m->buffer[i]);
-    }
+    for (int64_t i = 0; i < m->n_slab; i++)
+        rb_buffer_free(&m->slab[i]);
+    free(m->slab);
     free(m->buffer);
     free(m->layer);
     free(m);

@@ -47,8 +47,11 @@ typedef struct rb_model {
     rb_view rope_freqs;    /* d_rot/2 f32 divisors, or absent */
     rb_layer *layer;       /* n_layer_alloc of them */
     int64_t n_layer_alloc; /* >= config.n_layer once rb_model_extend was called */
-    rb_buffer **buffer;    /* owned; one allocation each */
+    rb_buffer **buffer;    /* owned; one tensor each, their memory in slabs */
     int64_t n_buffer;
+    rb_buffer *slab; /* owned: what tensors lie in, one after the other */
+    int64_t n_slab, slab_at;
+    size_t slab_used;              /* of slab[slab_at] */
     uint64_t n_params;             /* elements of all tensors of the file's own layers */
     uint64_t bytes_of[RB_N_DTYPE]; /* bytes per dtype, same tensors */
 } rb_model;

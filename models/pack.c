@@ -3,7 +3,9 @@
  * kernels/dtype.c. Read next: model.c. */
 #include "model.h"
 
-/* Packs one matrix in its own buffer, by way of memory that takes the buffer's place. */
+#include <string.h>
+
+/* Packs one matrix in its own buffer, by way of a copy of it. */
 static rb_status pack_in_place(rb_model *m, rb_view *w, rb_error *err)
 {
     rb_buffer *own = NULL;
@@ -13,15 +15,15 @@ static rb_status pack_in_place(rb_model *m, rb_view *w, rb_error *err)
         return RB_OK;
     const rb_view packed = rb_view_packed(w, own);
     if (own->data) {
-        rb_buffer fresh;
-        const rb_status status = rb_buffer_alloc(&fresh, own->bytes, false, err);
+        rb_buffer copy;
+        const rb_status status = rb_buffer_alloc(&copy, own->bytes, false, err);
         if (status != RB_OK)
             return status;
-        rb_view to = packed;
-        to.buffer = &fresh;
-        rb_pack(&to, w);
-        rb_buffer_free(own);
-        *own = fresh;
+        memcpy(copy.data, own->data, own->bytes);
+        rb_view from = *w;
+        from.buffer = &copy;
+        rb_pack(&packed, &from);
+        rb_buffer_free(&copy);
     }
     *w = packed;
     return RB_OK;
