@@ -135,6 +135,8 @@ static rb_place place_sum(const rb_result *r, rb_scale scale)
         if (!cell[i].calls)
             continue;
         const rb_place p = rb_place_tally(&cell[i], r->machine, scale, resident);
+        if (p.bound == RB_BOUND_NONE)
+            continue;
         sum.roof_ns += p.roof_ns;
         by_roof[p.roof] += p.roof_ns;
         bound_of[p.roof] = p.bound == RB_BOUND_RESIDENT            ? p.bound
