@@ -400,9 +400,10 @@ static rb_roofs *find(const rb_roof_pool *pool, int n_threads, rb_isa isa)
     return NULL;
 }
 
-bool rb_roof_pool_has(const rb_roof_pool *pool, int n_threads, rb_isa isa)
+const rb_machine *rb_roof_pool_machine(const rb_roof_pool *pool, int n_threads, rb_isa isa)
 {
-    return find(pool, n_threads, isa) != NULL;
+    const rb_roofs *r = pool ? find(pool, n_threads, isa) : NULL;
+    return r ? &r->machine : NULL;
 }
 
 rb_status rb_roof_pool_get(rb_roof_pool *pool, int n_threads, rb_isa isa, bool capped,

@@ -82,8 +82,8 @@ typedef struct rb_roof_pool {
 } rb_roof_pool;
 rb_status rb_roof_pool_get(rb_roof_pool *pool, int n_threads, rb_isa isa, bool capped,
                            bool (*stop)(void *), void *arg, rb_roofs **roofs, rb_error *err);
-/* Whether the next get with these would measure. */
-bool rb_roof_pool_has(const rb_roof_pool *pool, int n_threads, rb_isa isa);
+/* What is known already; NULL: the next get with these would measure. pool may be NULL. */
+const rb_machine *rb_roof_pool_machine(const rb_roof_pool *pool, int n_threads, rb_isa isa);
 void rb_roof_pool_close(rb_roof_pool *pool);
 
 #endif

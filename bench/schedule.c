@@ -16,6 +16,7 @@ typedef struct schedule {
     bool *wanted; /* of the plan's tests */
     uint64_t start_ns, random;
     int n_reps; /* within the budget */
+    bool any;   /* something was measured */
     /* the window at hand: tests [first, first + n) of the plan */
     int first, n;
     rb_trial trial[WINDOW];
@@ -33,55 +34,72 @@ static double elapsed_s(const schedule *s)
 
 double rb_trial_guess(const rb_bench *b, const rb_test *t)
 {
-    /* cautious figures for a machine that nobody has measured yet */
-    const double flops_per_s = 2e10 * (double)t->n_threads, bytes_per_s = 8e9;
+    /* cautious figures, and better ones once the machine is known */
+    double flops_per_s = 2e10 * (double)t->n_threads, bytes_per_s = 8e9;
+    const rb_machine *m = rb_roof_pool_machine(b->params.roofs, t->n_threads, t->isa);
+    if (m && m->roof[RB_ROOF_FMA_F32].value > 0 && m->roof[RB_ROOF_READ_DRAM].value > 0) {
+        flops_per_s = 0.5e9 * m->roof[RB_ROOF_FMA_F32].value;
+        bytes_per_s = 0.5e9 * m->roof[RB_ROOF_READ_DRAM].value;
+    }
+    const rb_config *c = &b->model->config;
     const double layer = (double)rb_model_layer_bytes(b->model);
-    const double embed = (double)b->model->config.n_vocab * (double)b->model->config.n_embd;
-    const double params = (double)b->model->n_params - embed;
-    const double per_layer = params / (double)b->model->config.n_layer;
+    const double embed = (double)c->n_vocab * (double)c->n_embd;
+    const double per_layer = ((double)b->model->n_params - embed) / (double)c->n_layer;
     const double layers = (double)t->n_layer, tokens = (double)(t->n_prompt * t->n_seq);
-    const double weights = layer * layers + 2 * embed;
     return tokens * 2 * per_layer * layers / flops_per_s +
-           (double)t->n_gen * weights / bytes_per_s + 0.05;
+           (double)t->n_gen * (layer * layers + 2 * embed) / bytes_per_s + 0.05;
+}
+
+typedef struct bid {
+    int test;
+    double guess;
+} bid;
+
+static int costlier_first(const void *a, const void *b)
+{
+    const bid *x = a, *y = b;
+    return x->guess != y->guess ? (x->guess < y->guess) - (x->guess > y->guess)
+                                : (x->test > y->test) - (x->test < y->test);
 }
 
 /* Chooses repetitions, then tests, so that guesses fit the budget: fewer repetitions first, then
- * without the costliest tests. */
-static void fit_budget(schedule *s)
+ * without the costliest tests. The last one may still try. */
+static rb_status fit_budget(schedule *s, rb_error *err)
 {
-    const double limit = s->b->params.budget_s;
+    const double limit = s->b->params.budget_s - elapsed_s(s);
     double sum = 0;
-    for (int i = 0; i < s->plan->n; i++)
-        sum += s->wanted[i] ? rb_trial_guess(s->b, &s->plan->test[i]) : 0;
+    int n = 0;
     s->n_reps = s->b->params.n_reps;
-    if (limit > 0) {
-        while (s->n_reps > LEAST_REPS && sum * (s->n_reps + 1) > limit)
-            s->n_reps--;
-        while (sum * (s->n_reps + 1) > limit) {
-            int worst = -1;
-            double most = 0;
-            for (int i = 0; i < s->plan->n; i++) {
-                const double guess = rb_trial_guess(s->b, &s->plan->test[i]);
-                if (s->wanted[i] && guess > most) {
-                    most = guess;
-                    worst = i;
-                }
-            }
-            if (worst < 0 || most >= sum) /* the last one may still try */
-                break;
-            s->wanted[worst] = false;
-            sum -= most;
-            if (s->sink->left_out)
-                s->sink->left_out(s->sink->arg, worst, most * (s->n_reps + 1));
-        }
+    if (!s->b->params.budget_s)
+        return RB_OK;
+    bid *bids = calloc((size_t)s->plan->n + 1, sizeof *bids);
+    if (!bids)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a plan of %d tests", s->plan->n);
+    for (int i = 0; i < s->plan->n; i++) {
+        if (!s->wanted[i])
+            continue;
+        bids[n] = (bid){ i, rb_trial_guess(s->b, &s->plan->test[i]) };
+        sum += bids[n++].guess;
     }
+    while (s->n_reps > LEAST_REPS && sum * (s->n_reps + 1) > limit)
+        s->n_reps--;
+    qsort(bids, (size_t)n, sizeof *bids, costlier_first);
+    for (int i = 0; i + 1 < n && sum * (s->n_reps + 1) > limit; i++) {
+        s->wanted[bids[i].test] = false;
+        sum -= bids[i].guess;
+        if (s->sink->left_out)
+            s->sink->left_out(s->sink->arg, bids[i].test, bids[i].guess * (s->n_reps + 1));
+    }
+    free(bids);
+    return RB_OK;
 }
 
-/* Whether another repetition would end after the budget does. */
+/* Whether another repetition would end after the budget does. The first of all is never too late,
+ * so that every run gets further. */
 static bool too_late(const schedule *s, const rb_trial *t)
 {
     const double limit = s->b->params.budget_s;
-    return limit > 0 && elapsed_s(s) + t->estimate_s > limit;
+    return limit > 0 && s->any && elapsed_s(s) + t->estimate_s > limit;
 }
 
 /* ---- rounds ---- */
@@ -141,6 +159,7 @@ static void run_rep(schedule *s, int k, int round)
         return;
     }
     const bool ok = rb_trial_repeat(s->b, t);
+    s->any = s->any || ok;
     if (!rb_bench_stopped(s->b) && (!ok || round + 1 == s->n_reps))
         end_trial(s, k);
 }
@@ -244,7 +263,17 @@ rb_status rb_bench_run(rb_bench *b, const rb_plan *plan, const rb_sink *sink, rb
                      .random = b->params.seed };
     for (int i = 0; i < plan->n; i++)
         wanted[i] = !sink->skip || !sink->skip(sink->arg, i);
-    fit_budget(s);
+    rb_roofs *roofs;
+    for (int i = 0; i < plan->n && st == RB_OK; i++) {
+        if (wanted[i]) { /* guesses want to know the machine */
+            st = rb_roofs_for(b, &plan->test[i], &roofs, err);
+            break;
+        }
+    }
+    if (st == RB_OK)
+        st = fit_budget(s, err);
+    if (st != RB_OK)
+        goto end;
     for (s->first = 0; s->first < plan->n && !rb_bench_stopped(b); s->first += WINDOW) {
         s->n = plan->n - s->first < WINDOW ? plan->n - s->first : WINDOW;
         open_window(s);

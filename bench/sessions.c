@@ -154,7 +154,7 @@ rb_status rb_roofs_for(rb_bench *b, const rb_test *t, rb_roofs **roofs, rb_error
     *roofs = NULL;
     if (!pool || b->params.dry)
         return RB_OK;
-    if (b->params.progress && !rb_roof_pool_has(pool, t->n_threads, t->isa))
+    if (b->params.progress && !rb_roof_pool_machine(pool, t->n_threads, t->isa))
         b->params.progress(b->params.arg, &(rb_progress_at){ .test = -1 });
     return rb_roof_pool_get(pool, t->n_threads, t->isa, t->capped, b->params.stop, b->params.arg,
                             roofs, err);

@@ -306,7 +306,9 @@ Test(place, a_test_is_the_sum_of_its_kernels)
     cr_assert_eq(r->place.n_pairs, 1);
     cr_assert_float_eq(rb_result_roof_gflops(r), 40001000 / (memory_ns + compute_ns), 1e-9);
     const rb_tally *t = &r->ledger.at[RB_DECODE][RB_SITE_FFN_ACT][RB_OP_SILU_GATE];
-    const rb_place k = rb_place_kernel(r, t);
+    const rb_kernel_ns took = { 2 * (uint64_t)compute_ns, 5, 7 };
+    const rb_place k = rb_place_kernel(r, t, &took, 1);
+    cr_assert_float_eq(k.pct, 50, 1e-6, "barrier and launch are not held against a roof");
     want(&k, compute_ns, RB_BOUND_COMPUTE, RB_ROOF_FMA_F32, "kernel");
     free(r);
 }
@@ -350,6 +352,24 @@ Test(place, every_sample_is_held_against_its_own_roofs)
     free(r);
 }
 
+Test(place, a_kernel_is_placed_by_the_median_of_its_paired_samples)
+{
+    const rb_machine m = machine();
+    rb_result *r = two_kernels(&m);
+    /* two kernels a sample; those of the second one: 100, 25, 10, 50 % */
+    rb_kernel_ns ns[8] = { { 0 } };
+    const uint64_t times[] = { 1, 4, 10, 2 };
+    for (int i = 0; i < 4; i++) {
+        sample(r, 100000000, 20, i != 2);
+        ns[2 * i + 1].work = times[i] * (uint64_t)compute_ns;
+    }
+    const rb_tally *t = &r->ledger.at[RB_DECODE][RB_SITE_FFN_ACT][RB_OP_SILU_GATE];
+    const rb_place p = rb_place_kernel(r, t, &ns[1], 2);
+    cr_assert_float_eq(p.pct, 50, 1e-6, "%g", p.pct);
+    cr_assert_eq(p.n_pairs, 3);
+    free(r);
+}
+
 Test(place, a_result_above_its_roof_is_said_to_be)
 {
     const rb_machine m = machine();
@@ -376,7 +396,8 @@ Test(place, without_roofs_nothing_is_claimed)
     r->place = rb_place_result(r);
     cr_assert(r->place.bound == RB_BOUND_NONE && r->place.pct == 0 && r->place.roof_ns == 0);
     cr_assert_eq(rb_result_roof_gflops(r), 0);
-    const rb_place k = rb_place_kernel(r, &r->total);
+    const rb_kernel_ns took = { 1, 1, 1 };
+    const rb_place k = rb_place_kernel(r, &r->total, &took, 1);
     cr_assert(k.bound == RB_BOUND_NONE && k.pct == 0);
     const rb_machine blank = { .n_threads = 1 }; /* measuring was interrupted */
     r->machine = &blank;
