@@ -1,7 +1,7 @@
 /* Plans as they are run: rounds, their order, what is told and when, stops, budgets, failures. A
  * tiny model and a sink that keeps what it is told; nothing is said about speed.
  * Read next: ../bench/schedule.c, test_bench.c (single tests). */
-#include "../bench/bench.h"
+#include "../bench/run.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -83,10 +83,10 @@ static void take_left_out(void *arg, int i, double need_s)
     w->left_out[w->n_left_out++] = i;
 }
 
-static fixture open_fixture(rb_bench_params params)
+static fixture open_typed(rb_bench_params params, rb_dtype type)
 {
     fixture f = { .w = calloc(1, sizeof *f.w) };
-    rb_model_params how = { .dry = true, .type = RB_NO_DTYPE, .seed = 1 };
+    rb_model_params how = { .dry = true, .type = type, .seed = 1 };
     cr_assert_eq(rb_model_open(&f.shape, "tiny", &how, NULL), RB_OK);
     how.dry = params.dry;
     cr_assert_eq(rb_model_open(&f.model, "tiny", &how, NULL), RB_OK);
@@ -97,6 +97,11 @@ static fixture open_fixture(rb_bench_params params)
     f.w->stop_at_step = f.w->stop_after_asks = NEVER;
     f.w->plan.test = calloc(MAX_TEST, sizeof *f.w->plan.test);
     return f;
+}
+
+static fixture open_fixture(rb_bench_params params)
+{
+    return open_typed(params, RB_NO_DTYPE);
 }
 
 static void close_fixture(fixture *f)
@@ -522,6 +527,21 @@ static void add_mixture(fixture *f)
             }
 }
 
+/* Counts are what a dry run of each test alone gives. */
+static void want_counts(const fixture *real, rb_dtype type)
+{
+    const rb_bench_params params = { .n_reps = 1, .seed = 1, .dry = true };
+    fixture dry = open_typed(params, type);
+    rb_result *r = calloc(1, sizeof *r);
+    for (int i = 0; i < real->w->plan.n; i++) {
+        rb_bench_test(dry.bench, &real->w->plan.test[i], r);
+        cr_assert_str_eq(r->error, "");
+        cr_assert(rb_cost_equal(&r->total.cost, &real->w->cost[i]), "test %d", i);
+    }
+    free(r);
+    close_fixture(&dry);
+}
+
 Test(schedule, counts_are_those_of_each_test_alone)
 {
     rb_bench_params params = four;
@@ -530,17 +550,9 @@ Test(schedule, counts_are_those_of_each_test_alone)
     add_mixture(&real);
     run_plan(&real);
     want_all(&real, 3);
-    params.dry = true;
-    fixture dry = open_fixture(params);
-    rb_result *r = calloc(1, sizeof *r);
-    for (int i = 0; i < real.w->plan.n; i++) {
-        rb_bench_test(dry.bench, &real.w->plan.test[i], r);
-        cr_assert_str_eq(r->error, "");
-        cr_assert(rb_cost_equal(&r->total.cost, &real.w->cost[i]), "test %d", i);
+    want_counts(&real, RB_NO_DTYPE);
+    for (int i = 0; i < real.w->plan.n; i++)
         cr_assert_str_eq(real.w->kv_fill[i], "real");
-    }
-    free(r);
-    close_fixture(&dry);
     close_fixture(&real);
 }
 
@@ -560,6 +572,16 @@ Test(schedule, contexts_too_costly_to_compute_are_called_synthetic)
     cr_assert_str_eq(f.w->kv_fill[1], "synthetic");
     cr_assert_str_eq(f.w->kv_fill[2], "real");
     close_fixture(&f);
+    f = open_fixture(params);
+    add(&f, 0, 2, 10); /* unknown in the first round, there from then on */
+    add(&f, 200, 0, 0);
+    add(&f, 0, 1, 12)->n_layer = 3; /* one layer more than there is */
+    run_plan(&f);
+    want_all(&f, 3);
+    cr_assert_str_eq(f.w->kv_fill[0], "synthetic");
+    cr_assert_str_eq(f.w->kv_fill[1], "real");
+    cr_assert_str_eq(f.w->kv_fill[2], "synthetic");
+    close_fixture(&f);
 }
 
 /* More kinds of sessions than are kept open. */
@@ -567,7 +589,7 @@ Test(schedule, threads_and_isas_take_turns)
 {
     rb_bench_params params = four;
     params.n_reps = 3;
-    fixture f = open_fixture(params);
+    fixture f = open_typed(params, RB_Q8_0);
     const rb_isa isas[] = { RB_ISA_SCALAR, add(&f, 4, 0, 0)->isa };
     f.w->plan.n = 0;
     for (int threads = 1; threads <= 3; threads++)
@@ -581,11 +603,33 @@ Test(schedule, threads_and_isas_take_turns)
             }
     run_plan(&f);
     want_all(&f, 3);
-    for (int i = 3; i < f.w->plan.n; i++) {
-        const rb_cost *a = &f.w->cost[i], *b = &f.w->cost[i % 3];
-        cr_assert(a->flops == b->flops && a->special == b->special &&
-                      !memcmp(a->rd, b->rd, sizeof a->rd) && !memcmp(a->wr, b->wr, sizeof a->wr),
+    want_counts(&f, RB_Q8_0);
+    close_fixture(&f);
+}
+
+/* A session is shared by tests that differ in layers and context alone. */
+Test(schedule, tests_run_on_a_session_of_their_kind)
+{
+    fixture f = open_fixture(four);
+    for (int i = 0; i < 64; i++) {
+        f.w->plan.n = f.w->n_row = f.w->n_step = 0;
+        rb_test *t = add(&f, 0, 1, i & 1 ? 5 : 0);
+        t->n_threads = i & 2 ? 2 : 1;
+        t->isa = i & 4 ? t->isa : RB_ISA_SCALAR;
+        t->capped = true;
+        t->act_f32 = i & 8;
+        t->type_v = i & 16 ? RB_F32 : RB_F16;
+        t->n_seq = i & 32 ? 2 : 1;
+        run_plan(&f);
+        want_all(&f, 4);
+        const rb_slot *last = &f.bench->slot[0];
+        for (int k = 1; k < RB_MAX_SLOT; k++)
+            last = f.bench->slot[k].used > last->used ? &f.bench->slot[k] : last;
+        const rb_session_params *p = &last->open;
+        cr_assert(p->n_threads == t->n_threads && p->isa == t->isa && p->act_f32 == t->act_f32 &&
+                      p->type_v == t->type_v && p->n_seq == t->n_seq && p->capped,
                   "test %d", i);
+        cr_assert(p->n_layer >= t->n_layer && p->n_ctx >= 1 + t->n_depth);
     }
     close_fixture(&f);
 }
