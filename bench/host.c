@@ -64,6 +64,18 @@ static void close_machine(machine *m)
         hwloc_topology_destroy(m->topology);
 }
 
+/* What OpenMP may bind threads to, if it binds them: then this thread's own affinity says little.
+ */
+static bool bound_cpus(hwloc_bitmap_t usable)
+{
+    int cpu[4096];
+    const int most = (int)(sizeof cpu / sizeof *cpu), n = rb_bound_cpus(cpu, most);
+    hwloc_bitmap_zero(usable);
+    for (int i = 0; i < n && i < most; i++)
+        hwloc_bitmap_set(usable, (unsigned)cpu[i]);
+    return n > 0;
+}
+
 /* A topology that is not this machine's (hwloc can be given another one) has no affinity. */
 static bool open_machine(machine *m)
 {
@@ -71,7 +83,7 @@ static bool open_machine(machine *m)
     if (!m->usable || hwloc_topology_init(&m->topology) || hwloc_topology_load(m->topology))
         goto fail;
     if (!hwloc_topology_is_thissystem(m->topology) ||
-        hwloc_get_cpubind(m->topology, m->usable, HWLOC_CPUBIND_THREAD))
+        (!bound_cpus(m->usable) && hwloc_get_cpubind(m->topology, m->usable, HWLOC_CPUBIND_THREAD)))
         hwloc_bitmap_copy(m->usable, hwloc_topology_get_allowed_cpuset(m->topology));
     hwloc_bitmap_and(m->usable, m->usable, hwloc_topology_get_allowed_cpuset(m->topology));
     if (!hwloc_bitmap_iszero(m->usable))

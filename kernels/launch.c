@@ -235,6 +235,23 @@ void rb_team_close(rb_team *team)
     free(team);
 }
 
+int rb_bound_cpus(int *cpu, int max)
+{
+    int ids[1024], n = 0;
+    if (omp_get_proc_bind() == omp_proc_bind_false)
+        return 0;
+    for (int p = 0; p < omp_get_num_places(); p++) {
+        const int in_place = omp_get_place_num_procs(p);
+        if (in_place < 1 || in_place > (int)(sizeof ids / sizeof *ids))
+            continue;
+        omp_get_place_proc_ids(p, ids);
+        for (int i = 0; i < in_place; i++, n++)
+            if (n < max)
+                cpu[n] = ids[i];
+    }
+    return n;
+}
+
 rb_scratch rb_team_scratch_needed(const rb_team *team)
 {
     return team->needed;

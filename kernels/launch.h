@@ -27,6 +27,10 @@ typedef struct rb_exec {
     rb_site site;
 } rb_exec;
 
+/* The CPUs that OpenMP binds threads to (OMP_PROC_BIND, OMP_PLACES), at most max of them in cpu; how
+ * many there are, 0: it binds none. The calling thread itself is then bound to some of them. */
+int rb_bound_cpus(int *cpu, int max);
+
 rb_status rb_team_open(rb_team **team, const rb_team_params *params, rb_error *err);
 void rb_team_close(rb_team *team); /* NULL is fine */
 
