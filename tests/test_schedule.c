@@ -573,10 +573,18 @@ Test(schedule, contexts_too_costly_to_compute_are_called_synthetic)
     f = open_fixture(params);
     add(&f, 0, 2, 10); /* unknown in the first round, there from then on */
     add(&f, 200, 0, 0);
-    add(&f, 0, 1, 12)->n_layer = 3; /* one layer more than there is */
     run_plan(&f);
     want_all(&f, 3);
     cr_assert_str_eq(f.w->kv_fill[0], "synthetic");
+    cr_assert_str_eq(f.w->kv_fill[1], "real");
+    close_fixture(&f);
+    params.sequential = true;
+    f = open_fixture(params);
+    add(&f, 200, 0, 0);
+    add(&f, 0, 1, 12);
+    add(&f, 0, 1, 12)->n_layer = 3; /* one layer more than there is */
+    run_plan(&f);
+    want_all(&f, 3);
     cr_assert_str_eq(f.w->kv_fill[1], "real");
     cr_assert_str_eq(f.w->kv_fill[2], "synthetic");
     close_fixture(&f);
