@@ -38,6 +38,7 @@ enum {
     N_READ = 6, /* read loops tried: 1, 2, 4 streams, with and without prefetch */
     MAX_LOOP = RB_N_ROOF + RB_N_LEVEL * N_READ,
     FLOOR_LAUNCHES = 40,
+    LINE = 64,       /* bytes, or a multiple of them */
     PROBE_READS = 3, /* of the read loops, the best that a probe runs */
 };
 static const uint64_t dram_bytes = 256u << 20, least_ns = 1000000;
@@ -76,6 +77,15 @@ static rb_view rows_at(const rb_buffer *b, int64_t operand, int64_t rows, int64_
     return rb_view_dense(b, RB_F32, RB_ACT, operand * bytes, 1, rows, 1, columns);
 }
 
+/* One number a row, each on a cache line of its own. */
+static rb_view sums_at(const rb_buffer *b, int64_t rows)
+{
+    rb_view v = rb_view_dense(b, RB_F32, RB_ACT, 0, 1, rows, 1, 1);
+    v.step_bytes[1] = LINE;
+    v.step_bytes[0] = rows * LINE;
+    return v;
+}
+
 static void launch(rb_exec *ex, void *arg)
 {
     const shot *s = arg;
@@ -83,7 +93,7 @@ static void launch(rb_exec *ex, void *arg)
     const bool sums = l->op == RB_OP_ROOF_READ || l->op == RB_OP_ROOF_LAUNCH;
     rb_view t[3] = { { 0 } };
     for (int i = 0; i < l->n_operand; i++)
-        t[i] = sums && i == 0 ? rows_at(&s->r->sums, 0, l->rows, 1)
+        t[i] = sums && i == 0 ? sums_at(&s->r->sums, l->rows)
                               : rows_at(&s->r->memory, sums ? i - 1 : i, l->rows, l->columns);
     ex->site = RB_SITE_ROOF;
     for (int i = 0; i < l->calls; i++)
@@ -266,7 +276,7 @@ rb_status rb_roofs_open(rb_roofs **out, int n_threads, rb_isa isa, bool capped, 
     if (st == RB_OK)
         st = rb_buffer_alloc(&r->memory, memory_wanted(&r->machine), false, err);
     if (st == RB_OK)
-        st = rb_buffer_alloc(&r->sums, sizeof(float) * (size_t)n_threads, false, err);
+        st = rb_buffer_alloc(&r->sums, LINE * (size_t)n_threads, false, err);
     if (st != RB_OK) {
         rb_roofs_close(r);
         return st;
