@@ -163,6 +163,8 @@ static void run_dot_i8(const rb_call *c, int phase, int64_t first, int64_t last,
                 w[j] = vi_load4(bytes + 4 * (i + j * V_LANES));
             }
             for (int64_t r = 0; r < c->p.reps; r++) {
+                /* x may be another one: else its products, or their sum, leave the loop */
+                __asm__ volatile("" ::: "memory");
                 UNROLL
                 for (int j = 0; j < DOT_CHAINS; j++)
                     acc[j] = vi_dot4(acc[j], w[j], bytes + columns);
