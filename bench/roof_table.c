@@ -1,4 +1,5 @@
-/* The roofs of machines as a table for people, or as JSON. Refuses to measure.
+/* The roofs of machines as a table for people, with ridge points, or as JSON.
+ * Refuses to measure.
  * Read next: roofs.c. */
 #include "record.h"
 #include "table.h"

@@ -37,7 +37,7 @@ const rb_roof_info rb_roof_infos[RB_N_ROOF] = {
 enum {
     N_READ = 6, /* read loops tried: 1, 2, 4 streams, with and without prefetch */
     MAX_LOOP = RB_N_ROOF + RB_N_LEVEL * N_READ,
-    FLOOR_LAUNCHES = 40,
+    FLOOR_LAUNCHES = 8,
     LINE = 64,       /* bytes, or a multiple of them */
     PROBE_READS = 3, /* of the read loops, the best that a probe runs */
 };
@@ -61,7 +61,7 @@ struct rb_roofs {
     rb_buffer memory, sums; /* what is read and written; y of read and launch loops */
     loop loop[MAX_LOOP];
     int n_loop, max_samples;
-    int fma, read[PROBE_READS]; /* loops of a probe, -1: none */
+    int fma, floor, read[PROBE_READS]; /* loops of a probe, -1: none; two floors */
 };
 
 /* ---- one sample ---- */
@@ -194,6 +194,7 @@ static void add_memory_loops(rb_roofs *r)
 
 static void add_floors(rb_roofs *r)
 {
+    r->floor = r->n_loop;
     loop *l = add_loop(r, RB_ROOF_LAUNCH, RB_OP_ROOF_LAUNCH, 1, r->machine.n_threads, 1);
     l->calls = FLOOR_LAUNCHES;
     l = add_loop(r, RB_ROOF_BARRIER, RB_OP_ROOF_LAUNCH, 1, r->machine.n_threads, 1);
@@ -265,7 +266,7 @@ rb_status rb_roofs_open(rb_roofs **out, int n_threads, rb_isa isa, bool capped, 
         return rb_fail(err, RB_ERR_MEMORY, "no memory for the roofs");
     r->machine.n_threads = n_threads;
     r->machine.isa = isa;
-    r->fma = -1;
+    r->fma = r->floor = -1;
     for (int i = 0; i < PROBE_READS; i++)
         r->read[i] = -1;
     find_levels(&r->machine);
@@ -380,9 +381,21 @@ const rb_machine *rb_roofs_machine(const rb_roofs *r)
     return &r->machine;
 }
 
+/* A floor is the least that was ever seen: other processes only add to it. */
+static void lower_floors(rb_roofs *r)
+{
+    for (int i = r->floor; r->floor >= 0 && i < r->floor + 2; i++) {
+        rb_roof *roof = &r->machine.roof[r->loop[i].id];
+        const rb_tally t = shoot(r, &r->loop[i]);
+        const double value = value_of(&r->loop[i], &t);
+        roof->value = roof->value > 0 && roof->value < value ? roof->value : value;
+    }
+}
+
 rb_probe rb_roofs_probe(rb_roofs *r)
 {
     rb_probe p = { 0 };
+    lower_floors(r);
     for (int k = 0; k < PROBE_READS; k++) {
         if (r->read[k] < 0)
             continue;

@@ -73,6 +73,7 @@ void rb_roofs_close(rb_roofs *r); /* NULL is fine */
 void rb_roofs_measure(rb_roofs *r, int n_samples, bool compute_only, bool (*stop)(void *),
                       void *arg);
 const rb_machine *rb_roofs_machine(const rb_roofs *r);
+/* Also lowers the floors of the machine, where it now sees less. */
 rb_probe rb_roofs_probe(rb_roofs *r);
 
 /* Roofs for each pair of threads and ISA, measured when first asked for and kept. */

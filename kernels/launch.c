@@ -6,6 +6,7 @@
 #include "matmul.h"
 
 #include <limits.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,11 +162,11 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Waits for all threads: by spinning, since a launch lasts microseconds, then asleep, so that a
- * team with more threads than free cores leaves the core to those that still work. */
+/* Waits for all threads: by spinning, since a launch lasts microseconds; then also offering the core
+ * to others, since one of ours may want it where another process took its own; then asleep. */
 static void barrier(rb_team *team)
 {
-    enum { SPINS = 1 << 12 };
+    enum { SPINS = 1 << 8, YIELDS = 1 << 10 };
     const int n = team->params.n_threads;
     if (n == 1)
         return;
@@ -177,10 +178,12 @@ static void barrier(rb_team *team)
             syscall(SYS_futex, &team->generation, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
         return;
     }
-    for (int spin = 0; spin < SPINS; spin++) {
+    for (int spin = 0; spin < SPINS + YIELDS; spin++) {
         if (atomic_load_explicit(&team->generation, memory_order_acquire) != generation)
             return;
         pause_cpu();
+        if (spin >= SPINS)
+            sched_yield();
     }
     atomic_fetch_add(&team->sleeping, 1);
     while (atomic_load(&team->generation) == generation)
