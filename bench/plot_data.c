@@ -118,13 +118,25 @@ static void add_roofs(rb_plot_machine *m, const json_t *records)
 
 /* ---- records ---- */
 
+/* A file's name without folders and suffix, of what models are kept in. */
+static void copy_base_name(char *to, size_t size, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    copy_text(to, size, slash ? slash + 1 : path);
+    char *dot = strrchr(to, '.');
+    if (dot && (!strcmp(dot, ".gguf") || !strcmp(dot, ".bin")))
+        *dot = 0;
+}
+
 static void name_subject(const json_t *o, char *buf, size_t size)
 {
-    const char *type = text_of(o, "model_type"), *variant = text_of(o, "attn_variant");
+    const char *file = text_of(o, "model_filename"), *type = text_of(o, "model_type");
+    const char *variant = text_of(o, "attn_variant");
     char part[80];
-    if (!type[0])
-        type = text_of(o, "model_filename");
-    copy_text(part, sizeof part, type[0] ? type : "unnamed model");
+    copy_base_name(part, 48, file);
+    if (part[0])
+        rb_plot_put(buf, size, "%s%s", part, type[0] ? ": " : "");
+    copy_text(part, 48, type[0] || file[0] ? type : "unnamed model");
     rb_plot_put(buf, size, "%s", part);
     copy_text(part, 32, variant);
     if (variant[0])
