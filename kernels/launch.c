@@ -34,6 +34,7 @@ typedef struct done_at {
 struct rb_team {
     rb_team_params params;
     rb_ledger ledger;
+    rb_costed last[RB_N_PHASE][RB_N_SITE];
     rb_scratch reserved, needed;
     rb_buffer scratch; /* shared, then own of each thread */
     int64_t own_step;
@@ -162,8 +163,8 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Waits for all threads: by spinning, since a launch lasts microseconds; then also offering the core
- * to others, since one of ours may want it where another process took its own; then asleep. */
+/* Waits for all threads: by spinning, since a launch lasts microseconds; then also offering the
+ * core to others, since one of ours may want it where another process took its own; then asleep. */
 static void barrier(rb_team *team)
 {
     enum { SPINS = 1 << 8, YIELDS = 1 << 10 };
@@ -348,8 +349,8 @@ typedef struct launch_times {
 static void book(const rb_exec *ex, const rb_kernel *k, const rb_call *call, launch_times t)
 {
     rb_tally *at = &ex->team->ledger.at[ex->phase][ex->site][k->op->id];
-    const rb_cost cost = rb_cost_of(k, call, &at->assumed);
-    rb_cost_add(&at->cost, &cost);
+    rb_costed *last = &ex->team->last[ex->phase][ex->site];
+    rb_cost_add(&at->cost, rb_cost_again(last, k, call, &at->assumed));
     at->calls++;
     at->ns += t.work;
     at->barrier_ns += t.barrier;

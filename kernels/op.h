@@ -191,6 +191,18 @@ rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err);
 uint64_t rb_terms_eval(const rb_op *op, const rb_term *terms, const rb_call *call);
 /* The whole cost of running call with kernel k. *assumed is set if a distinct count was assumed. */
 rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed);
+/* The last call at some place, and its cost. */
+typedef struct rb_costed {
+    const rb_kernel *k; /* NULL: none yet */
+    rb_call call;       /* its past pointer is not followed */
+    int n_past;
+    int64_t past[4];
+    rb_cost cost;
+    bool assumed;
+} rb_costed;
+/* As rb_cost_of, without evaluating what the last call at this place has answered already. */
+const rb_cost *rb_cost_again(rb_costed *last, const rb_kernel *k, const rb_call *call,
+                             bool *assumed);
 /* "2 T M K + ..." as text. Returns buf. */
 char *rb_terms_text(const rb_op *op, const rb_term *terms, char *buf, size_t size);
 #endif

@@ -192,10 +192,10 @@ Test(roofs, a_pool_measures_each_pair_of_threads_and_isa_once)
     bool capped;
     const rb_isa isa = best_isa(&capped);
     rb_roof_pool pool = { 0 };
-    cr_assert_not(rb_roof_pool_has(&pool, 1, isa));
+    cr_assert_not(rb_roof_pool_machine(&pool, 1, isa));
     rb_roofs *one = get(&pool, 1, isa), *two = get(&pool, 2, isa);
     cr_assert_neq(one, two);
-    cr_assert(rb_roof_pool_has(&pool, 1, isa) && rb_roof_pool_has(&pool, 2, isa));
+    cr_assert(rb_roof_pool_machine(&pool, 1, isa) && rb_roof_pool_has(&pool, 2, isa));
     cr_assert_not(rb_roof_pool_has(&pool, 3, isa));
     cr_assert_eq(get(&pool, 1, isa), one);
     cr_assert_eq(get(&pool, 2, isa), two);
