@@ -1,6 +1,8 @@
-/* The built program as users meet it: help, mistakes, exit codes, formats, an interrupt. The binary
- * is RBENCH_BIN, or the rbench beside this test's folder. Output goes through files, so that
- * nothing blocks. Read next: ../tools/rbench.c, ../tools/options.c. */
+/* The built program as users meet it: help, mistakes, exit codes, formats, an interrupt. What it
+ * keeps in files is in test_cli_outputs.c.
+ * Read next: program.h, ../tools/rbench.c, ../tools/options.c. */
+#include "program.h"
+
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <signal.h>
@@ -9,134 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_ARGS = 40, TEXT = 1 << 22 };
-
-typedef struct outcome {
-    int code; /* exit code, or 1000 + signal */
-    char *out, *err;
-} outcome;
-
-static char binary[4096], folder[64];
-
-static void find_binary(void)
-{
-    const char *given = getenv("RBENCH_BIN");
-    if (given) {
-        snprintf(binary, sizeof binary, "%s", given);
-        return;
-    }
-    ssize_t n = readlink("/proc/self/exe", binary, sizeof binary - 16);
-    cr_assert_gt(n, 0);
-    binary[n] = 0;
-    for (int up = 0; up < 2; up++)
-        *strrchr(binary, '/') = 0;
-    strcat(binary, "/rbench");
-}
-
-static void setup(void)
-{
-    static const char *const shield[] = { "RBENCH_ARG_P", "RBENCH_ARG_N", "RBENCH_ARG_R",
-                                          "RBENCH_ARG_O" };
-    find_binary();
-    for (size_t i = 0; i < sizeof shield / sizeof *shield; i++)
-        unsetenv(shield[i]);
-    setenv("RBENCH_ARG_NO_ROOFS", "1", 1); /* seconds for each of many runs; some tests want them */
-    snprintf(folder, sizeof folder, "/tmp/rbench-cli-XXXXXX");
-    cr_assert(mkdtemp(folder));
-}
-
-static void teardown(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(cli, .init = setup, .fini = teardown);
-
-static char *path_of(const char *name, char *buf)
-{
-    snprintf(buf, 256, "%s/%s", folder, name);
-    return buf;
-}
-
-static char *slurp(const char *name)
-{
-    char path[256], *text = malloc(TEXT);
-    FILE *f = fopen(path_of(name, path), "r");
-    cr_assert(f && text);
-    size_t n = fread(text, 1, TEXT - 1, f);
-    text[n] = 0;
-    fclose(f);
-    return text;
-}
-
-/* Starts rbench with the words of a line (no quoting). */
-static pid_t start(const char *line)
-{
-    char *word[MAX_ARGS] = { binary }, *copy = strdup(line), *rest = copy, path[256];
-    for (int n = 1; n < MAX_ARGS - 1 && (word[n] = strtok_r(n > 1 ? NULL : copy, " ", &rest)); n++)
-        continue;
-    for (int i = 0; i < 2; i++) { /* empty, not those of the last run */
-        FILE *f = fopen(path_of(i ? "out" : "err", path), "w");
-        cr_assert(f);
-        fclose(f);
-    }
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (!freopen(path_of("out", path), "w", stdout) ||
-            !freopen(path_of("err", path), "w", stderr))
-            _exit(99);
-        execv(binary, word);
-        _exit(98);
-    }
-    free(copy);
-    cr_assert_gt(pid, 0);
-    return pid;
-}
-
-static outcome finish(pid_t pid)
-{
-    int status;
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    outcome o = { WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status), slurp("out"),
-                  slurp("err") };
-    cr_assert_neq(o.code, 98, "%s cannot be run: build it, or set RBENCH_BIN", binary);
-    return o;
-}
-
-static outcome run(const char *line)
-{
-    return finish(start(line));
-}
-
-static void release(outcome *o)
-{
-    free(o->out);
-    free(o->err);
-}
-
-static int lines_of(const char *text)
-{
-    int n = 0;
-    for (; *text; text++)
-        n += *text == '\n';
-    return n;
-}
-
-/* Runs a line and wants this code and these words: in stderr for failures, else in stdout. */
-static void want(const char *line, int code, const char *words)
-{
-    outcome o = run(line);
-    const char *text = code ? o.err : o.out;
-    cr_expect_eq(o.code, code, "'%s' exits %d, not %d: %s", line, o.code, code, o.err);
-    cr_expect(strstr(text, words), "'%s' does not say '%s': %s", line, words, text);
-    if (code == 2) {
-        cr_expect_eq(lines_of(o.err), 1, "'%s' says more than one line: %s", line, o.err);
-        cr_expect_str_eq(o.out, "", "'%s' writes to stdout: %s", line, o.out);
-    }
-    release(&o);
-}
+TestSuite(cli, .init = program_setup, .fini = program_teardown);
 
 /* ---- help ---- */
 
@@ -258,28 +133,6 @@ Test(cli, bad_input_exits_1)
 }
 
 /* ---- formats ---- */
-
-static json_t *parse(const char *text)
-{
-    json_error_t e;
-    json_t *o = json_loads(text, 0, &e);
-    cr_assert(o, "not JSON: %s (%d:%d) in: %.200s", e.text, e.line, e.column, text);
-    return o;
-}
-
-static long long integer(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    cr_assert(json_is_integer(v), "%s is no integer", key);
-    return json_integer_value(v);
-}
-
-static const char *string(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    cr_assert(json_is_string(v), "%s is no string", key);
-    return json_string_value(v);
-}
 
 /* Wants every field of a list of words to be of a type. */
 static void want_fields(const json_t *o, const char *words, json_type type)
@@ -595,7 +448,7 @@ static outcome interrupt(const char *line, int signal)
 
 Test(cli, an_interrupt_keeps_finished_rows_and_closes_the_json)
 {
-    const char *line = "tiny -p 16 -n 100000 -d 0-64 -r 20 -o json";
+    const char *line = "tiny -p 16 -n 100000 -d 0-64 -r 20 --sequential -o json";
     const int signals[] = { SIGINT, SIGTERM };
     for (int i = 0; i < 2; i++) {
         outcome o = interrupt(line, signals[i]);
