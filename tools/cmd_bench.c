@@ -313,11 +313,12 @@ static int run_bench(const rb_args *args)
         return RB_EXIT_USAGE;
     }
     rb_catch_signals();
-    if (open_reports(&j, &err) != RB_OK)
-        fail(&j, &err);
-    else
+    rb_status st = open_reports(&j, &err);
+    if (st == RB_OK) {
         run_models(&j);
-    if (rb_outputs_draw(&j.outputs, rb_opt_get(args, "--depth-sweep")->given, &err) != RB_OK)
+        st = rb_outputs_draw(&j.outputs, rb_opt_get(args, "--depth-sweep")->given, &err);
+    }
+    if (st != RB_OK)
         fail(&j, &err);
     rb_outputs_close(&j.outputs);
     rb_roof_pool_close(&j.roofs);
