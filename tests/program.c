@@ -99,6 +99,22 @@ outcome finish(pid_t pid)
     return o;
 }
 
+outcome shell(const char *script)
+{
+    char path[256];
+    const pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        if (!freopen(path_of("out", path), "w", stdout) ||
+            !freopen(path_of("err", path), "w", stderr) || chdir(folder) ||
+            setenv("RBENCH", binary, 1))
+            _exit(99);
+        execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+        _exit(98);
+    }
+    return finish(pid);
+}
+
 outcome run(const char *line)
 {
     return finish(start(line));

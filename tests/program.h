@@ -24,6 +24,8 @@ char *slurp(const char *name); /* its text, to be freed */
 pid_t start(const char *line);
 outcome finish(pid_t pid);
 outcome run(const char *line);
+/* Runs a script in the scratch folder, with $RBENCH as the program. */
+outcome shell(const char *script);
 void release(outcome *o);
 int lines_of(const char *text);
 /* Runs a line and wants this code and these words: in stderr for failures, else in stdout. */
