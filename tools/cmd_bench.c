@@ -113,6 +113,19 @@ static rb_status make_lists(rb_job *j, bool sweep, rb_error *err)
     return st;
 }
 
+/* An interrupt, or nobody who would get the results. */
+static bool should_stop(void *arg)
+{
+    rb_job *j = arg;
+    return rb_signal() || (rb_report_failed(j->report) && !j->outputs.store);
+}
+
+static void tell_progress(void *arg, const rb_progress_at *at)
+{
+    rb_job *j = arg;
+    rb_progress_tell(&j->progress, at);
+}
+
 static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *err)
 {
     bool sweep = rb_opt_get(j->args, "--depth-sweep")->given;
@@ -123,9 +136,9 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
         .sequential = rb_opt_flag(j->args, "--sequential"),
         .seed = (uint64_t)rb_opt_int(j->args, "--seed"),
         .budget_s = (double)rb_opt_int(j->args, "--budget"),
-        .stop = rb_stop,
-        .progress = rb_progress_tell,
-        .arg = &j->progress,
+        .stop = should_stop,
+        .progress = tell_progress,
+        .arg = j,
     };
     rb_status st = rb_open_both(&j->model, &j->shape, name, type, err);
     if (st == RB_OK)

@@ -30,9 +30,8 @@ static void describe(const rb_progress *p, const rb_progress_at *at, char *text,
              rb_test_name(t, name, sizeof name), (long long)t->n_layer, left);
 }
 
-void rb_progress_tell(void *progress, const rb_progress_at *at)
+void rb_progress_tell(rb_progress *p, const rb_progress_at *at)
 {
-    rb_progress *p = progress;
     char text[160];
     if (!p->lines && (!p->line || rb_now_ns() - p->start_ns < quiet_ns))
         return;

@@ -16,7 +16,7 @@ typedef struct rb_progress {
 
 /* wanted: --progress; quiet: stderr carries results. */
 rb_progress rb_progress_make(bool wanted, bool quiet, const rb_plan *plan);
-void rb_progress_tell(void *progress, const rb_progress_at *at); /* for rb_bench_params.progress */
+void rb_progress_tell(rb_progress *p, const rb_progress_at *at);
 void rb_progress_clear(rb_progress *p); /* before anything else is printed, and at the end */
 
 #endif

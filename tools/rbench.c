@@ -25,6 +25,8 @@ void rb_catch_signals(void)
     struct sigaction act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a write that fails says so, and --out goes on */
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 int rb_signal(void)
