@@ -167,6 +167,15 @@ static void fail(rb_job *j, const rb_error *err)
     j->code = err->status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
 }
 
+static void note_disturbance(rb_disturbance *d, const rb_result *r)
+{
+    d->noise = d->n_rows ? rb_noise_add(&d->noise, &r->noise) : r->noise;
+    d->n_rows++;
+    d->n_drift += r->ns.drifts;
+    d->n_samples += r->n_samples;
+    d->n_outlier += r->ns.n_outlier;
+}
+
 static void take_row(void *arg, int i, const rb_result *r)
 {
     rb_job *j = arg;
@@ -182,6 +191,7 @@ static void take_row(void *arg, int i, const rb_result *r)
         rb_complain("%s", r->error);
         return;
     }
+    note_disturbance(&j->disturbance, r);
     rb_kept_add(&j->kept, r);
     if (j->n_group)
         rb_sweep_note(j, r, i);
@@ -210,9 +220,32 @@ static void run_tests(rb_job *j)
                 j->plan.n);
 }
 
+/* ", other processes took 3.1 % of a CPU": nothing where the system does not say. */
+static void put_share(char *text, size_t size, const char *what, int64_t ns, int64_t wall_ns)
+{
+    const size_t used = strlen(text);
+    if (ns >= 0 && wall_ns > 0)
+        snprintf(text + used, size - used, "%s %.1f %% of a CPU", what,
+                 100 * (double)ns / (double)wall_ns);
+}
+
+static void show_disturbance(rb_job *j)
+{
+    const rb_disturbance *d = &j->disturbance;
+    char text[400];
+    if (!d->n_rows)
+        return;
+    snprintf(text, sizeof text, "Of %d samples %d are outliers; %d of %d tests drift with time",
+             d->n_samples, d->n_outlier, d->n_drift, d->n_rows);
+    put_share(text, sizeof text, "; other processes took", d->noise.other_ns, d->noise.wall_ns);
+    put_share(text, sizeof text, ", the hypervisor", d->noise.steal_ns, d->noise.wall_ns);
+    strcat(text, ".");
+    rb_report_text(j->report, text);
+}
+
 static void finish(rb_job *j)
 {
-    char note[160];
+    char note[240];
     snprintf(note, sizeof note,
              "tok/s: median ± MAD%s; order and input by --seed %llu. %% of roof: median over "
              "samples paired with roofs measured just before and after.",
@@ -220,6 +253,7 @@ static void finish(rb_job *j)
              (unsigned long long)j->subject.seed);
     if (j->subject.roofs && (j->kept.has[0] || j->kept.has[1]))
         rb_report_text(j->report, note);
+    show_disturbance(j);
     rb_kept_show(&j->kept, j->report, false);
     if (j->second)
         rb_kept_show(&j->kept, j->second, false);
@@ -242,6 +276,7 @@ static void clear_model(rb_job *j)
     j->points = NULL;
     j->n_points = NULL;
     j->n_group = 0;
+    j->disturbance = (rb_disturbance){ 0 };
     j->kept.has[0] = j->kept.has[1] = false;
 }
 

@@ -8,6 +8,12 @@
 #include "progress.h"
 #include "shared.h"
 
+/* What the samples of a model's rows say of themselves. */
+typedef struct rb_disturbance {
+    int n_rows, n_drift, n_samples, n_outlier;
+    rb_noise noise;
+} rb_disturbance;
+
 typedef struct rb_job {
     const rb_args *args;
     rb_report *report, *second; /* stdout; -oe on stderr, or NULL */
@@ -26,6 +32,7 @@ typedef struct rb_job {
     rb_progress progress;
     rb_result *result;
     rb_kept kept;
+    rb_disturbance disturbance;
     rb_trend_point *points; /* [n_group][depths] */
     int *n_points;          /* [n_group] */
 } rb_job;
