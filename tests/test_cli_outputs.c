@@ -458,6 +458,25 @@ Test(cli_outputs, a_full_stdout_does_not_stop_the_file)
     }
 }
 
+/* A closed stdout or stderr is not the next file that is opened. */
+Test(cli_outputs, closed_files_do_not_end_up_in_out)
+{
+    static const struct {
+        const char *close;
+        int code;
+    } at[] = { { ">&-", 1 }, { "2>&-", 0 }, { "<&- >&- 2>&-", 1 }, { "<&-", 0 } };
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        char script[256];
+        snprintf(script, sizeof script,
+                 "rm -f f.jsonl; $RBENCH tiny -p 8,9 -n 2 -r 2 --progress --out f.jsonl %s",
+                 at[i].close);
+        outcome o = shell(script);
+        cr_assert_eq(o.code, at[i].code, "%s: %d: %s", at[i].close, o.code, o.err);
+        release(&o);
+        want_records("f.jsonl", 3);
+    }
+}
+
 Test(cli_outputs, one_writer_at_a_time)
 {
     char line[256], path[256];

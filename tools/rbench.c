@@ -4,10 +4,12 @@
 #include "cmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const rb_command *const commands[] = { &rb_cmd_eval, &rb_cmd_plot, &rb_cmd_predict,
                                               &rb_cmd_roofs, &rb_cmd_synth };
@@ -138,9 +140,19 @@ static int run(const rb_command *cmd, int argc, char **argv)
     return rb_signal() ? 128 + rb_signal() : code;
 }
 
+/* Closed by the caller, stdout or stderr would be the next file that is opened: that of --out, or a
+ * model. In their place comes what cannot be written to, so that it is noticed. */
+static void hold_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     const char *first = argc > 1 ? argv[1] : "";
+    hold_standard_files();
     if (argc < 2) {
         put_overview(stdout);
         return RB_EXIT_OK;
