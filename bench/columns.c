@@ -129,7 +129,10 @@ static void cell_oi(const rb_place_in *p, char *buf)
 
 static void cell_difference(const rb_place_in *p, char *buf)
 {
-    snprintf(buf, RB_CELL, "%+.6g", rb_tally_oi(&p->result->total) - p->first_oi);
+    if (p->first_oi > 0)
+        snprintf(buf, RB_CELL, "%+.6g", rb_tally_oi(&p->result->total) - p->first_oi);
+    else /* the first depth failed, or was run before */
+        snprintf(buf, RB_CELL, "-");
 }
 
 static void cell_gflops(const rb_place_in *p, char *buf)

@@ -242,6 +242,15 @@ Test(cli_outputs, resume_knows_models_and_options)
     json_decref(all);
 }
 
+/* Differences are to a depth that is not there: none are shown. */
+Test(cli_outputs, a_resumed_sweep_does_not_invent_differences)
+{
+    bench_only(0, "", "tiny --depth-sweep=1 -p 8 -n 0 -r 1 --out f.jsonl");
+    outcome o = bench(0, "", "tiny --depth-sweep=1,2,3 -p 8 -n 0 -r 1 --out f.jsonl --resume");
+    cr_assert(strstr(o.out, "OI - OI(1)") && !strstr(o.out, " +"), "%s", o.out);
+    release(&o);
+}
+
 Test(cli_outputs, a_failed_test_is_tried_again)
 {
     bench_only(1, "disjoint", "tiny -p 8 -n 0 -npl 1,300 -r 1 --out f.jsonl");
