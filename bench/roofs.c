@@ -58,7 +58,9 @@ typedef struct loop {
 struct rb_roofs {
     rb_machine machine;
     rb_team *team;
-    rb_buffer memory, sums; /* what is read and written; y of read and launch loops */
+    rb_buffer memory; /* what is read and written */
+    bool borrows;     /* it */
+    rb_buffer sums;   /* y of read and launch loops */
     loop loop[MAX_LOOP];
     int n_loop, max_samples;
     int fma, floor, read[PROBE_READS]; /* loops of a probe, -1: none; two floors */
@@ -258,7 +260,8 @@ static void touch(rb_exec *ex, void *arg)
     memset((char *)r->memory.data + from, 0, to - from);
 }
 
-rb_status rb_roofs_open(rb_roofs **out, int n_threads, rb_isa isa, bool capped, rb_error *err)
+rb_status rb_roofs_open(rb_roofs **out, int n_threads, rb_isa isa, bool capped,
+                        const rb_buffer *memory, rb_error *err)
 {
     rb_roofs *r = calloc(1, sizeof *r);
     *out = NULL;
@@ -274,7 +277,10 @@ rb_status rb_roofs_open(rb_roofs **out, int n_threads, rb_isa isa, bool capped, 
     rb_status st = rb_team_open(&r->team, &team, err);
     if (st == RB_OK)
         st = rb_team_reserve(r->team, (rb_scratch){ .own_bytes = 2 * RB_ROOF_COLUMNS }, err);
-    if (st == RB_OK)
+    r->borrows = memory != NULL;
+    if (memory)
+        r->memory = *memory;
+    else if (st == RB_OK)
         st = rb_buffer_alloc(&r->memory, memory_wanted(&r->machine), false, err);
     if (st == RB_OK)
         st = rb_buffer_alloc(&r->sums, LINE * (size_t)n_threads, false, err);
@@ -292,7 +298,8 @@ void rb_roofs_close(rb_roofs *r)
     if (!r)
         return;
     rb_team_close(r->team);
-    rb_buffer_free(&r->memory);
+    if (!r->borrows)
+        rb_buffer_free(&r->memory);
     rb_buffer_free(&r->sums);
     for (int i = 0; i < r->n_loop; i++)
         free(r->loop[i].sample);
@@ -440,7 +447,8 @@ rb_status rb_roof_pool_get(rb_roof_pool *pool, int n_threads, rb_isa isa, bool c
     if (pool->n == most)
         return rb_fail(err, RB_ERR_ARGUMENT,
                        "roofs of more than %d pairs of threads and ISA; shorten the lists", most);
-    const rb_status st = rb_roofs_open(roofs, n_threads, isa, capped, err);
+    const rb_buffer *memory = pool->n ? &pool->at[0]->memory : NULL; /* the first has it */
+    const rb_status st = rb_roofs_open(roofs, n_threads, isa, capped, memory, err);
     if (st != RB_OK)
         return st;
     pool->at[pool->n++] = *roofs;
@@ -450,7 +458,6 @@ rb_status rb_roof_pool_get(rb_roof_pool *pool, int n_threads, rb_isa isa, bool c
 
 void rb_roof_pool_close(rb_roof_pool *pool)
 {
-    for (int i = 0; i < pool->n; i++)
-        rb_roofs_close(pool->at[i]);
-    pool->n = 0;
+    while (pool->n) /* the first last: it has the memory */
+        rb_roofs_close(pool->at[--pool->n]);
 }

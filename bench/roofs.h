@@ -65,8 +65,10 @@ typedef struct rb_probe {
 
 typedef struct rb_roofs rb_roofs;
 
-/* Opens a team of its own and buffers that no cache holds. */
-rb_status rb_roofs_open(rb_roofs **r, int n_threads, rb_isa isa, bool capped, rb_error *err);
+/* Opens a team of its own over memory that no cache holds: its own, or that of another (borrowed).
+ */
+rb_status rb_roofs_open(rb_roofs **r, int n_threads, rb_isa isa, bool capped,
+                        const rb_buffer *memory, rb_error *err);
 void rb_roofs_close(rb_roofs *r); /* NULL is fine */
 /* Measures every roof n_samples times, in rounds, and keeps medians. stop may be NULL; when it says
  * true, what has samples is kept. compute_only: no memory, no floors. */

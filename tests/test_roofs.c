@@ -21,7 +21,7 @@ static rb_roofs *open_roofs(int n_threads, rb_isa isa)
 {
     rb_roofs *r;
     rb_error err = { 0 };
-    cr_assert_eq(rb_roofs_open(&r, n_threads, isa, true, &err), RB_OK, "%s", err.text);
+    cr_assert_eq(rb_roofs_open(&r, n_threads, isa, true, NULL, &err), RB_OK, "%s", err.text);
     return r;
 }
 

@@ -1,12 +1,13 @@
 /* Plans as they are run: rounds, their order, what is told and when, stops, budgets, failures. A
  * tiny model and a sink that keeps what it is told; nothing is said about speed.
  * Read next: ../bench/schedule.c, test_bench.c (single tests). */
-#include "../bench/run.h"
+#include "watch.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
+<<<<<<< HEAD
 enum { MAX_TEST = 400, MAX_STEP = 4000, NEVER = 1 << 30 };
 
 /* Everything that a run tells, and when it is stopped. */
@@ -157,6 +158,8 @@ static void want_all(const fixture *f, int samples)
     }
 }
 
+=======
+>>>>>>> 0253560 (The sink that watches plans is a helper of its own)
 static const rb_bench_params four = { .n_reps = 4, .seed = 1 };
 
 /* ---- rounds ---- */
