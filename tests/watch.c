@@ -22,10 +22,9 @@ static void note_step(void *arg, const rb_progress_at *at)
     }
     cr_assert(at->test < w->plan.n && w->n_step < MAX_STEP);
     w->step[w->n_step].test = at->test;
-    w->step[w->n_step++].rep = at->rep;
+    w->step[w->n_step++].rep = at->round;
     w->started[at->test]++;
-    w->done_s = at->done_s;
-    w->all_s = at->all_s;
+    w->left_s = at->left_s;
 }
 
 static bool is_skipped(void *arg, int i)

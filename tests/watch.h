@@ -22,7 +22,7 @@ typedef struct watch {
     rb_cost cost[MAX_TEST];
     const char *kv_fill[MAX_TEST];
     rb_isa isa[MAX_TEST];
-    double done_s, all_s;
+    double left_s;
 } watch;
 
 typedef struct fixture {
