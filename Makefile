@@ -20,7 +20,7 @@ MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wundef -Wstrict-prototypes -Wvla
 WARN += $(if $(WERROR),-Werror)
 CFLAGS_release := -O3
-# Runs without booking: only to measure what booking costs. Its counts are zeros.
+# Can run without booking: only to measure what booking costs.
 CFLAGS_nocount := -O3 -DRB_NOCOUNT=1
 CFLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_fuzz := -O1 -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
@@ -175,10 +175,14 @@ check: all
 	@KERNEL="$(KERNEL)" CC="$(CC)" FLAGS="$(filter-out -g,$(CFLAGS))" \
 	 LIB="$(B)/librbench.a" sh tests/check.sh
 
-# What counting and timing cost, against the build without them.
-instrument: all
-	@$(MAKE) --no-print-directory CONFIG=nocount build/nocount/rbench
-	python3 bench/instrument.py
+# What counting and timing cost, in the build that can leave them out.
+instrument:
+	@sh .ci/deps run
+	@$(MAKE) --no-print-directory CONFIG=nocount build/nocount/tests/instrument/instrument
+	build/nocount/tests/instrument/instrument
+$(B)/tests/instrument/instrument: $(B)/tests/instrument/instrument.o $(B)/librbench.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # NEON through a cross compiler and an emulator, where they are installed.
 cross:

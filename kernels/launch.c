@@ -19,9 +19,13 @@
 
 enum { MAX_CANDIDATES = 64, CACHE_LINE = 64 };
 
-/* 1 only in the build that measures what counting and timing cost: launches are not booked. */
-#ifndef RB_NOCOUNT
-#define RB_NOCOUNT 0
+/* Whether launches are neither booked nor timed: only in the build that measures what that costs.
+ */
+#ifdef RB_NOCOUNT
+extern bool rb_nocount;
+bool rb_nocount;
+#else
+enum { rb_nocount = 0 };
 #endif
 
 /* When a thread was done with its share of a phase, in turns: by the time the first thread reads
@@ -426,7 +430,7 @@ static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *ca
     char *shared = team->scratch.data;
     char *own = shared + round_up(team->reserved.shared_bytes) + ex->thread * team->own_step;
     const int n = team->params.n_threads, i = ex->thread;
-    const bool books = i == 0 && !RB_NOCOUNT;
+    const bool books = i == 0 && !rb_nocount;
     uint64_t start = books ? now_ns() : 0;
     launch_times times = { .launch = start - team->end_ns };
     for (int phase = 0; phase < k->n_phase; phase++) {
@@ -436,7 +440,7 @@ static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *ca
         const int64_t first = units * i / n, last = units * (i + 1) / n;
         if (first < last)
             k->run(call, phase, first, last, shared, own);
-        if (!RB_NOCOUNT)
+        if (!rb_nocount)
             note_done(&team->done[i]);
         barrier(team);
         if (books)

@@ -27,7 +27,7 @@ typedef struct rb_exec {
     rb_site site;
 } rb_exec;
 
-/* The CPUs that OpenMP binds threads to (OMP_PROC_BIND, OMP_PLACES), at most max of them in cpu; how
+/* The CPUs that OpenMP binds threads to (OMP_PROC_BIND, OMP_PLACES), at most max in cpu; how
  * many there are, 0: it binds none. The calling thread itself is then bound to some of them. */
 int rb_bound_cpus(int *cpu, int max);
 
