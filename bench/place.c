@@ -114,13 +114,19 @@ rb_place rb_place_tally(const rb_tally *t, const rb_machine *m, rb_scale scale, 
     return p;
 }
 
-int rb_resident_level(const rb_result *r, const rb_machine *m)
+/* Weights and cache that one pass reads. */
+static double working_set(const rb_result *r)
 {
     const rb_test *t = &r->test;
     const rb_bytes b = rb_cost_bytes(&r->total.cost);
     const int64_t ub = t->n_ubatch > 0 ? t->n_ubatch : 1;
     const int64_t passes = t->n_gen + (t->n_prompt + ub - 1) / ub;
-    return level_for(m, (double)(b.weight + b.kv_read) / (double)(passes > 0 ? passes : 1));
+    return (double)(b.weight + b.kv_read) / (double)(passes > 0 ? passes : 1);
+}
+
+int rb_resident_level(const rb_result *r, const rb_machine *m)
+{
+    return level_for(m, working_set(r));
 }
 
 /* Sum over kernels of their least times, and the bound that most of it is due to. */
@@ -160,6 +166,10 @@ static void set_median(rb_place *p, const rb_result *r, const double *pct)
     p->n_pairs = n;
     if (r->n_samples)
         set_share(p, n ? rb_stats_of(kept, n).median : rb_stats_of(pct, r->n_samples).median);
+    /* a cache that holds half of it or more is what lets it pass DRAM's roof */
+    if (p->above && p->roof == RB_ROOF_READ_DRAM &&
+        working_set(r) < 2 * (double)r->machine->level[RB_L3].total)
+        p->bound = RB_BOUND_RESIDENT;
 }
 
 static rb_scale scale_at(const rb_result *r, int sample)
