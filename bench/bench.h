@@ -170,12 +170,14 @@ typedef struct rb_kernel_ns {
 
 typedef struct rb_result {
     rb_test test;
-    char error[512];  /* empty: it ran */
-    bool interrupted; /* stopped before all repetitions were done */
-    bool dry;         /* counts only */
-    char when[32];    /* ISO 8601, UTC */
-    rb_ledger ledger; /* counts of one repetition; times of the median one */
-    rb_tally total;   /* sum of it */
+    char error[512];    /* empty: it ran */
+    bool interrupted;   /* stopped before all repetitions were done */
+    bool counts_differ; /* the error is that a repetition had other counts than the first */
+    bool warm;          /* blocks of the warm-up came to agree */
+    bool dry;           /* counts only */
+    char when[32];      /* ISO 8601, UTC */
+    rb_ledger ledger;   /* counts of one repetition; times of the median one */
+    rb_tally total;     /* sum of it */
     rb_memory memory;
     int64_t kv_bytes_per_token;
     const char *kv_fill;   /* "real", or "synthetic": the context at the start was never computed */
@@ -188,7 +190,8 @@ typedef struct rb_result {
     rb_place kernel[RB_N_PHASE][RB_N_SITE][RB_N_OP]; /* of each cell of the ledger */
 } rb_result;
 
-/* The share of wall clock of the median repetition outside of steps. */
+/* Wall clock of the median repetition outside of launches: entering and leaving steps, the loop
+ * around them. */
 uint64_t rb_result_other_ns(const rb_result *r);
 
 /* flops / (weight + kv) bytes; flops / all bytes. 0 if there are no bytes. */
@@ -220,6 +223,13 @@ typedef struct rb_plan {
 } rb_plan;
 rb_status rb_plan_make(rb_plan *plan, const rb_plan_lists *lists, rb_error *err);
 void rb_plan_free(rb_plan *plan);
+
+/* Relative inference potential (RooflineBench, eq. for Phi): the distance to the ridge, sqrt((OI_r
+ * - OI)^2 + (pi - P)^2) left of it and pi - P right of it, OI in FLOP/byte, pi and P in GFLOP/s;
+ * mixed units, as published. And without units: sqrt(max(0, log10 OI_r/OI)^2 + log10(pi/P)^2). pi
+ * is the f32 FMA roof, or that of int8 dot products where there are any. NaN without roofs. */
+double rb_result_phi(const rb_result *r);
+double rb_result_phi_log(const rb_result *r);
 
 /* ---- running ---- */
 
@@ -265,9 +275,9 @@ typedef struct rb_sink {
     void *arg;
 } rb_sink;
 /* Runs the tests of a plan, interleaved: each round takes one repetition of every test, so that
- * drift hits all tests alike: in random order, but for the first, which goes from cheap to costly
- * so that much is known early, and the last, which goes by the plan, so that rows come out in its
- * order. Tests that fail cost their row alone. When stopped, what has samples is still told, as
+ * drift hits all tests alike, in random order, but for the first round, which goes from cheap to
+ * costly so that much is known early. Rows come out in the order of the plan, during the last
+ * round. Tests that fail cost their row alone. When stopped, what has samples is still told, as
  * interrupted. */
 rb_status rb_bench_run(rb_bench *b, const rb_plan *plan, const rb_sink *sink, rb_error *err);
 uint64_t rb_model_bytes(const rb_model *m);

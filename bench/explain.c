@@ -43,9 +43,10 @@ static rb_view cache(const scene *s, rb_dtype type, int64_t d)
 /* x times up to three matrices; operands as in rb_op_matmul. */
 static rb_call matmul_call(const scene *s, const rb_view *w, const rb_view *bias, int n)
 {
-    rb_call call = { .t = { rows(s, w[0].n[3]) } };
+    const int panel = rb_dtype_get(w[0].dtype)->panel_rows; /* a packed row is so many of w's */
+    rb_call call = { .t = { rows(s, w[0].n[3] / panel) } };
     for (int i = 0; i < n; i++) {
-        call.t[1 + 3 * i] = rows(s, w[i].n[2]);
+        call.t[1 + 3 * i] = rows(s, w[i].n[2] * panel);
         call.t[2 + 3 * i] = w[i];
         call.t[3 + 3 * i] = bias ? bias[i] : (rb_view){ 0 };
     }

@@ -38,7 +38,7 @@ static int collect(const rb_result *r, kernel_row *rows)
     if (!r->dry) {
         rows[n++] = (kernel_row){ "", "barrier", "threads meet", NULL, all->barrier_ns, NULL };
         rows[n++] = (kernel_row){ "", "launch", "check, count", NULL, all->launch_ns, NULL };
-        rows[n++] = (kernel_row){ "", "other", "between steps", NULL, other, NULL };
+        rows[n++] = (kernel_row){ "", "other", "around steps", NULL, other, NULL };
     }
     rows[n++] = (kernel_row){
         "", "total", "", all, all->ns + all->barrier_ns + all->launch_ns + other, &r->place
@@ -59,6 +59,8 @@ void rb_share_text(const rb_place *p, char *buf)
     enum { AT = 105 }; /* roofs before and after may differ by twice as much */
     if (p->above)
         snprintf(buf, RB_CELL, p->over <= AT ? "at roof" : "> roof");
+    else if (p->bound != RB_BOUND_NONE && !p->n_pairs)
+        snprintf(buf, RB_CELL, "unpaired");
     else if (p->pct > 0)
         snprintf(buf, RB_CELL, "%.1f %%", p->pct);
     else
@@ -67,13 +69,14 @@ void rb_share_text(const rb_place *p, char *buf)
 
 static void put_place(char (*cell)[RB_CELL], const rb_place *p, bool total)
 {
-    rb_share_text(p, cell[0]);
-    snprintf(cell[1], RB_CELL, "%s", rb_bound_name[p->bound]);
+    snprintf(cell[0], RB_CELL, "%.3f", p->roof_ns / 1e6);
+    rb_share_text(p, cell[1]);
+    snprintf(cell[2], RB_CELL, "%s", rb_bound_name[p->bound]);
     if (!total && p->bound != RB_BOUND_NONE && p->bound != RB_BOUND_OVERHEAD)
-        snprintf(cell[1], RB_CELL, "%s: %s", rb_bound_name[p->bound], rb_roof_infos[p->roof].name);
+        snprintf(cell[2], RB_CELL, "%s: %s", rb_bound_name[p->bound], rb_roof_infos[p->roof].name);
 }
 
-/* phase? site op calls [time share] FLOPs bytes OI [GFLOP/s GB/s] [of roof, bound] */
+/* phase? site op calls [time share] FLOPs bytes OI [GFLOP/s GB/s] [roof ms, of roof, bound] */
 static void fill(const rb_result *r, const kernel_row *row, double whole_ns, bool mixed,
                  rb_cells cells)
 {
@@ -122,6 +125,7 @@ static rb_table columns_for(const rb_result *r, bool mixed)
         rb_table_column(&t, "GB/s", true, 0);
     }
     if (r->machine) {
+        rb_table_column(&t, "roof ms", true, 0);
         rb_table_column(&t, "of roof", true, 0);
         rb_table_column(&t, "bound", false, 0);
     }

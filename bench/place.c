@@ -129,33 +129,37 @@ int rb_resident_level(const rb_result *r, const rb_machine *m)
     return level_for(m, working_set(r));
 }
 
-/* Sum over kernels of their least times, and the bound that most of it is due to. */
+/* The largest of n figures. */
+static int largest(const double *x, int n)
+{
+    int best = 0;
+    for (int i = 1; i < n; i++)
+        best = x[i] > x[best] ? i : best;
+    return best;
+}
+
+/* Sum over kernels of their least times; the bound that most of it is due to, and its main roof. */
 static rb_place place_sum(const rb_result *r, rb_scale scale)
 {
     const rb_tally *cell = &r->ledger.at[0][0][0];
     const int resident = rb_resident_level(r, r->machine);
-    double by_roof[RB_N_ROOF] = { 0 };
-    rb_bound bound_of[RB_N_ROOF] = { RB_BOUND_NONE };
+    double by_bound[RB_BOUND_RESIDENT + 1] = { 0 };
+    double by_roof[RB_BOUND_RESIDENT + 1][RB_N_ROOF] = { { 0 } };
     rb_place sum = { 0 };
     for (int i = 0; i < RB_N_PHASE * RB_N_SITE * RB_N_OP; i++) {
         if (!cell[i].calls)
             continue;
         const rb_place p = rb_place_tally(&cell[i], r->machine, scale, resident);
-        if (p.bound == RB_BOUND_NONE)
-            continue;
         sum.roof_ns += p.roof_ns;
-        by_roof[p.roof] += p.roof_ns;
-        bound_of[p.roof] = p.bound == RB_BOUND_RESIDENT            ? p.bound
-                           : bound_of[p.roof] == RB_BOUND_RESIDENT ? bound_of[p.roof]
-                                                                   : p.bound;
+        by_bound[p.bound] += p.roof_ns;
+        by_roof[p.bound][p.roof] += p.roof_ns;
     }
-    for (int i = 1; i < RB_N_ROOF; i++)
-        sum.roof = by_roof[i] > by_roof[sum.roof] ? (rb_roof_id)i : sum.roof;
-    sum.bound = bound_of[sum.roof];
+    sum.bound = (rb_bound)largest(by_bound, RB_BOUND_RESIDENT + 1);
+    sum.roof = (rb_roof_id)largest(by_roof[sum.bound], RB_N_ROOF);
     return sum;
 }
 
-/* The median share, over samples whose roofs agree if there are any. */
+/* The median share over samples whose roofs agree; none without such pairs. */
 static void set_median(rb_place *p, const rb_result *r, const double *pct)
 {
     double kept[RB_MAX_REPS];
@@ -164,8 +168,7 @@ static void set_median(rb_place *p, const rb_result *r, const double *pct)
         if (r->sample[i].paired)
             kept[n++] = pct[i];
     p->n_pairs = n;
-    if (r->n_samples)
-        set_share(p, n ? rb_stats_of(kept, n).median : rb_stats_of(pct, r->n_samples).median);
+    set_share(p, n ? rb_stats_of(kept, n).median : 0);
     /* a cache that holds half of it or more is what lets it pass DRAM's roof */
     if (p->above && p->roof == RB_ROOF_READ_DRAM &&
         working_set(r) < 2 * (double)r->machine->level[RB_L3].total)
@@ -211,5 +214,7 @@ rb_place rb_place_kernel(const rb_result *r, const rb_tally *counts, const rb_ke
 
 double rb_result_roof_gflops(const rb_result *r)
 {
+    if (r->place.pct > 0) /* from the same pairs */
+        return 100 * rb_result_gflops(r) / r->place.pct;
     return r->place.roof_ns > 0 ? (double)r->total.cost.flops / r->place.roof_ns : 0;
 }

@@ -152,6 +152,7 @@ static void put_workload(json_t *o, const rb_subject *s, const rb_result *r)
     put_int(o, "n_seq", r->test.n_seq);
     put_text(o, "isa", rb_isa_name[r->test.isa]);
     put_text(o, "act", r->test.act_f32 ? "f32" : "native");
+    put_bool(o, "blas", !r->test.capped);
     json_object_set_new(o, "weight_types", types);
 }
 
@@ -181,6 +182,13 @@ static void put_cost(json_t *o, const rb_cost *c)
     put_count(o, "int_macs", c->int_macs);
     json_object_set_new(o, "dequant_ops", dequant);
     json_object_set_new(o, "bytes", bytes_object(c));
+}
+
+/* Byte levels that nothing here knows yet: unknown, not 0. */
+static void put_unknown_levels(json_t *o)
+{
+    json_object_set_new(o, "bytes_dram_model", json_null());
+    json_object_set_new(o, "bytes_dram_pmu", json_null());
 }
 
 static void put_memory(json_t *o, const rb_memory *m)
@@ -266,6 +274,8 @@ static void put_times(json_t *o, const rb_subject *s, const rb_result *r)
     put_int(o, "n_outlier", r->ns.n_outlier);
     put_number(o, "drift", r->ns.drift);
     put_bool(o, "drifts", r->ns.drifts);
+    put_bool(o, "warm", r->warm);
+    put_text(o, "selfcheck", "ok"); /* every repetition had the same counts */
     if (r->interrupted)
         put_bool(o, "interrupted", true);
     put_number(o, "gflops", rb_result_gflops(r));
@@ -299,15 +309,26 @@ json_t *rb_roofs_array(const rb_machine *m)
     return list;
 }
 
+/* What binds, by which roof, and whether that roof was passed. */
+static void put_bound(json_t *o, const rb_place *p)
+{
+    put_text(o, "bound", rb_bound_name[p->bound]);
+    if (p->bound != RB_BOUND_NONE)
+        put_text(o, "roof", rb_roof_infos[p->roof].name);
+    put_bool(o, "roof_exceeded", p->above);
+}
+
 static void put_place(json_t *o, const rb_result *r)
 {
     const rb_place *p = &r->place;
     put_number(o, "roof_gflops", rb_result_roof_gflops(r));
     json_object_set_new(o, "roof_pct", known(p->pct));
-    put_text(o, "bound", rb_bound_name[p->bound]);
-    put_text(o, "roof", rb_roof_infos[p->roof].name);
+    put_bound(o, p);
+    put_number(o, "roof_ns", p->roof_ns);
+    put_number(o, "roof_launch_ns", r->machine->roof[RB_ROOF_LAUNCH].value);
     put_int(o, "roof_pairs", p->n_pairs);
-    put_bool(o, "roof_exceeded", p->above);
+    put_number(o, "phi", rb_result_phi(r));
+    put_number(o, "phi_log", rb_result_phi_log(r));
 }
 
 /* ---- kernels ---- */
@@ -335,8 +356,7 @@ static json_t *kernel_object(const rb_result *r, const rb_tally *t, rb_phase pha
         put_number(o, "gbps", (double)rb_bytes_all(&b) / (double)t->ns);
     }
     if (p.bound != RB_BOUND_NONE) {
-        put_text(o, "bound", rb_bound_name[p.bound]);
-        put_text(o, "roof", rb_roof_infos[p.roof].name);
+        put_bound(o, &p);
         put_number(o, "roof_ns", p.roof_ns);
         json_object_set_new(o, "roof_pct", known(p.pct));
     }
@@ -398,12 +418,16 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
     if (s->env)
         json_object_set(o, "env", s->env);
     if (r->error[0]) {
+        put_text(o, "test_time", r->when);
         put_text(o, "error", r->error);
+        if (r->counts_differ)
+            put_text(o, "selfcheck", r->error);
         return o;
     }
     if (!r->dry)
         put_times(o, s, r);
     put_cost(o, &r->total.cost);
+    put_unknown_levels(o);
     put_number(o, "oi", rb_tally_oi(&r->total));
     put_number(o, "oi_kernel", rb_tally_oi_kernel(&r->total));
     if (r->machine)

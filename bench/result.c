@@ -3,6 +3,8 @@
  * Read next: run.c, which fills results; record.c, which writes them. */
 #include "bench.h"
 
+#include <math.h>
+
 double rb_tally_oi(const rb_tally *t)
 {
     rb_bytes bytes = rb_cost_bytes(&t->cost);
@@ -39,4 +41,37 @@ uint64_t rb_result_other_ns(const rb_result *r)
     const uint64_t inside = t->ns + t->barrier_ns + t->launch_ns;
     const uint64_t whole = r->n_samples ? r->sample[r->median].ns : 0;
     return whole > inside ? whole - inside : 0;
+}
+
+/* The compute roof of a result: that of its integer dot products if it has any. 0: unknown. */
+static double compute_roof(const rb_result *r)
+{
+    if (!r->machine)
+        return 0;
+    const rb_roof *roof = r->machine->roof;
+    return roof[r->total.cost.int_macs ? RB_ROOF_DOT_I8 : RB_ROOF_FMA_F32].value;
+}
+
+static double ridge(const rb_result *r)
+{
+    const double dram = r->machine ? r->machine->roof[RB_ROOF_READ_DRAM].value : 0;
+    return dram > 0 ? compute_roof(r) / dram : 0;
+}
+
+double rb_result_phi(const rb_result *r)
+{
+    const double away = ridge(r) - rb_tally_oi(&r->total);
+    const double below = compute_roof(r) - rb_result_gflops(r);
+    if (!ridge(r))
+        return NAN;
+    return away > 0 ? sqrt(away * away + below * below) : below;
+}
+
+double rb_result_phi_log(const rb_result *r)
+{
+    const double oi = rb_tally_oi(&r->total), gflops = rb_result_gflops(r);
+    if (!ridge(r) || oi <= 0 || gflops <= 0)
+        return NAN;
+    const double away = fmax(0, log10(ridge(r) / oi)), below = log10(compute_roof(r) / gflops);
+    return sqrt(away * away + below * below);
 }

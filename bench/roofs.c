@@ -180,7 +180,9 @@ static void add_memory_loops(rb_roofs *r)
 {
     const int64_t rows = r->machine.n_threads;
     for (int level = 0; level < RB_N_LEVEL; level++) {
-        if (level < RB_DRAM && !r->machine.level[level].each)
+        const bool known = level < RB_DRAM ? r->machine.level[level].each > 0
+                                           : r->memory.bytes >= 2 * r->machine.level[RB_L3].total;
+        if (!known) /* nor DRAM's, where there is too little free to get past the caches */
             continue;
         const rb_roof_id at = (rb_roof_id)level;
         for (int i = 0; i < N_READ; i++) {
@@ -235,7 +237,8 @@ static void find_levels(rb_machine *m)
             continue;
         const int sharing = cache[i].n_sharing < 1 ? 1 : cache[i].n_sharing;
         const int users = sharing < m->n_threads ? sharing : m->n_threads;
-        const int instances = (m->n_threads + users - 1) / users;
+        int instances = (m->n_threads + users - 1) / users;
+        instances = instances < cache[i].n ? instances : cache[i].n;
         m->level[level].each = cache[i].bytes / (uint64_t)users;
         m->level[level].total = cache[i].bytes * (uint64_t)instances;
     }
@@ -314,7 +317,7 @@ static void note_best(rb_roof *roof, const loop *l)
         snprintf(roof->note, sizeof roof->note, "%d stream%s%s", l->p.streams,
                  l->p.streams > 1 ? "s" : "", l->p.prefetch ? ", prefetch" : "");
     else if (l->op == RB_OP_ROOF_LAUNCH)
-        snprintf(roof->note, sizeof roof->note, "least of %d", l->n);
+        snprintf(roof->note, sizeof roof->note, "least of %d", roof->n);
 }
 
 /* The median of each loop; of loops for one roof the best. */
@@ -358,9 +361,11 @@ static void choose_probe(rb_roofs *r)
     }
 }
 
-void rb_roofs_measure(rb_roofs *r, int n_samples, bool compute_only, bool (*stop)(void *),
-                      void *arg)
+rb_status rb_roofs_measure(rb_roofs *r, int n_samples, bool compute_only, bool (*stop)(void *),
+                           void *arg, rb_error *err)
 {
+    if (r->n_loop)
+        return rb_fail(err, RB_ERR_ARGUMENT, "roofs are measured once");
     r->max_samples = n_samples;
     add_compute_loops(r);
     if (!compute_only) {
@@ -371,7 +376,7 @@ void rb_roofs_measure(rb_roofs *r, int n_samples, bool compute_only, bool (*stop
         loop *l = &r->loop[i];
         l->sample = calloc((size_t)n_samples, sizeof *l->sample);
         if (!l->sample)
-            return;
+            return rb_fail(err, RB_ERR_MEMORY, "no memory for the samples of the roofs");
         if (l->op != RB_OP_ROOF_LAUNCH && !(stop && stop(arg)))
             calibrate(r, l);
     }
@@ -381,6 +386,7 @@ void rb_roofs_measure(rb_roofs *r, int n_samples, bool compute_only, bool (*stop
     settle(r);
     choose_probe(r);
     r->machine.roof[RB_ROOF_CLOCK] = rb_clock_roof();
+    return RB_OK;
 }
 
 const rb_machine *rb_roofs_machine(const rb_roofs *r)
@@ -396,6 +402,8 @@ static void lower_floors(rb_roofs *r)
         const rb_tally t = shoot(r, &r->loop[i]);
         const double value = value_of(&r->loop[i], &t);
         roof->value = roof->value > 0 && roof->value < value ? roof->value : value;
+        roof->n++;
+        note_best(roof, &r->loop[i]);
     }
 }
 
@@ -452,8 +460,7 @@ rb_status rb_roof_pool_get(rb_roof_pool *pool, int n_threads, rb_isa isa, bool c
     if (st != RB_OK)
         return st;
     pool->at[pool->n++] = *roofs;
-    rb_roofs_measure(*roofs, SAMPLES, false, stop, arg);
-    return RB_OK;
+    return rb_roofs_measure(*roofs, SAMPLES, false, stop, arg, err);
 }
 
 void rb_roof_pool_close(rb_roof_pool *pool)

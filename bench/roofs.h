@@ -70,10 +70,10 @@ typedef struct rb_roofs rb_roofs;
 rb_status rb_roofs_open(rb_roofs **r, int n_threads, rb_isa isa, bool capped,
                         const rb_buffer *memory, rb_error *err);
 void rb_roofs_close(rb_roofs *r); /* NULL is fine */
-/* Measures every roof n_samples times, in rounds, and keeps medians. stop may be NULL; when it says
- * true, what has samples is kept. compute_only: no memory, no floors. */
-void rb_roofs_measure(rb_roofs *r, int n_samples, bool compute_only, bool (*stop)(void *),
-                      void *arg);
+/* Once: measures every roof n_samples times, in rounds, and keeps medians. stop may be NULL; when
+ * it says true, what has samples is kept. compute_only: no memory, no floors. */
+rb_status rb_roofs_measure(rb_roofs *r, int n_samples, bool compute_only, bool (*stop)(void *),
+                           void *arg, rb_error *err);
 const rb_machine *rb_roofs_machine(const rb_roofs *r);
 /* Also lowers the floors of the machine, where it now sees less. */
 rb_probe rb_roofs_probe(rb_roofs *r);

@@ -30,12 +30,16 @@ static rb_session_params own_params(const rb_bench *b, const rb_test *t)
     return p;
 }
 
-/* ... and to run the other tests that differ from it in context only. */
-static rb_session_params params_for(const rb_bench *b, const rb_test *t)
+/* ... and to run the other tests that differ from it in layers and context only. */
+static rb_session_params shared_params(const rb_bench *b, const rb_test *t)
 {
     rb_session_params p = own_params(b, t);
     if (p.n_ctx < b->reach.n_ctx)
         p.n_ctx = b->reach.n_ctx;
+    if (p.n_layer < b->reach.n_layer)
+        p.n_layer = b->reach.n_layer;
+    if (p.n_layer > b->model->n_layer_alloc)
+        p.n_layer = b->model->n_layer_alloc;
     p.n_ubatch = t->n_ubatch < p.n_ctx ? t->n_ubatch : p.n_ctx;
     return p;
 }
@@ -75,71 +79,80 @@ static rb_slot *oldest(rb_bench *b)
     return best;
 }
 
-/* Frees sessions until what p needs fits beside them. */
-static void make_room(rb_bench *b, const rb_session_params *p)
+static rb_slot *in_use(rb_bench *b)
 {
-    rb_test t = { .n_prompt = p->n_ctx,
-                  .n_seq = p->n_seq,
-                  .n_layer = p->n_layer,
-                  .n_ubatch = p->n_ubatch,
-                  .type_k = p->type_k,
-                  .type_v = p->type_v,
-                  .n_threads = p->n_threads,
-                  .isa = p->isa,
-                  .capped = p->capped,
-                  .act_f32 = p->act_f32 };
-    rb_memory m;
-    const uint64_t available = rb_host_available();
-    if (!available || b->params.dry || rb_bench_memory(b, &t, &m, NULL) != RB_OK)
-        return;
-    uint64_t freed = 0;
-    while (m.kv + m.scratch > available + freed) {
-        rb_slot *s = NULL;
-        for (int i = 0; i < RB_MAX_SLOT; i++)
-            if (b->slot[i].session && (!s || b->slot[i].used < s->used))
-                s = &b->slot[i];
-        if (!s)
-            return;
-        freed += (uint64_t)(rb_session_kv_bytes(s->session) + rb_session_scratch_bytes(s->session));
-        close_slot(s);
-    }
+    rb_slot *s = NULL;
+    for (int i = 0; i < RB_MAX_SLOT; i++)
+        if (b->slot[i].session && (!s || b->slot[i].used < s->used))
+            s = &b->slot[i];
+    return s;
 }
 
-static rb_status open_slot(rb_bench *b, rb_slot *s, rb_session_params p, int64_t n_layer,
-                           rb_error *err)
+/* Frees sessions until what p needs fits beside them; false: it never will. */
+static bool make_room(rb_bench *b, const rb_session_params *p)
 {
+    const rb_test t = { .n_prompt = p->n_ctx,
+                        .n_seq = p->n_seq,
+                        .n_layer = p->n_layer,
+                        .n_ubatch = p->n_ubatch,
+                        .type_k = p->type_k,
+                        .type_v = p->type_v,
+                        .n_threads = p->n_threads,
+                        .isa = p->isa,
+                        .capped = p->capped,
+                        .act_f32 = p->act_f32 };
+    rb_memory m;
+    uint64_t available = rb_host_available();
+    if (!available || b->params.dry)
+        return true;
+    if (rb_bench_memory(b, &t, &m, NULL) != RB_OK)
+        return false;
+    for (rb_slot *s; m.kv + m.scratch > available && (s = in_use(b));) {
+        available +=
+            (uint64_t)(rb_session_kv_bytes(s->session) + rb_session_scratch_bytes(s->session));
+        close_slot(s);
+    }
+    return m.kv + m.scratch <= available;
+}
+
+static rb_status open_slot(rb_bench *b, const rb_session_params *p, rb_slot **slot, rb_error *err)
+{
+    rb_slot *s = oldest(b);
     close_slot(s);
-    p.n_layer = n_layer;
-    const rb_status st = rb_session_open(&s->session, b->model, &p, err);
-    if (st == RB_OK)
-        s->open = p;
+    const rb_status st = rb_session_open(&s->session, b->model, p, err);
+    if (st == RB_OK) {
+        s->open = *p;
+        rb_session_set_stop(s->session, b->params.stop, b->params.arg);
+    }
+    *slot = s;
     return st;
+}
+
+/* One session for all tests of its kind if there is room for it, else one for this test alone. */
+static rb_status open_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *err)
+{
+    if (t->n_layer > b->model->n_layer_alloc) {
+        rb_slots_close(b); /* sessions borrow the layers that move */
+        const rb_status st = rb_model_extend(b->model, t->n_layer, err);
+        if (st != RB_OK)
+            return st;
+    }
+    const rb_session_params shared = shared_params(b, t), own = own_params(b, t);
+    if (make_room(b, &shared) && open_slot(b, &shared, slot, err) == RB_OK)
+        return RB_OK;
+    make_room(b, &own);
+    return open_slot(b, &own, slot, err);
 }
 
 rb_status rb_slot_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *err)
 {
-    const rb_session_params p = params_for(b, t);
+    const rb_session_params own = own_params(b, t);
     rb_slot *s = NULL;
     for (int i = 0; i < RB_MAX_SLOT && !s; i++)
-        s = can_run(&b->slot[i], &p, t->n_ubatch) ? &b->slot[i] : NULL;
-    if (!s) {
-        if (t->n_layer > b->model->n_layer_alloc) {
-            rb_slots_close(b); /* sessions borrow the layers that move */
-            const rb_status st = rb_model_extend(b->model, t->n_layer, err);
-            if (st != RB_OK)
-                return st;
-        }
-        int64_t layers = b->reach.n_layer > t->n_layer ? b->reach.n_layer : t->n_layer;
-        if (layers > b->model->n_layer_alloc)
-            layers = b->model->n_layer_alloc;
-        make_room(b, &p);
-        s = oldest(b);
-        rb_status st = open_slot(b, s, p, layers, err);
-        if (st == RB_ERR_MEMORY) /* not for all tests at once, perhaps for this one */
-            st = open_slot(b, s, own_params(b, t), t->n_layer, err);
-        if (st != RB_OK)
-            return st;
-    }
+        s = can_run(&b->slot[i], &own, t->n_ubatch) ? &b->slot[i] : NULL;
+    const rb_status st = s ? RB_OK : open_for(b, t, &s, err);
+    if (st != RB_OK)
+        return st;
     rb_session_set_layers(s->session, t->n_layer);
     s->used = ++b->uses;
     *slot = s;

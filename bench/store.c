@@ -33,10 +33,10 @@ _Static_assert(RB_SCHEMA_VERSION == 1, "line_start names it too");
 /* What decides whether two rows are of one test. A NULL if one of it is missing or null. */
 static char *identity(const json_t *row)
 {
-    static const char *const key[] = { "n_prompt",     "n_gen",   "n_depth",  "n_seq",
-                                       "n_layer_run",  "n_batch", "n_ubatch", "type_k",
-                                       "type_v",       "act",     "isa",      "n_threads",
-                                       "attn_variant", NULL };
+    static const char *const key[] = { "n_prompt",    "n_gen",        "n_depth",  "n_seq",
+                                       "n_layer_run", "n_batch",      "n_ubatch", "type_k",
+                                       "type_v",      "act",          "isa",      "n_threads",
+                                       "blas",        "attn_variant", NULL };
     json_t *id = json_array(),
            *digest = json_object_get(json_object_get(row, "env"), "model_digest");
     bool whole = json_is_string(digest) && !json_array_append(id, digest);

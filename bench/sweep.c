@@ -60,7 +60,7 @@ rb_trend rb_trend_of(const rb_trend_point *p, int n)
             t.first_turn = i;
         direction = step ? step : direction;
     }
-    t.equal_layers = layers_are_equal(p, n);
+    t.equal_layers = n > 2 && layers_are_equal(p, n); /* two depths show one step only */
     t.kind = t.n_turn         ? RB_TREND_TURNS
              : direction == 0 ? RB_TREND_FLAT
              : direction > 0  ? RB_TREND_RISES

@@ -40,21 +40,34 @@ static rb_status call_session(rb_bench *b, rb_slot *s, const rb_test *t, rb_phas
     return st;
 }
 
-/* The prompt, then the decode steps. Returns RB_OK with *done false when stopped. */
+/* The ids of a repetition: those of the prompt, then of each step. */
+static rb_status prepare_ids(rb_bench *b, const rb_test *t, rb_error *err)
+{
+    const int64_t prompt = t->n_seq * t->n_prompt;
+    const rb_status st = need_ids(b, prompt + t->n_seq * t->n_gen, err);
+    if (st != RB_OK)
+        return st;
+    rb_tokens_fill(&b->tokens, b->ids, t->n_seq, t->n_depth, t->n_prompt);
+    for (int64_t i = 0; i < t->n_gen; i++)
+        rb_tokens_fill(&b->tokens, b->ids + prompt + i * t->n_seq, t->n_seq,
+                       t->n_depth + t->n_prompt + i, 1);
+    return RB_OK;
+}
+
+/* The prompt, then the decode steps, by one clock. Returns RB_OK with *done false when stopped. */
 static rb_status run_once(rb_bench *b, rb_slot *s, const rb_test *t, uint64_t *ns, bool *done,
                           rb_error *err)
 {
-    rb_status st = RB_OK;
-    *ns = 0;
-    *done = false;
+    rb_status st = prepare_ids(b, t, err);
+    const int32_t *ids = b->ids;
     rb_session_set_past(s->session, t->n_depth);
-    if (t->n_prompt)
-        st = call_session(b, s, t, RB_PREFILL, t->n_depth, t->n_prompt, ns, err);
-    for (int64_t i = 0; i < t->n_gen && st == RB_OK; i++) {
-        if (rb_bench_stopped(b))
-            return RB_OK;
-        st = call_session(b, s, t, RB_DECODE, t->n_depth + t->n_prompt + i, 1, ns, err);
-    }
+    const uint64_t start = rb_now_ns();
+    if (t->n_prompt && st == RB_OK)
+        st = rb_session_run(s->session, RB_PREFILL, ids, t->n_prompt, false, err);
+    ids += t->n_seq * t->n_prompt;
+    for (int64_t i = 0; i < t->n_gen && st == RB_OK && !rb_bench_stopped(b); i++)
+        st = rb_session_run(s->session, RB_DECODE, ids + i * t->n_seq, 1, false, err);
+    *ns = rb_now_ns() - start;
     *done = !rb_bench_stopped(b);
     return st;
 }
@@ -112,15 +125,16 @@ static rb_status run_block(rb_bench *b, rb_slot *s, const rb_test *t, uint64_t *
     return st;
 }
 
-/* Blocks until two in a row agree within a twentieth. */
-static rb_status warm_up(rb_bench *b, rb_slot *s, const rb_test *t, rb_error *err)
+/* Blocks until two in a row agree within a twentieth; *agreed: whether they did. */
+static rb_status warm_up(rb_bench *b, rb_slot *s, const rb_test *t, bool *agreed, rb_error *err)
 {
     enum { MOST_BLOCKS = 10 };
     uint64_t last = 0, ns = 0;
     rb_status st = RB_OK;
     for (int i = 0; i < MOST_BLOCKS && st == RB_OK && !rb_bench_stopped(b); i++) {
         st = run_block(b, s, t, &ns, err);
-        if (last && fabs((double)ns - (double)last) <= 0.05 * (double)last)
+        *agreed = last && fabs((double)ns - (double)last) <= 0.05 * (double)last;
+        if (*agreed)
             break;
         last = ns;
     }
@@ -175,11 +189,13 @@ static rb_status keep(rb_bench *b, rb_trial *trial, rb_slot *s, const rb_sample 
         const rb_status st = list_cells(b, trial, err);
         if (st != RB_OK)
             return st;
-    } else if (!same_counts(&r->ledger, ledger))
+    } else if (!same_counts(&r->ledger, ledger)) {
+        r->counts_differ = true;
         return rb_fail(err, RB_ERR_UNSUPPORTED,
                        "the counts of repetition %d differ from the first: a defect of rbench, "
                        "please report it",
                        r->n_samples + 1);
+    }
     if (s->filled >= r->test.n_depth && r->test.n_layer >= s->filled_layers) {
         s->filled = rb_context_of(&r->test) > s->filled ? rb_context_of(&r->test) : s->filled;
         s->filled_layers = r->test.n_layer;
@@ -232,7 +248,7 @@ static rb_status prepare(rb_bench *b, rb_trial *trial, rb_roofs **roofs, rb_slot
     if (st == RB_OK)
         st = rb_slot_for(b, t, s, err);
     if (st == RB_OK)
-        st = need_ids(b, t->n_seq * (t->n_prompt ? t->n_prompt : 1), err);
+        st = prepare_ids(b, t, err);
     if (st == RB_OK)
         st = fill_context(b, *s, r, &filled, err);
     if (st != RB_OK || !filled)
@@ -240,7 +256,7 @@ static rb_status prepare(rb_bench *b, rb_trial *trial, rb_roofs **roofs, rb_slot
     r->machine = *roofs ? rb_roofs_machine(*roofs) : NULL;
     r->kv_bytes_per_token = rb_session_kv_bytes_per_token((*s)->session);
     if (!trial->warm && b->params.warmup && !b->params.dry)
-        st = warm_up(b, *s, t, err);
+        st = warm_up(b, *s, t, &r->warm, err);
     trial->warm = true;
     return st;
 }
@@ -256,7 +272,9 @@ static rb_status repeat(rb_bench *b, rb_trial *trial, bool *done, rb_error *err)
     *done = false;
     rb_status st = prepare(b, trial, &roofs, &s, err);
     const uint64_t start = rb_now_ns();
-    if (st == RB_OK && roofs) {
+    if (st != RB_OK || rb_bench_stopped(b))
+        return st;
+    if (roofs) {
         before = rb_roofs_probe(roofs);
         st = touch(b, s, t, err);
     }

@@ -51,6 +51,10 @@ void rb_session_set_past(rb_session *s, int64_t n_past);
  * further layers stay as they are. */
 void rb_session_set_layers(rb_session *s, int64_t n_layer);
 
+/* Asked between the micro-batches of a run: true ends it, and rb_session_n_past tells how far it
+ * came. NULL: never. */
+void rb_session_set_stop(rb_session *s, bool (*stop)(void *arg), void *arg);
+
 rb_ledger *rb_session_ledger(rb_session *s);
 const rb_proof *rb_session_proof(const rb_session *s); /* of a session that proves */
 /* Bytes the session owns: cache, scratch. */

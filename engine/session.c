@@ -235,6 +235,8 @@ rb_status rb_session_run(rb_session *s, rb_phase phase, const int32_t *tokens, i
     if (status != RB_OK)
         return status;
     for (int64_t first = 0; first < n_tok; first += s->params.n_ubatch) {
+        if (first > 0 && s->stop && s->stop(s->stop_arg))
+            return RB_OK;
         const int64_t rest = n_tok - first;
         const int64_t n = rest < s->params.n_ubatch ? rest : s->params.n_ubatch;
         s->batch = (rb_batch){ .phase = phase,
@@ -268,6 +270,12 @@ void rb_session_set_layers(rb_session *s, int64_t n_layer)
     if (n_layer < 1 || n_layer > s->params.n_layer)
         abort(); /* a programmer's mistake, as in the door */
     s->n_layer = n_layer;
+}
+
+void rb_session_set_stop(rb_session *s, bool (*stop)(void *arg), void *arg)
+{
+    s->stop = stop;
+    s->stop_arg = arg;
 }
 
 rb_ledger *rb_session_ledger(rb_session *s)

@@ -59,6 +59,8 @@ struct rb_session {
     int64_t *past;    /* [n_seq], all equal */
     int64_t n_past;
     int64_t n_layer; /* layers to run, of params.n_layer */
+    bool (*stop)(void *arg);
+    void *stop_arg;
     rb_batch batch;
 };
 

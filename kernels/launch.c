@@ -43,10 +43,11 @@ struct rb_team {
     rb_buffer scratch; /* shared, then own of each thread */
     int64_t own_step;
     rb_proof proof;
-    done_at *done;   /* of each thread */
-    uint64_t end_ns; /* of the last phase of the last launch, or the start of the step */
+    done_at *done; /* of each thread */
     /* Rows that this team may use, best first. */
     const rb_kernel *candidate[RB_N_OP][MAX_CANDIDATES + 1];
+    /* The first thread's alone: end of the last phase of the last launch, or start of the step. */
+    _Alignas(CACHE_LINE) uint64_t end_ns;
     _Alignas(CACHE_LINE) atomic_int arrived;
     _Alignas(CACHE_LINE) atomic_uint generation; /* barriers passed; also the futex of sleepers */
     atomic_int sleeping;
@@ -326,7 +327,8 @@ const rb_kernel *rb_select(const rb_team *team, rb_op_id op, const rb_call *call
 /* The row for a call that fits its op; else the first thread says what is wrong and ends it all. */
 static const rb_kernel *checked_row(const rb_exec *ex, rb_op_id id, const rb_call *call)
 {
-    const rb_op *op = ex->team->candidate[id][0]->op; /* the scalar row at least is there */
+    const rb_kernel *first = ex->team->candidate[id][0];
+    const rb_op *op = first ? first->op : rb_op_get(id);
     const char *arg_name = NULL;
     const char *wrong = rb_call_error(op, call, &arg_name);
     const rb_kernel *k = wrong ? NULL : rb_select(ex->team, id, call);
@@ -432,7 +434,7 @@ static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *ca
     const int n = team->params.n_threads, i = ex->thread;
     const bool books = i == 0 && !rb_nocount;
     uint64_t start = books ? now_ns() : 0;
-    launch_times times = { .launch = start - team->end_ns };
+    launch_times times = { .launch = books ? start - team->end_ns : 0 };
     for (int phase = 0; phase < k->n_phase; phase++) {
         const int64_t units = k->units(call, phase);
         if (units == 0)

@@ -86,7 +86,7 @@ Test(roofs, are_all_there_with_one_and_two_threads)
     const rb_isa isa = best_isa(&capped);
     for (int n = 1; n <= 2; n++) {
         rb_roofs *r = open_roofs(n, isa);
-        rb_roofs_measure(r, SAMPLES, false, NULL, NULL);
+        cr_assert_eq(rb_roofs_measure(r, SAMPLES, false, NULL, NULL, NULL), RB_OK);
         want_machine(rb_roofs_machine(r), n, isa);
         const rb_probe p = rb_roofs_probe(r);
         want_unit(RB_ROOF_READ_DRAM, p.read_dram);
@@ -101,7 +101,7 @@ Test(roofs, are_all_there_with_one_and_two_threads)
 static void want_compute(rb_isa isa)
 {
     rb_roofs *r = open_roofs(1, isa);
-    rb_roofs_measure(r, SAMPLES, true, NULL, NULL);
+    cr_assert_eq(rb_roofs_measure(r, SAMPLES, true, NULL, NULL, NULL), RB_OK);
     const rb_machine *m = rb_roofs_machine(r);
     cr_assert_eq(m->isa, isa);
     want_roof(m, RB_ROOF_FMA_F32);
@@ -161,7 +161,7 @@ Test(roofs, stop_keeps_what_has_samples)
     for (size_t k = 0; k < sizeof asks / sizeof *asks; k++) {
         int left = asks[k], n = 0;
         rb_roofs *r = open_roofs(1, RB_ISA_SCALAR);
-        rb_roofs_measure(r, 1000000, false, stop_after, &left);
+        cr_assert_eq(rb_roofs_measure(r, 1000000, false, stop_after, &left, NULL), RB_OK);
         const rb_machine *m = rb_roofs_machine(r);
         for (int id = 0; id < RB_ROOF_CLOCK; id++) {
             cr_assert(isfinite(m->roof[id].value) && m->roof[id].value >= 0);

@@ -7,7 +7,7 @@
 #include "options.h"
 
 /* Exit codes. */
-enum { RB_EXIT_OK = 0, RB_EXIT_FAILED = 1, RB_EXIT_USAGE = 2 };
+enum { RB_EXIT_OK = 0, RB_EXIT_FAILED = 1, RB_EXIT_USAGE = 2, RB_EXIT_SELFCHECK = 3 };
 
 #define RB_VERSION "0.1.0"
 #ifndef RB_COMMIT

@@ -126,6 +126,21 @@ static void tell_progress(void *arg, const rb_progress_at *at)
     rb_progress_tell(&j->progress, at);
 }
 
+/* Before a sweep is cut to memory and a budget begins: both want to know what is left. */
+static rb_status measure_first_roofs(rb_job *j, rb_error *err)
+{
+    const rb_plan_lists *l = &j->lists.plan;
+    rb_roofs *roofs;
+    const int n_threads = (int)l->threads.at[0];
+    const rb_isa isa = (rb_isa)l->isa.at[0];
+    if (!rb_roof_pool_machine(&j->roofs, n_threads, isa))
+        tell_progress(j, &(rb_progress_at){ .test = -1 });
+    const rb_status st =
+        rb_roof_pool_get(&j->roofs, n_threads, isa, l->capped, should_stop, j, &roofs, err);
+    rb_progress_clear(&j->progress);
+    return st;
+}
+
 static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *err)
 {
     bool sweep = rb_opt_get(j->args, "--depth-sweep")->given;
@@ -140,16 +155,18 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
         .progress = tell_progress,
         .arg = j,
     };
-    rb_status st = rb_open_both(&j->model, &j->shape, name, type, err);
+    j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan);
+    rb_status st = rb_open_both(&j->model, &j->shape, j->digest, name, type, err);
     if (st == RB_OK)
         st = make_lists(j, sweep, err);
     if (st == RB_OK)
         st = rb_bench_open(&j->bench, j->model, j->shape, &params, err);
+    if (st == RB_OK && params.roofs)
+        st = measure_first_roofs(j, err);
     if (st == RB_OK)
         st = sweep ? rb_sweep_plan(j, err) : rb_plan_make(&j->plan, &j->lists.plan, err);
     if (st == RB_OK && !j->plan.n)
         return rb_fail(err, RB_ERR_ARGUMENT, "nothing to run: -p, -n and -pg are all zero");
-    j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan);
     return st;
 }
 
@@ -158,7 +175,10 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
 static bool is_there(void *arg, int i)
 {
     rb_job *j = arg;
-    return rb_outputs_has(&j->outputs, &j->subject, &j->plan.test[i]);
+    const bool has = rb_outputs_has(&j->outputs, &j->subject, &j->plan.test[i]);
+    if (has && j->n_group)
+        rb_sweep_note_dry(j, i);
+    return has;
 }
 
 static void fail(rb_job *j, const rb_error *err)
@@ -187,7 +207,7 @@ static void take_row(void *arg, int i, const rb_result *r)
     if (j->second)
         rb_report_row(j->second, r, i);
     if (r->error[0]) {
-        j->code = RB_EXIT_FAILED;
+        j->code = r->counts_differ ? RB_EXIT_SELFCHECK : j->code ? j->code : RB_EXIT_FAILED;
         rb_complain("%s", r->error);
         return;
     }
@@ -245,13 +265,14 @@ static void show_disturbance(rb_job *j)
 
 static void finish(rb_job *j)
 {
-    char note[240];
-    snprintf(note, sizeof note,
-             "tok/s: median ± MAD%s; order and input by --seed %llu. %% of roof: median over "
-             "samples paired with roofs measured just before and after.",
+    char note[300];
+    snprintf(note, sizeof note, "tok/s: median ± MAD%s; order and input by --seed %llu.%s",
              rb_opt_flag(j->args, "--sequential") ? "" : " of interleaved rounds",
-             (unsigned long long)j->subject.seed);
-    if (j->subject.roofs && (j->kept.has[0] || j->kept.has[1]))
+             (unsigned long long)j->subject.seed,
+             j->subject.roofs ? " Of roof: median over samples paired with roofs measured just "
+                                "before and after."
+                              : "");
+    if (j->disturbance.n_rows)
         rb_report_text(j->report, note);
     show_disturbance(j);
     rb_kept_show(&j->kept, j->report, false);
@@ -290,18 +311,16 @@ static rb_status announce(rb_job *j, rb_error *err)
 
 static void run_model(rb_job *j, const char *name, rb_dtype type)
 {
-    char cpu[128], digest[RB_DIGEST] = "";
+    char cpu[128];
     rb_error err = { 0 };
     rb_status st = prepare(j, name, type, &err);
-    if (st == RB_OK)
-        rb_model_digest(j->model, digest);
     j->subject = (rb_subject){ .filename = name,
                                .model = j->model,
                                .cpu = rb_host_cpu(cpu, sizeof cpu),
                                .commit = RB_COMMIT,
                                .roofs = !rb_opt_flag(j->args, "--no-roofs"),
                                .seed = (uint64_t)rb_opt_int(j->args, "--seed"),
-                               .env = rb_env_manifest(digest) };
+                               .env = rb_env_manifest(j->digest) };
     if (st == RB_OK)
         st = announce(j, &err);
     if (st == RB_OK) {
@@ -330,9 +349,6 @@ static rb_status open_reports(rb_job *j, rb_error *err)
     rb_format second = format_of(rb_opt_text(j->args, "-oe"));
     j->format = format_of(rb_opt_text(j->args, "-o"));
     j->quiet = second != RB_FORMAT_NONE;
-    j->result = calloc(1, sizeof *j->result);
-    if (!j->result)
-        return rb_fail(err, RB_ERR_MEMORY, "no memory for a result");
     rb_status st = rb_kept_open(&j->kept, err);
     if (st == RB_OK)
         st = rb_report_open(&j->report, stdout, j->format, err);
@@ -370,11 +386,10 @@ static int run_bench(const rb_args *args)
         fail(&j, &err);
     rb_outputs_close(&j.outputs);
     rb_roof_pool_close(&j.roofs);
-    if (rb_report_close(j.report, &err) != RB_OK || rb_report_close(j.second, &err) != RB_OK) {
-        rb_complain("%s", err.text);
-        j.code = RB_EXIT_FAILED;
-    }
-    free(j.result);
+    if (rb_report_close(j.report, &err) != RB_OK)
+        fail(&j, &err);
+    if (rb_report_close(j.second, &err) != RB_OK)
+        fail(&j, &err);
     rb_kept_close(&j.kept);
     return j.code;
 }

@@ -47,13 +47,14 @@ static rb_status measure(survey *s, int n_threads, rb_isa isa, bool capped, bool
     rb_roofs *roofs = NULL;
     if (s->n == MAX_MACHINES)
         return rb_fail(err, RB_ERR_ARGUMENT, "more than %d pairs of threads and ISA", MAX_MACHINES);
-    const rb_status st = rb_roofs_open(&roofs, n_threads, isa, capped, NULL, err);
+    rb_status st = rb_roofs_open(&roofs, n_threads, isa, capped, NULL, err);
     if (st != RB_OK)
         return st;
-    rb_roofs_measure(roofs, (int)rb_opt_int(s->args, "-r"), compute_only, rb_stop, NULL);
-    s->machine[s->n++] = *rb_roofs_machine(roofs);
+    st = rb_roofs_measure(roofs, (int)rb_opt_int(s->args, "-r"), compute_only, rb_stop, NULL, err);
+    if (st == RB_OK)
+        s->machine[s->n++] = *rb_roofs_machine(roofs);
     rb_roofs_close(roofs);
-    return RB_OK;
+    return st;
 }
 
 /* All roofs of the best ISA, or of those named; of lower ones what they compute. */

@@ -25,12 +25,12 @@ typedef struct rb_job {
     /* of the model at hand */
     rb_model *model, *shape;
     rb_subject subject;
+    char digest[RB_DIGEST];
     rb_lists lists;
     rb_plan plan;
     int n_group; /* tests per depth in a sweep; 0: no sweep */
     rb_bench *bench;
     rb_progress progress;
-    rb_result *result;
     rb_kept kept;
     rb_disturbance disturbance;
     rb_trend_point *points; /* [n_group][depths] */
@@ -40,6 +40,9 @@ typedef struct rb_job {
 /* sweep.c: the depths to run, those that fit; replaces the layers of j->lists and the plan. */
 rb_status rb_sweep_plan(rb_job *j, rb_error *err);
 void rb_sweep_note(rb_job *j, const rb_result *r, int i);
+/* The point of a test that is not run, since it was before: its counts are known without running.
+ */
+void rb_sweep_note_dry(rb_job *j, int i);
 /* The closing sentences, where people read. */
 void rb_sweep_close(rb_job *j);
 

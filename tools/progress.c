@@ -33,7 +33,8 @@ static void describe(const rb_progress *p, const rb_progress_at *at, char *text,
 void rb_progress_tell(rb_progress *p, const rb_progress_at *at)
 {
     char text[160];
-    if (!p->lines && (!p->line || rb_now_ns() - p->start_ns < quiet_ns))
+    const bool soon = at->test >= 0 && rb_now_ns() - p->start_ns < quiet_ns;
+    if (!p->lines && (!p->line || soon)) /* roofs take a while, and are told at once */
         return;
     describe(p, at, text, sizeof text);
     rb_progress_clear(p);

@@ -92,7 +92,8 @@ const rb_option rb_test_options[] = {
       .value = "N",
       .preset = "1",
       .max = INT64_MAX,
-      .help = "of the permutation of the vocabulary that serves as input" },
+      .help =
+          "of the permutation of the vocabulary that serves as input, and of the order of tests" },
 };
 const int rb_n_test_options = sizeof rb_test_options / sizeof *rb_test_options;
 
@@ -186,8 +187,8 @@ rb_dtype rb_type_at(const rb_args *args, int i)
     return i < v->n ? rb_dtype_by_name(v->text[i]) : RB_NO_DTYPE;
 }
 
-rb_status rb_open_both(rb_model **model, rb_model **shape, const char *name, rb_dtype type,
-                       rb_error *err)
+rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST], const char *name,
+                       rb_dtype type, rb_error *err)
 {
     rb_model_params params = { .dry = true, .type = type, .seed = 1 };
     *model = NULL;
@@ -204,7 +205,11 @@ rb_status rb_open_both(rb_model **model, rb_model **shape, const char *name, rb_
                        name, (double)need / 1e9, (double)available / 1e9);
     params.dry = false;
     st = rb_model_open(model, name, &params, err);
-    return st == RB_OK ? rb_model_pack(*model, err) : st;
+    if (st != RB_OK)
+        return st;
+    if (digest)
+        rb_model_digest(*model, digest);
+    return rb_model_pack(*model, err);
 }
 
 /* ---- results kept for the end ---- */

@@ -103,6 +103,26 @@ void rb_sweep_note(rb_job *j, const rb_result *r, int i)
         (rb_trend_point){ r->test.n_layer, r->total.cost.flops, rb_bytes_wkv(&b) };
 }
 
+void rb_sweep_note_dry(rb_job *j, int i)
+{
+    const rb_bench_params params = { .n_reps = 1, .dry = true, .seed = j->subject.seed };
+    rb_result *r = calloc(1, sizeof *r);
+    rb_bench *bench = NULL;
+    if (r && rb_bench_open(&bench, j->shape, j->shape, &params, NULL) == RB_OK) {
+        rb_bench_test(bench, &j->plan.test[i], r);
+        if (!r->error[0])
+            rb_sweep_note(j, r, i);
+    }
+    rb_bench_close(bench);
+    free(r);
+}
+
+static int by_layers(const void *a, const void *b)
+{
+    const rb_trend_point *x = a, *y = b;
+    return (x->n_layer > y->n_layer) - (x->n_layer < y->n_layer);
+}
+
 void rb_sweep_close(rb_job *j)
 {
     int depths = j->n_group ? j->plan.n / j->n_group : 0;
@@ -110,6 +130,7 @@ void rb_sweep_close(rb_job *j)
         char name[64], text[1024];
         if (!j->n_points[g])
             continue;
+        qsort(&j->points[g * depths], (size_t)j->n_points[g], sizeof *j->points, by_layers);
         rb_test_name(&j->plan.test[g], name, sizeof name);
         rb_trend_text(name, &j->points[g * depths], j->n_points[g], text, sizeof text);
         rb_report_text(j->report, text);
