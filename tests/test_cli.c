@@ -284,6 +284,7 @@ Test(cli, explain_names_formulas_and_numbers)
     outcome o = run("tiny -p 8 -n 2 -r 1 --explain");
     cr_assert_eq(o.code, 0, "%s", o.err);
     cr_assert(strstr(o.out, "2 T M0 K = "), "%s", o.out);
+    cr_assert(strstr(o.out, "T = 8, K = 64, M0 = 192, M1 = 192"), "packed or not: %s", o.out);
     cr_assert(strstr(o.out, "2 d_qk H S = 4608"), "%s", o.out); /* 2 x 16 x 4 x 36 */
     cr_assert(strstr(o.out, "prefill, one launch of each kind: 8 tokens"));
     cr_assert(strstr(o.out, "decode, one launch of each kind: 1 token of 1 sequence after 1"));

@@ -300,6 +300,7 @@ Test(place, a_test_is_the_sum_of_its_kernels)
     const rb_machine m = machine();
     rb_result *r = two_kernels(&m);
     sample(r, 100000000, 20, true);
+    r->ns.median = 100000000;
     r->place = rb_place_result(r);
     want(&r->place, memory_ns + compute_ns, RB_BOUND_MEMORY, RB_ROOF_READ_DRAM, "sum");
     cr_assert_float_eq(r->place.pct, (memory_ns + compute_ns) / 1e6, 1e-6);
@@ -329,10 +330,9 @@ Test(place, shares_are_medians_over_paired_samples_alone)
     cr_assert_eq(p.n_pairs, 3);
     for (int i = 0; i < r->n_samples; i++)
         r->sample[i].paired = false;
-    r->n_samples = 5; /* 5, 10, 20, 25, 50 */
     p = rb_place_result(r);
-    cr_assert_float_eq(p.pct, 20, 1e-3, "%g", p.pct);
-    cr_assert_eq(p.n_pairs, 0);
+    cr_assert_eq(p.pct, 0, "nothing is claimed without a pair");
+    cr_assert(p.n_pairs == 0 && !p.above && p.roof_ns > 0);
     free(r);
 }
 

@@ -37,12 +37,12 @@ TestSuite(store, .init = make_dir, .fini = remove_dir);
 static json_t *row(int n_gen)
 {
     return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:i,"
-                     " s:{s:s}, s:f}",
+                     " s:{s:s}, s:f, s:b}",
                      "build_commit", "c0ffee", "schema_version", 1, "n_prompt", 0, "n_gen", n_gen,
                      "n_depth", 0, "n_seq", 1, "n_layer_run", 4, "n_batch", 2048, "n_ubatch", 512,
                      "type_k", "f16", "type_v", "f16", "act", "native", "isa", "avx2",
                      "attn_variant", "gqa", "n_threads", 2, "env", "model_digest", "xxh3:12",
-                     "median_ns", 1.5);
+                     "median_ns", 1.5, "blas", 1);
 }
 
 static rb_store *open_store(void)
@@ -149,6 +149,9 @@ Test(store, knows_the_rows_it_has_by_what_they_counted)
         json_object_set_new(probe, "median_ns", json_null());
         json_object_set_new(probe, "build_commit", json_string("another"));
         cr_assert(rb_store_has(s, probe));
+        json_object_set_new(probe, "blas", json_false());
+        cr_assert_not(rb_store_has(s, probe), "with BLAS and without");
+        json_object_set_new(probe, "blas", json_true());
         for (size_t i = 0; i < sizeof number / sizeof *number; i++) {
             json_t *was = json_incref(json_object_get(probe, number[i]));
             json_object_set_new(probe, number[i], json_integer(99));
