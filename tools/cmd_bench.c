@@ -66,7 +66,9 @@ static const rb_option options[] = {
     { .names = "--out",
       .kind = RB_OPT_TEXTS,
       .value = "FILE",
-      .help = "append each record to FILE as it is finished, one JSON object a line" },
+      .help =
+          "append each record to FILE as it is finished (tests end in the last round, with "
+          "--sequential one by one; an interrupt keeps what has samples), one JSON object a line" },
     { .names = "--resume",
       .kind = RB_OPT_FLAG,
       .help = "skip tests that --out FILE holds already (same model, counts, ISA, threads)" },
