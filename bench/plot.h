@@ -17,6 +17,7 @@ typedef struct rb_plot_roof {
     bool compute;             /* GFLOP/s, else GB/s */
     double value;
     int64_t n_threads;
+    char isa[24];
 } rb_plot_roof;
 
 typedef struct rb_plot_kernel {
@@ -32,8 +33,10 @@ typedef struct rb_plot_record {
     int phase;
     int64_t n_layer;
     uint64_t flops, bytes; /* bytes: W + KV; 0: not recorded */
-    double oi, gflops, gflops_lo, gflops_hi, roof_pct;
-    bool resident;
+    double oi, gflops, gflops_lo, gflops_hi;
+    double roof_gflops, roof_pct; /* NaN: not recorded, or no share because the point is above */
+    bool resident, above;         /* above: its roof, which "resident" explains where it is one */
+    char roof[32];                /* "read_dram" */
 } rb_plot_record;
 
 /* Records that are one line of a figure: same file, subject and test; rising in layers. */
@@ -49,6 +52,7 @@ typedef struct rb_plot_machine {
     int64_t n_threads;
     rb_plot_roof roof[RB_PLOT_MAX_ROOFS];
     int n_roof;
+    bool roofs_differ; /* the file has roofs of several teams or ISAs */
 } rb_plot_machine;
 
 typedef struct rb_plot_data {
@@ -67,6 +71,8 @@ rb_status rb_plot_collect(rb_plot_data *data, const rb_plot_set *sets, int n_set
 void rb_plot_data_free(rb_plot_data *data);
 /* The roof of that name, or NULL. */
 const rb_plot_roof *rb_plot_roof_named(const rb_plot_machine *m, const char *name);
+/* "DRAM" of "read_dram"; a name that is not known stays. */
+const char *rb_plot_roof_title(const char *name);
 /* Kernels of a record, largest share first; returns how many. share: of all rows' time. */
 int rb_plot_kernels(const rb_plot_record *r, rb_plot_kernel kernel[RB_PLOT_MAX_KERNELS]);
 

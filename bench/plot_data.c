@@ -57,19 +57,25 @@ static bool showable(double x)
 
 /* ---- roofs ---- */
 
-static void label_roof(rb_plot_roof *r)
+const char *rb_plot_roof_title(const char *name)
 {
     static const char *const known[][2] = {
         { "read_l1", "L1" },      { "read_l2", "L2" },      { "read_l3", "L3" },
         { "read_dram", "DRAM" },  { "fma_f32", "f32 FMA" }, { "dot_bf16", "bf16 dot" },
         { "dot_i8", "int8 dot" },
     };
-    const char *name = r->name;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (!strcmp(name, known[i][0]))
+            return known[i][1];
+    }
+    return name;
+}
+
+static void label_roof(rb_plot_roof *r)
+{
     char value[32];
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        name = strcmp(r->name, known[i][0]) != 0 ? name : known[i][1];
-    snprintf(r->label, sizeof r->label, "%s %s %s", name, rb_plot_number(r->value, value, 32),
-             r->compute ? "GFLOP/s" : "GB/s");
+    snprintf(r->label, sizeof r->label, "%s %s %s", rb_plot_roof_title(r->name),
+             rb_plot_number(r->value, value, 32), r->compute ? "GFLOP/s" : "GB/s");
 }
 
 const rb_plot_roof *rb_plot_roof_named(const rb_plot_machine *m, const char *name)
@@ -81,22 +87,32 @@ const rb_plot_roof *rb_plot_roof_named(const rb_plot_machine *m, const char *nam
     return NULL;
 }
 
-/* Roofs that are lines of a figure; measured twice, the one under the records' threads counts. */
+/* How much of what the records ran with a roof was measured with. */
+static int fit_of(const rb_plot_machine *m, const rb_plot_roof *r)
+{
+    return 2 * (r->n_threads == m->n_threads) + !strcmp(r->isa, m->isa);
+}
+
+/* Roofs that are lines of a figure; of several the one under the records' threads and ISA counts,
+ * or the first. */
 static void add_roof(rb_plot_machine *m, const json_t *o)
 {
     rb_plot_roof r = { .value = number_of(o, "value"), .n_threads = int_of(o, "n_threads") };
     const char *kind = text_of(o, "kind");
     r.compute = !strcmp(kind, "compute");
     copy_text(r.name, sizeof r.name, text_of(o, "name"));
+    copy_text(r.isa, sizeof r.isa, text_of(o, "isa"));
     if ((!r.compute && (strcmp(kind, "bandwidth") != 0 || strncmp(r.name, "read_", 5) != 0)) ||
         !r.name[0] || !showable(r.value))
         return;
     label_roof(&r);
+    if (m->n_roof && (m->roof[0].n_threads != r.n_threads || strcmp(m->roof[0].isa, r.isa) != 0))
+        m->roofs_differ = true;
     for (int i = 0; i < m->n_roof; i++) {
         rb_plot_roof *old = &m->roof[i];
         if (strcmp(old->name, r.name) != 0)
             continue;
-        if (old->n_threads != m->n_threads && r.n_threads == m->n_threads)
+        if (fit_of(m, &r) > fit_of(m, old))
             *old = r;
         return;
     }
@@ -286,8 +302,11 @@ static void add_record(rb_plot_data *data, int set, const json_t *o, const bool 
     name_test(o, vary, r.test, sizeof r.test);
     r.order = order_of(data, r.test);
     r.n_layer = int_of(o, "n_layer_run");
+    r.roof_gflops = number_of(o, "roof_gflops");
     r.roof_pct = number_of(o, "roof_pct");
     r.resident = !strcmp(text_of(o, "bound"), "resident");
+    r.above = json_is_true(json_object_get(o, "roof_exceeded")) || r.roof_pct > 100;
+    copy_text(r.roof, sizeof r.roof, text_of(o, "roof"));
     data->record[data->n++] = r;
 }
 

@@ -270,9 +270,12 @@ static bool draw_oi(rb_draw *d, const column *c)
 
 /* ---- speed ---- */
 
-/* The roof at a record's OI, as the percentage implies it, or NaN. */
+/* The roof at a record's OI, as the percentage implies it, or as recorded under a point that is
+ * above it and has none; or NaN. */
 static double roof_of(const rb_plot_record *r)
 {
+    if (r->above && isnan(r->roof_pct))
+        return r->roof_gflops > 0 && r->roof_gflops < 1e9 ? r->roof_gflops : NAN;
     return r->roof_pct > 0.1 && r->roof_pct < 1e4 ? r->gflops * 100 / r->roof_pct : NAN;
 }
 
@@ -327,9 +330,9 @@ static void label_percent(rb_draw *d, rb_placer *p, const column *c, int l, cons
         bool round = (r->n_layer & (r->n_layer - 1)) == 0 || i == 0 || i == s->n - 1;
         double at = rb_axis_at(x, (double)r->n_layer);
         char text[32];
-        if (!round || (!r->resident && isnan(roof_of(r))))
+        if (!round || (!r->resident && !r->above && isnan(r->roof_pct)))
             continue;
-        if (r->resident || r->roof_pct > 100)
+        if (r->resident || r->above)
             snprintf(text, sizeof text, r->resident ? "cache" : "over");
         else
             snprintf(text, sizeof text, "%.0f %%", r->roof_pct);

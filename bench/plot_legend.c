@@ -250,10 +250,59 @@ static void put_kernel_note(const rb_roofline *f, char *buf, size_t size)
     rb_plot_put(buf, size, ").");
 }
 
+/* A file may hold the roofs of several teams or ISAs, and only one of each name is a line. */
+static void put_whose_roofs(const rb_roofline *f, char *buf, size_t size)
+{
+    for (int i = 0; i < f->data->n_machine; i++) {
+        const rb_plot_machine *m = &f->data->machine[i];
+        const rb_plot_roof *first = m->roof;
+        bool same = true;
+        if (!m->roofs_differ)
+            continue;
+        for (int k = 1; k < m->n_roof; k++)
+            same = same && m->roof[k].n_threads == first->n_threads &&
+                   !strcmp(m->roof[k].isa, first->isa);
+        rb_plot_put(buf, size, " ");
+        if (f->data->n_machine > 1)
+            rb_plot_put(buf, size, "%c: ", rb_machine_letter(i));
+        if (same)
+            rb_plot_put(buf, size, "Drawn are those of %lld thread%s%s%s.",
+                        (long long)first->n_threads, first->n_threads == 1 ? "" : "s",
+                        first->isa[0] ? ", " : "", first->isa);
+        else
+            rb_plot_put(buf, size, "Not all are of the same threads and ISA.");
+    }
+}
+
+static void put_above(const rb_plot_data *d, char *buf, size_t size)
+{
+    const char *roof = NULL;
+    bool same = true;
+    int n = 0;
+    for (int i = 0; i < d->n; i++) {
+        const rb_plot_record *r = &d->record[i];
+        if (!r->above || r->resident)
+            continue;
+        same = same && (!roof || !strcmp(roof, r->roof));
+        roof = r->roof;
+        n++;
+    }
+    if (!n)
+        return;
+    if (same && roof[0])
+        rb_plot_put(buf, size, " Above the %s roof: ", rb_plot_roof_title(roof));
+    else
+        rb_plot_put(buf, size, " Above their roof: ");
+    rb_plot_put(buf, size, "%d point%s, %sa roof that drifted.", n, n > 1 ? "s" : "",
+                same && strncmp(roof, "read_", 5) != 0 && roof[0] ? ""
+                                                                  : "data that a cache kept or ");
+}
+
 static void put_left_out(const rb_roofline *f, char *buf, size_t size)
 {
     const rb_plot_data *d = f->data;
     int n_resident = 0;
+    put_above(d, buf, size);
     for (int i = 0; i < d->n; i++)
         n_resident += d->record[i].resident;
     if (n_resident)
@@ -294,6 +343,7 @@ void rb_roofline_titles(rb_roofline *f)
              : d->n    ? ". "
                        : "",
              roofs ? "Roofs are measured." : "No roofs were recorded.");
+    put_whose_roofs(f, text, sizeof text);
     put_kernel_note(f, text, sizeof text);
     put_left_out(f, text, sizeof text);
     rb_plot_text_wrap(f->d, LEFT, 743, text, 1090, 17.5, &aside);

@@ -77,6 +77,69 @@ Test(plot, layers_say_what_oi_does)
     cr_assert(strstr(text, "(12 layers)") && strstr(text, "added layers alone"));
 }
 
+/* A point above its roof has no share of it: the layers say "over", the roofline counts them. */
+Test(plot, points_above_their_roof_are_said)
+{
+    json_t *sweep = rb_figures_sweep(1, 1);
+    rb_figures_must_plot(sweep, RB_PLOT_LAYERS, rb_figures_path("a.svg"));
+    cr_assert_null(strstr(rb_figures_slurp(rb_figures_path("a.svg")), ">over<"));
+    rb_figures_must_plot(sweep, RB_PLOT_ROOFLINE, rb_figures_path("a.svg"));
+    cr_assert_null(strstr(rb_figures_slurp(rb_figures_path("a.svg")), "Above"));
+    json_t *last = json_array_get(sweep, json_array_size(sweep) - 1);
+    json_object_set_new(last, "roof_pct", json_null());
+    json_object_set_new(last, "roof_exceeded", json_true());
+    json_object_set_new(last, "roof", json_string("read_dram"));
+    rb_figures_must_plot(sweep, RB_PLOT_LAYERS, rb_figures_path("b.svg"));
+    cr_expect(strstr(rb_figures_slurp(rb_figures_path("b.svg")), ">over<"));
+    rb_figures_must_plot(sweep, RB_PLOT_ROOFLINE, rb_figures_path("b.svg"));
+    cr_expect(strstr(rb_figures_slurp(rb_figures_path("b.svg")), "Above the DRAM roof: 1 point, "));
+    json_t *first = json_array_get(sweep, 0);
+    json_object_set_new(first, "roof_exceeded", json_true());
+    json_object_set_new(first, "roof", json_string("fma_f32"));
+    rb_figures_must_plot(sweep, RB_PLOT_ROOFLINE, rb_figures_path("c.svg"));
+    cr_expect(strstr(rb_figures_slurp(rb_figures_path("c.svg")), "Above their roof: 2 points, "));
+    /* What cache explains is counted there alone. */
+    json_object_set_new(last, "bound", json_string("resident"));
+    rb_figures_must_plot(sweep, RB_PLOT_ROOFLINE, rb_figures_path("d.svg"));
+    char *text = rb_figures_slurp(rb_figures_path("d.svg"));
+    cr_expect(strstr(text, "Above the f32 FMA roof: 1 point, a roof that drifted"));
+    cr_expect(strstr(text, "by the DRAM roof: 1 point."));
+}
+
+/* Marks every roof with a team and an ISA. */
+static json_t *roofs_of(int64_t n_threads, const char *isa, double memory)
+{
+    json_t *roofs = rb_figures_roofs(1, memory), *o;
+    size_t i;
+    json_array_foreach(roofs, i, o)
+    {
+        json_object_set_new(o, "n_threads", json_integer(n_threads));
+        json_object_set_new(o, "isa", json_string(isa));
+    }
+    return roofs;
+}
+
+Test(plot, roofs_of_several_teams_say_whose_are_drawn)
+{
+    json_t *sweep = rb_figures_sweep(1, 1), *first = json_array_get(sweep, 0);
+    json_object_set_new(first, "roofs", roofs_of(2, "avx512", 1));
+    rb_figures_must_plot(sweep, RB_PLOT_ROOFLINE, rb_figures_path("a.svg"));
+    cr_expect_null(strstr(rb_figures_slurp(rb_figures_path("a.svg")), "Drawn are"), "only one");
+    json_t *roofs = roofs_of(1, "avx512", 0.5);
+    json_array_extend(roofs, roofs_of(2, "avx2", 0.7));
+    json_array_extend(roofs, roofs_of(2, "avx512", 1));
+    json_object_set_new(first, "roofs", roofs);
+    rb_figures_must_plot(sweep, RB_PLOT_ROOFLINE, rb_figures_path("b.svg"));
+    char *text = rb_figures_slurp(rb_figures_path("b.svg"));
+    cr_expect(strstr(text, "Drawn are those of 2 threads, avx512."));
+    cr_expect(strstr(text, "DRAM 29.0 GB/s"), "the records' own threads and ISA");
+    json_object_set_new(json_array_get(sweep, 1), "n_threads", json_integer(1));
+    json_object_set_new(json_array_get(sweep, 1), "isa", json_string("avx2"));
+    rb_figures_must_plot(sweep, RB_PLOT_ROOFLINE, rb_figures_path("c.svg"));
+    text = rb_figures_slurp(rb_figures_path("c.svg"));
+    cr_expect(strstr(text, "Drawn are those of 1 thread, avx512."), "records of many: the first");
+}
+
 Test(plot, overlay_has_a_letter_and_a_color_each)
 {
     json_t *a = rb_figures_sweep(1, 1), *b = rb_figures_sweep(0.6, 3.4),
@@ -265,6 +328,18 @@ Test(plot, no_text_overlaps_in_any_figure)
         const rb_plot_set many = { rb_figures_many(n[i]), "many" };
         check_no_overlap(&many, 1, RB_PLOT_ROOFLINE);
     }
+    /* With every note that a caption can have. */
+    json_t *first = json_array_get(a, 0), *last = json_array_get(a, json_array_size(a) - 1);
+    json_t *roofs = roofs_of(1, "avx2", 1);
+    json_array_extend(roofs, roofs_of(2, "avx512", 1));
+    json_object_set_new(first, "roofs", roofs);
+    json_object_set_new(first, "bound", json_string("resident"));
+    json_object_set_new(last, "roof_exceeded", json_true());
+    json_object_set_new(last, "roof", json_string("read_dram"));
+    json_array_append_new(a, json_pack("{si ss}", "n_gen", 1, "error", "failed"));
+    json_array_append_new(a, json_pack("{si}", "n_gen", 1));
+    check_no_overlap(three, 1, RB_PLOT_ROOFLINE);
+    check_no_overlap(three, 1, RB_PLOT_LAYERS);
 }
 
 Test(plot, labels_stand_clear_of_each_other)
