@@ -6,14 +6,23 @@
 
 #include <string.h>
 
-enum { MOST_PAST = 4 };
-
 /* Everything of a view but its buffer. */
 static bool same_shape(const rb_view *a, const rb_view *b)
 {
     const size_t from = offsetof(rb_view, dtype);
     return memcmp((const char *)a + from, (const char *)b + from, sizeof *a - from) == 0;
 }
+
+/* A parameter that same_param does not compare would be a cost remembered wrongly. The sizes show
+ * every new field but one that hides in padding. */
+typedef struct compared {
+    float eps, scale;
+    rb_rope_pairing pairing;
+    int64_t reps;
+    int streams;
+    bool prefetch;
+} compared;
+_Static_assert(sizeof(compared) == sizeof(rb_param), "rb_param has changed: compare it all");
 
 static bool same_param(const rb_param *a, const rb_param *b)
 {
@@ -38,18 +47,18 @@ static bool same_operands(const rb_call *a, const rb_call *b, int n)
     return true;
 }
 
-/* How many sequences have a past that counts; MOST_PAST + 1: too many to remember. */
+/* How many sequences have a past that counts; RB_MOST_PAST + 1: too many to remember. */
 static int n_past(const rb_op *op, const rb_call *call)
 {
     if (!call->past)
         return 0;
     const int64_t n = call->t[op->token_arg].n[0];
-    return n <= MOST_PAST ? (int)n : MOST_PAST + 1;
+    return n <= RB_MOST_PAST ? (int)n : RB_MOST_PAST + 1;
 }
 
 static bool same_past(const rb_costed *last, const rb_call *call, int n)
 {
-    if (n > MOST_PAST || n != last->n_past)
+    if (n > RB_MOST_PAST || n != last->n_past)
         return false;
     for (int i = 0; i < n; i++)
         if (last->past[i] != call->past[i])
@@ -72,8 +81,7 @@ const rb_cost *rb_cost_again(rb_costed *last, const rb_kernel *k, const rb_call 
     bool gathers;
     const int n = n_operands(k->op, &gathers), past = n_past(k->op, call);
     if (last->k == k && !gathers && same_past(last, call, past) &&
-        same_param(&last->call.p, &call->p) &&
-        same_operands(&last->call, call, n)) {
+        same_param(&last->call.p, &call->p) && same_operands(&last->call, call, n)) {
         *assumed |= last->assumed;
         return &last->cost;
     }
@@ -81,7 +89,7 @@ const rb_cost *rb_cost_again(rb_costed *last, const rb_kernel *k, const rb_call 
     last->call = *call;
     last->assumed = false;
     last->n_past = past;
-    for (int i = 0; i < past && i < MOST_PAST; i++)
+    for (int i = 0; i < past && i < RB_MOST_PAST; i++)
         last->past[i] = call->past[i];
     last->cost = rb_cost_of(k, call, &last->assumed);
     *assumed |= last->assumed;

@@ -191,12 +191,13 @@ rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err);
 uint64_t rb_terms_eval(const rb_op *op, const rb_term *terms, const rb_call *call);
 /* The whole cost of running call with kernel k. *assumed is set if a distinct count was assumed. */
 rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed);
-/* The last call at some place, and its cost. */
+/* The last call at some place, and its cost. Calls over more sequences are not remembered. */
+enum { RB_MOST_PAST = 4 };
 typedef struct rb_costed {
     const rb_kernel *k; /* NULL: none yet */
     rb_call call;       /* its past pointer is not followed */
     int n_past;
-    int64_t past[4];
+    int64_t past[RB_MOST_PAST];
     rb_cost cost;
     bool assumed;
 } rb_costed;
