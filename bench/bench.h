@@ -1,7 +1,6 @@
 /* Umbrella of bench/: workloads over sessions, statistics, records, tables.
  * Nothing here parses a command line or exits; output goes to the FILE it is handed.
- * Start reading at run.c (one test), then plan.c (which tests), sweep.c (depth), report.c (output).
- */
+ * Start reading at trial.c (one test), then schedule.c (many), plan.c (which tests), report.c. */
 #ifndef RB_BENCH_H
 #define RB_BENCH_H
 
@@ -427,6 +426,8 @@ enum { RB_PLOT_MAX_SETS = 7 };
 /* Reads records: a JSON array, an object, or one object per line; appends to *array (created if
  * NULL, the caller's to decref). n_torn (may be NULL) grows by a last line that was cut off. */
 rb_status rb_records_read(const char *path, struct json_t **array, int *n_torn, rb_error *err);
+/* Whether figures of that suffix are written: .png and .svg, in either case. */
+bool rb_plot_can_write(const char *path);
 /* Draws a figure of 1200 x 800 to path, .png (times scale) or .svg. Several sets are laid over each
  * other, one colour each. RB_ERR_FORMAT: there is nothing in the records to draw. */
 rb_status rb_plot(const rb_plot_set *sets, int n_sets, rb_plot_kind kind, int scale,

@@ -160,9 +160,14 @@ static bool ends_with(const char *path, const char *suffix)
     return n > m && !strcasecmp(path + n - m, suffix);
 }
 
+bool rb_plot_can_write(const char *path)
+{
+    return ends_with(path, ".png") || ends_with(path, ".svg");
+}
+
 rb_status rb_draw_check_path(const char *path, rb_error *err)
 {
-    if (ends_with(path, ".png") || ends_with(path, ".svg"))
+    if (rb_plot_can_write(path))
         return RB_OK;
     return rb_fail(err, RB_ERR_ARGUMENT, "%.300s: figures are .png or .svg", path);
 }

@@ -20,7 +20,5 @@ json_t *rb_env_of(const char *root, const char *digest);
 void rb_noise_read(const char *root, rb_noise_mark *mark);
 rb_noise rb_noise_between(const rb_noise_mark *begin, const rb_noise_mark *end);
 double rb_noise_mhz(const char *root);
-/* A new object with the fields of rb_noise; null where unknown. */
-json_t *rb_noise_json(const rb_noise *n);
 
 #endif

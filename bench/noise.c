@@ -204,16 +204,3 @@ rb_noise rb_noise_add(const rb_noise *a, const rb_noise *b)
         n.mhz = (a->mhz * (double)a->wall_ns + b->mhz * (double)b->wall_ns) / known;
     return n;
 }
-
-static json_t *known(int64_t n)
-{
-    return n < 0 ? json_null() : json_integer(n);
-}
-
-json_t *rb_noise_json(const rb_noise *n)
-{
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "wall_ns", (json_int_t)n->wall_ns,
-                     "steal_ns", known(n->steal_ns), "other_ns", known(n->other_ns), "voluntary",
-                     known(n->voluntary), "involuntary", known(n->involuntary), "migrations",
-                     known(n->migrations), "mhz", n->mhz > 0 ? json_real(n->mhz) : json_null());
-}

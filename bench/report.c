@@ -127,11 +127,12 @@ static void put_md_row(rb_report *rep, const rb_result *r, int i)
 /* A record that there is no memory for counts as a write that failed. */
 static void put_record(rb_report *rep, const rb_result *r)
 {
+    const bool csv = rep->format == RB_FORMAT_CSV;
     json_t *o = rb_record(rep->subject, r, &rep->told);
-    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
-    if (!text)
+    char *text = o && !csv ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    if (!o || (!csv && !text))
         rep->why = ENOMEM;
-    else if (rep->format == RB_FORMAT_CSV)
+    else if (csv)
         rb_csv_row(rep->out, o);
     else if (rep->format == RB_FORMAT_JSONL)
         fprintf(rep->out, "%s\n", text);

@@ -167,7 +167,7 @@ static void encode_q8_0(void *dst, const float *src, int64_t n)
 
 /* Packed q8_0: for each 32 columns 16 scales, then for each 4 of them 4 bytes of each row. Elements
  * of a plain type need no code of their own: a panel is a row of them. */
-enum { PANEL = 16, P16_BYTES = PANEL * (2 + QK) };
+enum { PANEL = RB_PANEL_ROWS, P16_BYTES = PANEL * (2 + QK) };
 
 static int p16_quant(int row, int j)
 {
@@ -442,8 +442,16 @@ static const rb_dtype_info table[RB_N_DTYPE] = {
     [RB_Q5_1] = { "q5_1", 32, 24, 7, { 144, 34, 64 }, decode_q5_1, encode_q5_1, 1, RB_Q5_1 },
     [RB_Q6_K] = { "q6_K", 256, 210, 14, { 1472, 273, 272 }, decode_q6_k, encode_q6_k, 1, RB_Q6_K },
     [RB_I32] = { "i32", 1, 4, 26, { 0, 0, 0 }, NULL, NULL, 1, RB_I32 },
-    [RB_F16_P16] = { "f16.p16", 16, 32, -1, { 0, 16, 0 }, decode_f16, encode_f16, 16, RB_F16 },
-    [RB_BF16_P16] = { "bf16.p16", 16, 32, -1, { 16, 0, 0 }, decode_bf16, encode_bf16, 16, RB_BF16 },
+    [RB_F16_P16] = { "f16.p16", 16, 32, -1, { 0, 16, 0 }, decode_f16, encode_f16, PANEL, RB_F16 },
+    [RB_BF16_P16] = { "bf16.p16",
+                      16,
+                      32,
+                      -1,
+                      { 16, 0, 0 },
+                      decode_bf16,
+                      encode_bf16,
+                      PANEL,
+                      RB_BF16 },
     [RB_Q8_0_P16] = { "q8_0.p16",
                       512,
                       544,
@@ -451,7 +459,7 @@ static const rb_dtype_info table[RB_N_DTYPE] = {
                       { 0, 528, 512 },
                       decode_q8_0_p16,
                       encode_q8_0_p16,
-                      16,
+                      PANEL,
                       RB_Q8_0 },
 };
 

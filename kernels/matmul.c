@@ -56,9 +56,6 @@ RB_INLINE void tile(const rb_call *c, int i, int64_t m, int64_t token, const f32
     }
 }
 
-/* Each a function of its own, so that its accumulators are registers of its own. */
-#define NOINLINE __attribute__((noinline))
-
 static NOINLINE void tile_full(const rb_call *c, int i, int64_t m, int64_t token,
                                const f32 *const w[ROWS])
 {
@@ -242,17 +239,13 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
-static const rb_term w0_elements[] = { { 1, { DIM_M0, DIM_K, -1 } }, { 0 } };
-static const rb_term w1_elements[] = { { 1, { DIM_M1, DIM_K, -1 } }, { 0 } };
-static const rb_term w2_elements[] = { { 1, { DIM_M2, DIM_K, -1 } }, { 0 } };
-
 #define ROW(dtype)                                                                                 \
     {                                                                                              \
         .op = &rb_matmul_op, .isa = RB_ISA_ID, .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE },         \
         .n_phase = 1, .units = units, .run = run, .own_bytes = own_bytes, .decode = {              \
-            { W0, w0_elements },                                                                   \
-            { W1, w1_elements },                                                                   \
-            { W2, w2_elements }                                                                    \
+            { W0, rb_w0_elements },                                                                \
+            { W1, rb_w1_elements },                                                                \
+            { W2, rb_w2_elements }                                                                 \
         }                                                                                          \
     }
 static const rb_kernel rows[] = { ROW(RB_F32),  ROW(RB_F16),  ROW(RB_BF16),

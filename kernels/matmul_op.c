@@ -97,3 +97,7 @@ const rb_op rb_matmul_op = {
     .special = nothing,
     .check = check,
 };
+
+const rb_term rb_w0_elements[] = { { 1, { DIM_M0, DIM_K, -1 } }, { 0 } };
+const rb_term rb_w1_elements[] = { { 1, { DIM_M1, DIM_K, -1 } }, { 0 } };
+const rb_term rb_w2_elements[] = { { 1, { DIM_M2, DIM_K, -1 } }, { 0 } };

@@ -37,9 +37,6 @@ RB_INLINE vf column(const void *w, int64_t k, int v, rb_dtype base)
     return load_plain(w, k * PANEL + v * V_LANES, V_LANES, base);
 }
 
-/* q8_0: 16 scales, then 8 groups of 16 rows x 4 columns. */
-enum { Q8_BYTES = 34 * PANEL, Q8_QUANTS = 2 * PANEL, Q8_GROUPS = 8 };
-
 RB_INLINE void four_columns(vf out[4], const u8 *block, int group, int v, vf scale)
 {
     const vi w = vi_load4(block + Q8_QUANTS + (group * PANEL + v * V_LANES) * 4);
@@ -238,20 +235,13 @@ static void panel_few_tokens(const rb_call *c, int i, int64_t m, const f32 *x)
 
 /* ---- many tokens ---- */
 
-/* Tokens of the tile that starts at token t. */
-static int tile_tokens(const rb_call *c, int64_t t)
-{
-    const int64_t rest = n_tokens(c) - t;
-    return rest < TILE_TOKENS ? (int)rest : TILE_TOKENS;
-}
-
 /* Unit u of the first phase lays out columns [u SLAB, (u + 1) SLAB) of x, each tile as [k][token].
  */
 static void lay_out(const rb_call *c, int64_t u, f32 *shared)
 {
     const int64_t n = c->t[X].n[3], end = (u + 1) * SLAB < n ? (u + 1) * SLAB : n;
     for (int64_t t = 0; t < n_tokens(c); t += TILE_TOKENS) {
-        const int n_tok = tile_tokens(c, t);
+        const int n_tok = tokens_from(c, t, TILE_TOKENS);
         const f32 *x[TILE_TOKENS];
         f32 *to = shared + t * n;
         for (int j = 0; j < n_tok; j++)
@@ -308,9 +298,6 @@ RB_INLINE void tile(const slab *s, int64_t m, const f32 *w, int64_t token, const
         }
     }
 }
-
-/* Each a function of its own, so that its accumulators are registers of its own. */
-#define NOINLINE __attribute__((noinline))
 
 static NOINLINE void tile_full(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x)
 {
@@ -384,7 +371,7 @@ static void group_many(const rb_call *c, int i, int64_t m, int n_panel, const f3
             decode(own + p * SLAB * PANEL, panel_data(c, i, m + p * PANEL), k0, s.n,
                    c->t[W0].dtype);
         for (int64_t t = 0; t < n_tok; t += TILE_TOKENS) {
-            const int tokens = tile_tokens(c, t);
+            const int tokens = tokens_from(c, t, TILE_TOKENS);
             const f32 *x = shared + t * n + k0 * tokens;
             int p = 0;
             for (; p + TILE_PANELS <= n_panel; p += TILE_PANELS)
@@ -458,18 +445,14 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
-static const rb_term w0_elements[] = { { 1, { DIM_M0, DIM_K, -1 } }, { 0 } };
-static const rb_term w1_elements[] = { { 1, { DIM_M1, DIM_K, -1 } }, { 0 } };
-static const rb_term w2_elements[] = { { 1, { DIM_M2, DIM_K, -1 } }, { 0 } };
-
 #define ROW(dtype)                                                                                 \
     {                                                                                              \
         .op = &rb_matmul_op, .isa = RB_ISA_ID, .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE },         \
         .n_phase = 2, .units = units, .run = run, .shared_bytes = shared_bytes,                    \
         .own_bytes = own_bytes, .decode = {                                                        \
-            { W0, w0_elements },                                                                   \
-            { W1, w1_elements },                                                                   \
-            { W2, w2_elements }                                                                    \
+            { W0, rb_w0_elements },                                                                \
+            { W1, rb_w1_elements },                                                                \
+            { W2, rb_w2_elements }                                                                 \
         }                                                                                          \
     }
 static const rb_kernel rows[] = { ROW(RB_F16_P16), ROW(RB_BF16_P16), ROW(RB_Q8_0_P16) };

@@ -10,16 +10,7 @@ enum { VECS = PANEL / V_LANES };
 /* Tokens of a register tile; panels that stay in cache while every token passes. */
 enum { TILE_TOKENS = V_LANES == 16 ? 8 : V_LANES == 8 ? 4 : 1, GROUP = 8 };
 
-/* A block of a panel: 16 scales, then 8 groups of 16 rows x 4 columns. */
-enum { Q8_BYTES = 34 * PANEL, Q8_QUANTS = 2 * PANEL, Q8_GROUPS = 8 };
-
 /* ---- quantised x: per tile [block][token], scales (f32), then biases, then bytes ---- */
-
-static int tile_tokens(const rb_call *c, int64_t t)
-{
-    const int64_t rest = n_tokens(c) - t;
-    return rest < TILE_TOKENS ? (int)rest : TILE_TOKENS;
-}
 
 enum { BIAS_BYTES = 4 };
 
@@ -31,7 +22,7 @@ static int64_t shared_bytes(const rb_call *c)
 /* Number of a block among those of all tokens; first: the tile's first token. */
 static int64_t block_at(const rb_call *c, int64_t first, int64_t block, int64_t in_tile)
 {
-    return first * n_blocks(c) + block * tile_tokens(c, first) + in_tile;
+    return first * n_blocks(c) + block * tokens_from(c, first, TILE_TOKENS) + in_tile;
 }
 
 static f32 *scales_of(void *shared)
@@ -112,9 +103,6 @@ RB_INLINE void tile(const rb_call *c, int i, int64_t m, int64_t token, quants x,
     }
 }
 
-/* Each a function of its own, so that its accumulators are registers of its own. */
-#define NOINLINE __attribute__((noinline))
-
 static NOINLINE void tile_full(const rb_call *c, int i, int64_t m, int64_t token, quants x)
 {
     x.step = TILE_TOKENS;
@@ -139,7 +127,7 @@ static quants skip(quants x, int64_t n)
 /* One panel against the tile that starts at token. */
 static void tile_any(const rb_call *c, int i, int64_t m, int64_t token, void *shared)
 {
-    const int n_tok = tile_tokens(c, token);
+    const int n_tok = tokens_from(c, token, TILE_TOKENS);
     const quants all = { scales_of(shared), biases_of(c, shared), bytes_of(c, shared), n_tok };
     const quants x = skip(all, block_at(c, token, 0, 0));
     int t = 0;

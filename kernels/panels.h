@@ -8,7 +8,10 @@
 #include "rows.h"
 
 /* Rows of a panel; rows that are multiplied together. */
-enum { PANEL = 16, ROWS = 4 };
+enum { PANEL = RB_PANEL_ROWS, ROWS = 4 };
+
+/* A block of a packed panel of q8_0: 16 scales, then 8 groups of 16 rows x 4 columns. */
+enum { Q8_BYTES = 34 * PANEL, Q8_QUANTS = 2 * PANEL, Q8_GROUPS = 8 };
 
 /* Rows m .. m + n_row - 1 of output out. */
 typedef struct panel {
@@ -19,6 +22,13 @@ typedef struct panel {
 static inline int64_t n_tokens(const rb_call *c)
 {
     return c->t[X].n[0] * c->t[X].n[1];
+}
+
+/* Tokens of the tile that starts at token t, of at most so many. */
+static inline int tokens_from(const rb_call *c, int64_t t, int most)
+{
+    const int64_t rest = n_tokens(c) - t;
+    return rest < most ? (int)rest : most;
 }
 
 static inline int64_t panels_of(const rb_call *c, int i)

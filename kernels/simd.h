@@ -89,6 +89,8 @@ typedef struct {
 #define RB_INLINE static inline __attribute__((always_inline, unused))
 #define UNROLL    _Pragma("GCC unroll 32")
 #endif
+/* A function of its own, so that its accumulators are registers of its own. */
+#define NOINLINE __attribute__((noinline))
 
 #if RB_COUNTING
 #include "isa_count.h"

@@ -55,6 +55,9 @@ typedef struct rb_dequant {
     uint32_t integer, conversion, flt;
 } rb_dequant;
 
+/* Rows of a panel of the packed layouts. */
+enum { RB_PANEL_ROWS = 16 };
+
 typedef struct rb_dtype_info {
     const char *name;
     int block, block_bytes; /* q8_0: 32 elements in 34 bytes */

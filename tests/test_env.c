@@ -245,10 +245,7 @@ Test(noise, what_is_not_told_is_unknown)
         cr_assert_eq(n.steal_ns, -1);
         cr_assert_eq(n.other_ns, -1);
         cr_assert_eq(n.migrations, -1);
-        json_t *o = rb_noise_json(&n);
-        cr_assert(null_at(o, "steal_ns") && null_at(o, "migrations") && null_at(o, "mhz"));
-        cr_assert(json_is_integer(json_object_get(o, "voluntary")));
-        json_decref(o);
+        cr_assert_geq(n.voluntary, 0);
     }
     add_file(&m, "/proc/self/task/11/sched", "a kernel without schedstats\n");
     rb_noise_read(m.root, &a);

@@ -85,8 +85,8 @@ static int run_plot(const rb_args *args)
                     RB_PLOT_MAX_SETS);
         return RB_EXIT_USAGE;
     }
-    const char *path = out->text[0], *dot = strrchr(path, '.');
-    if (!dot || (strcasecmp(dot, ".png") != 0 && strcasecmp(dot, ".svg") != 0)) {
+    const char *path = out->text[0];
+    if (!rb_plot_can_write(path)) {
         rb_complain("-o %s: figures are .png or .svg", path);
         return RB_EXIT_USAGE;
     }

@@ -17,8 +17,7 @@ static const char *one_text(const rb_args *args, const char *name)
 
 static rb_status check_figure(const char *path, rb_error *err)
 {
-    const char *dot = strrchr(path, '.');
-    if (!dot || (strcasecmp(dot, ".png") && strcasecmp(dot, ".svg")))
+    if (!rb_plot_can_write(path))
         return rb_fail(err, RB_ERR_ARGUMENT, "--plot %.300s: figures are .png or .svg", path);
     return RB_OK;
 }
