@@ -28,7 +28,7 @@ static bool in_sweep(const rb_layout *l)
     return l->sweep;
 }
 
-static bool isa_varies(const rb_layout *l)
+static bool isa_was_chosen(const rb_layout *l)
 {
     for (int i = 0; i < l->plan->n; i++) {
         if (l->plan->test[i].capped)
@@ -200,7 +200,7 @@ const rb_column rb_columns[] = {
     { "layers", true, 0, false, NULL, cell_layers },
     { "variant", false, 0, false, NULL, cell_variant },
     { "threads", true, 0, false, measured_run, cell_threads },
-    { "isa", false, 0, false, isa_varies, cell_isa },
+    { "isa", false, 0, false, isa_was_chosen, cell_isa },
     { "ubatch", true, 0, false, ubatch_varies, cell_ubatch },
     { "cache k v", false, 0, false, cache_unusual, cell_cache },
     { "test", false, 0, false, NULL, cell_test },

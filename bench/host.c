@@ -1,6 +1,6 @@
 /* What the operating system says about this machine: cores and caches (by hwloc), memory, the CPU's
  * name. Figures it does not give are left unknown, never guessed. Nothing is measured here.
- * Read next: env.c, which writes them down; run.c. */
+ * Read next: env.c, which writes them down; trial.c. */
 #include "env.h"
 
 #include <hwloc.h>

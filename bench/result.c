@@ -1,6 +1,6 @@
 /* The figures of a result: ratios of its exact counts and its median time. Ratios of nothing are 0.
  * Nothing is measured or written here.
- * Read next: run.c, which fills results; record.c, which writes them. */
+ * Read next: trial.c, which fills results; record.c, which writes them. */
 #include "bench.h"
 
 #include <math.h>

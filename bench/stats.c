@@ -1,7 +1,7 @@
 /* The clock and the statistics of repeated timings: median and MAD, a confidence interval that
  * assumes no distribution, drift over time, outliers. No sample is ever dropped, and no confidence
  * is claimed where there are too few.
- * Read next: run.c, which takes the samples; noise.c, what disturbed them. */
+ * Read next: trial.c, which takes the samples; noise.c, what disturbed them. */
 #define _GNU_SOURCE
 #include "bench.h"
 
@@ -16,19 +16,14 @@ static const double outlier_sigmas = 5;
 
 enum { EXACT_DRIFT = 9 }; /* samples up to which all n! orders are looked at */
 
+/* ---- the clock ---- */
+
 uint64_t rb_now_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
-
-/* ---- order ---- */
-
-typedef struct ranked {
-    double x;
-    int at; /* its place in time, from 0 */
-} ranked;
 
 rb_roof rb_clock_roof(void)
 {
@@ -43,6 +38,13 @@ rb_roof rb_clock_roof(void)
     const rb_stats s = rb_stats_of(cost, SAMPLES);
     return (rb_roof){ .value = s.median, .ci95 = { s.ci_lo, s.ci_hi }, .mad = s.mad, .n = SAMPLES };
 }
+
+/* ---- order ---- */
+
+typedef struct ranked {
+    double x;
+    int at; /* its place in time, from 0 */
+} ranked;
 
 static int by_value(const void *a, const void *b)
 {

@@ -25,7 +25,6 @@ rb_status rb_model_new(rb_model **model, const rb_config *config, const char *fo
     return RB_OK;
 }
 
-/* Buffers are allocated one by one, since views keep their addresses. */
 /* ---- memory ---- */
 
 enum { SLAB = 32 << 20, SLAB_ALIGN = 64 };
@@ -64,6 +63,7 @@ static rb_status take(rb_model *m, size_t bytes, void **piece, rb_error *err)
     return RB_OK;
 }
 
+/* Each buffer is allocated by itself, since views keep its address. */
 rb_buffer *rb_model_buffer(rb_model *m, size_t bytes, bool dry, rb_error *err)
 {
     int64_t n = m->n_buffer;
@@ -151,7 +151,7 @@ static rb_status copy_layer(rb_model *m, rb_layer *to, rb_layer *from, rb_error 
         rb_buffer *b = rb_model_buffer(m, v->buffer->bytes, dry, err);
         if (!b)
             return RB_ERR_MEMORY;
-        if (!dry)
+        if (!dry && b->data)
             memcpy(b->data, v->buffer->data, b->bytes);
         *layer_view(to, i) = *v;
         layer_view(to, i)->buffer = b;

@@ -1,5 +1,6 @@
 /* A bench over the tiny model and a sink that keeps everything it is told, to look at how plans
- * run. It refuses rows that are told twice or of another test. Read next: test_schedule.c. */
+ * run. It refuses rows that are told twice or of another test.
+ * Read next: test_schedule.c. */
 #ifndef WATCH_H
 #define WATCH_H
 
