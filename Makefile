@@ -53,6 +53,7 @@ ISAFLAGS_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma
 # Kernels for instructions that only some CPUs of an ISA have.
 KERNEL_BF16 := roof_bf16
 ISAS_BF16 := $(filter avx512 count%,$(ISAS))
+ISAFLAGS_bf16 := -mavx512bf16
 
 LIB_SRC := $(filter-out $(KERNEL:%=kernels/%.c) $(KERNEL_BF16:%=kernels/%.c),$(wildcard kernels/*.c models/*.c engine/*.c bench/*.c))
 TOOL_SRC := $(wildcard tools/*.c)
@@ -62,7 +63,7 @@ TEST_LIB := $(filter-out $(TEST_SRC) $(FUZZ_SRC),$(wildcard tests/*.c))
 
 KERNEL_OBJ := $(foreach isa,$(ISAS),$(KERNEL:%=$(B)/kernels/%.$(isa).o)) \
               $(foreach isa,$(ISAS_BF16),$(KERNEL_BF16:%=$(B)/kernels/%.$(isa).o))
-$(KERNEL_BF16:%=$(B)/kernels/%.avx512.o): ISAFLAGS_avx512 += -mavx512bf16
+$(KERNEL_BF16:%=$(B)/kernels/%.avx512.o): ISAFLAGS_avx512 += $(ISAFLAGS_bf16)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(KERNEL_OBJ)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/%.o)
 TESTS := $(TEST_SRC:tests/%.c=$(B)/tests/%)
@@ -172,7 +173,9 @@ fuzz:
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz.sh $(FUZZ_SRC:%.c=build/fuzz/%)
 
 check: all
-	@KERNEL="$(KERNEL)" CC="$(CC)" FLAGS="$(filter-out -g,$(CFLAGS))" \
+	@KERNEL="$(KERNEL)" KERNEL_BF16="$(KERNEL_BF16)" \
+	 FLAGS_BF16="$(if $(filter avx512,$(ISAS_BF16)),$(ISAFLAGS_avx512) $(ISAFLAGS_bf16))" \
+	 CC="$(CC)" FLAGS="$(filter-out -g,$(CFLAGS))" \
 	 LIB="$(B)/librbench.a" sh tests/check.sh
 
 # What counting and timing cost, in the build that can leave them out.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs every lint and says of each whether it is green; one that a missing tool prevents is skipped.
-# Exit 1 if one is red. `make check` sets KERNEL, CC, FLAGS and LIB. Usage: check.sh
+# Exit 1 if one is red. `make check` sets KERNEL, KERNEL_BF16, FLAGS_BF16 (empty: no ISA of this
+# machine has them), CC, FLAGS and LIB. Usage: check.sh
 set -u
 
 status=0
@@ -48,22 +49,34 @@ tidy_some() {
         xargs -n 3 -P 2 sh -c 't=$1 f=$2; shift 2; exec "$t" --quiet "$@" -- $f' sh "$tidy" "$flags"
 }
 
-# Kernel files are compiled per ISA: they are looked at as scalar and as counting code.
+# paths NAME...: files of these kernels, one a line
+paths() {
+    [ $# = 0 ] || printf 'kernels/%s.c\n' "$@"
+}
+
+# Kernel files are compiled per ISA: they are looked at as scalar and as counting code, those of
+# bf16 as counting code and, where that can be compiled, as their own ISA's.
 tidy_check() {
-    kernels=$(for k in $KERNEL; do echo "kernels/$k.c"; done)
-    plain=$(find kernels models engine bench tools -name '*.c' | sort | grep -vxF "$kernels")
+    kernels=$(paths $KERNEL)
+    bf16=$(paths $KERNEL_BF16)
+    plain=$(find kernels models engine bench tools -name '*.c' | sort |
+        grep -vxF "$(paths $KERNEL $KERNEL_BF16)")
     red=0
     tidy_some "$1" "$FLAGS" $plain || red=1
     for isa in scalar count8; do
         tidy_some "$1" "$FLAGS -DRB_BUILD=$isa -DRB_BUILD_$isa=1" $kernels || red=1
     done
+    tidy_some "$1" "$FLAGS -DRB_BUILD=count8 -DRB_BUILD_count8=1" $bf16 || red=1
+    if [ -n "$FLAGS_BF16" ]; then
+        tidy_some "$1" "$FLAGS $FLAGS_BF16 -DRB_BUILD=avx512 -DRB_BUILD_avx512=1" $bf16 || red=1
+    fi
     return $red
 }
 
 sources=$(find kernels models engine bench tools tests -name '*.[ch]' | sort)
 step "layers" sh tests/check_layers.sh
-step "style" sh tests/check_style.sh . "$LIB" $KERNEL
-step "counting" sh tests/check_counting.sh . $KERNEL
+step "style" sh tests/check_style.sh . "$LIB" $KERNEL $KERNEL_BF16
+step "counting" sh tests/check_counting.sh . $KERNEL $KERNEL_BF16
 step "the lints themselves" sh tests/check_lints.sh
 
 if f=$(formatter); then

@@ -2,11 +2,11 @@
 # Lint of what the counting proof rests on (kernels/README.md): kernel files reach data through
 # primitives only, intrinsics live in isa_*.h, kernels run through the one door. What the compiler
 # and the proof cannot see is looked for here. Prints each offending line; exit 1 if there is one.
-# Usage: check_counting.sh [ROOT [KERNEL_FILE_NAME...]] (default: KERNEL of the Makefile)
+# Usage: check_counting.sh [ROOT [KERNEL_FILE_NAME...]] (default: KERNEL and KERNEL_BF16 of the Makefile)
 set -u
 cd "${1:-.}" || exit 1
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- $(sed -n 's/^KERNEL := //p' Makefile)
+[ $# -gt 0 ] || set -- $(sed -n 's/^KERNEL\(_BF16\)* := //p' Makefile)
 [ $# -gt 0 ] || { echo "no kernel files are named"; exit 1; }
 
 status=0

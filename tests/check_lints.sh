@@ -87,6 +87,7 @@ shows check_style.sh "not built" "$copy/none.a"
 # ---- counting ----
 
 red check_counting.sh "no system header" kernels/elt.c '#include <math.h>'
+red check_counting.sh "no system header" kernels/roof_bf16.c '#include <math.h>'
 red check_counting.sh "no system header" kernels/rows.h '#include <immintrin.h>'
 red check_counting.sh "data is sf" kernels/norm.c 'static float one(void);'
 red check_counting.sh "data is sf" kernels/rows.h 'static double two(void);'
