@@ -456,11 +456,12 @@ rb_status rb_roof_pool_get(rb_roof_pool *pool, int n_threads, rb_isa isa, bool c
         return rb_fail(err, RB_ERR_ARGUMENT,
                        "roofs of more than %d pairs of threads and ISA; shorten the lists", most);
     const rb_buffer *memory = pool->n ? &pool->at[0]->memory : NULL; /* the first has it */
-    const rb_status st = rb_roofs_open(roofs, n_threads, isa, capped, memory, err);
-    if (st != RB_OK)
+    rb_roofs *fresh = NULL;
+    const rb_status st = rb_roofs_open(&fresh, n_threads, isa, capped, memory, err);
+    if (!fresh)
         return st;
-    pool->at[pool->n++] = *roofs;
-    return rb_roofs_measure(*roofs, SAMPLES, false, stop, arg, err);
+    pool->at[pool->n++] = *roofs = fresh;
+    return rb_roofs_measure(fresh, SAMPLES, false, stop, arg, err);
 }
 
 void rb_roof_pool_close(rb_roof_pool *pool)
