@@ -16,6 +16,7 @@ typedef struct rb_plot_roof {
     char name[32], label[96]; /* "read_dram"; "DRAM 29.0 GB/s" */
     bool compute;             /* GFLOP/s, else GB/s */
     double value;
+    double low, high; /* of the probes while the records were made; 0: none */
     int64_t n_threads;
     char isa[24];
 } rb_plot_roof;

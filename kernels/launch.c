@@ -28,13 +28,6 @@ bool rb_nocount;
 enum { rb_nocount = 0 };
 #endif
 
-/* When a thread was done with its share of a phase, in turns: by the time the first thread reads
- * one, a faster thread may have written the next, but no further. A line of its own. */
-typedef struct done_at {
-    _Alignas(CACHE_LINE) uint64_t ns[2];
-    unsigned turn;
-} done_at;
-
 struct rb_team {
     rb_team_params params;
     rb_ledger ledger;
@@ -43,13 +36,13 @@ struct rb_team {
     rb_buffer scratch; /* shared, then own of each thread */
     int64_t own_step;
     rb_proof proof;
-    done_at *done; /* of each thread */
     /* Rows that this team may use, best first. */
     const rb_kernel *candidate[RB_N_OP][MAX_CANDIDATES + 1];
     /* The first thread's alone: end of the last phase of the last launch, or start of the step. */
     _Alignas(CACHE_LINE) uint64_t end_ns;
     _Alignas(CACHE_LINE) atomic_int arrived;
     _Alignas(CACHE_LINE) atomic_uint generation; /* barriers passed; also the futex of sleepers */
+    uint64_t done_ns; /* when the last thread came to the last barrier; beside what all wait for */
     atomic_int sleeping;
 };
 
@@ -170,15 +163,18 @@ static void pause_cpu(void)
 
 /* Waits for all threads: by spinning, since a launch lasts microseconds; then also offering the
  * core to others, since one of ours may want it where another process took its own; then asleep. */
-static void barrier(rb_team *team)
+static void barrier(rb_team *team, uint64_t done_ns)
 {
     enum { SPINS = 1 << 8, YIELDS = 1 << 10 };
     const int n = team->params.n_threads;
-    if (n == 1)
+    if (n == 1) {
+        team->done_ns = done_ns;
         return;
+    }
     const unsigned generation = atomic_load(&team->generation);
     if (atomic_fetch_add(&team->arrived, 1) == n - 1) {
         atomic_store(&team->arrived, 0);
+        team->done_ns = done_ns;
         atomic_store(&team->generation, generation + 1);
         if (atomic_load(&team->sleeping) > 0)
             syscall(SYS_futex, &team->generation, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
@@ -220,13 +216,7 @@ rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *er
     team->params = *params;
     if (params->dry || params->prove)
         team->params.n_threads = 1;
-    const size_t done_bytes = (size_t)team->params.n_threads * sizeof *team->done;
-    team->done = aligned_alloc(CACHE_LINE, done_bytes);
-    rb_status status = team->done ? RB_OK : rb_fail(err, RB_ERR_MEMORY, "no memory for a team");
-    if (team->done)
-        memset(team->done, 0, done_bytes);
-    if (status == RB_OK)
-        status = list_candidates(team, err);
+    const rb_status status = list_candidates(team, err);
     if (status != RB_OK) {
         rb_team_close(team);
         return status;
@@ -240,7 +230,6 @@ void rb_team_close(rb_team *team)
     if (!team)
         return;
     rb_buffer_free(&team->scratch);
-    free(team->done);
     free(team);
 }
 
@@ -400,22 +389,11 @@ static void launch_proven(const rb_exec *ex, const rb_kernel *k, const rb_call *
     book(ex, k, call, (launch_times){ 0 });
 }
 
-static void note_done(done_at *done)
-{
-    done->turn ^= 1;
-    done->ns[done->turn] = now_ns();
-}
-
 /* All threads are through the barrier of a phase that began at `start`: its time is that of the
  * slowest thread, and what came after is the barrier's. Returns the end. */
 static uint64_t phase_end(const rb_team *team, uint64_t start, launch_times *t)
 {
-    const unsigned turn = team->done[0].turn;
-    uint64_t slowest = start;
-    for (int i = 0; i < team->params.n_threads; i++) {
-        const uint64_t ns = team->done[i].ns[turn];
-        slowest = ns > slowest ? ns : slowest;
-    }
+    const uint64_t slowest = team->done_ns > start ? team->done_ns : start;
     const uint64_t now = team->params.n_threads > 1 ? now_ns() : slowest;
     const uint64_t end = now > slowest ? now : slowest;
     t->work += slowest - start;
@@ -442,9 +420,7 @@ static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *ca
         const int64_t first = units * i / n, last = units * (i + 1) / n;
         if (first < last)
             k->run(call, phase, first, last, shared, own);
-        if (!rb_nocount)
-            note_done(&team->done[i]);
-        barrier(team);
+        barrier(team, rb_nocount ? 0 : now_ns());
         if (books)
             start = phase_end(team, start, &times);
     }
