@@ -159,8 +159,9 @@ static rb_place place_sum(const rb_result *r, rb_scale scale)
     return sum;
 }
 
-/* The median share over samples whose roofs agree; none without such pairs. */
-static void set_median(rb_place *p, const rb_result *r, const double *pct)
+/* The median share over samples whose roofs agree; none without such pairs. The least time follows
+ * from it and from what the median sample took, so that the three agree. */
+static void set_median(rb_place *p, const rb_result *r, const double *pct, double took_ns)
 {
     double kept[RB_MAX_REPS];
     int n = 0;
@@ -169,6 +170,8 @@ static void set_median(rb_place *p, const rb_result *r, const double *pct)
             kept[n++] = pct[i];
     p->n_pairs = n;
     set_share(p, n ? rb_stats_of(kept, n).median : 0);
+    if (p->pct > 0)
+        p->roof_ns = p->pct / 100 * took_ns;
     /* a cache that holds half of it or more is what lets it pass DRAM's roof */
     if (p->above && p->roof == RB_ROOF_READ_DRAM &&
         working_set(r) < 2 * (double)r->machine->level[RB_L3].total)
@@ -189,7 +192,7 @@ rb_place rb_place_result(const rb_result *r)
     rb_place p = place_sum(r, scale_at(r, r->median));
     for (int i = 0; i < r->n_samples; i++)
         pct[i] = share(place_sum(r, scale_at(r, i)).roof_ns, (double)r->sample[i].ns);
-    set_median(&p, r, pct);
+    set_median(&p, r, pct, r->n_samples ? (double)r->sample[r->median].ns : 0);
     return p;
 }
 
@@ -208,7 +211,7 @@ rb_place rb_place_kernel(const rb_result *r, const rb_tally *counts, const rb_ke
         pct[i] = share(p.roof_ns, time_of(&p, &t));
     }
     rb_place p = rb_place_tally(counts, r->machine, scale_at(r, r->median), resident);
-    set_median(&p, r, pct);
+    set_median(&p, r, pct, time_of(&p, counts));
     return p;
 }
 
