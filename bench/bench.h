@@ -8,7 +8,6 @@
 
 /* ---- clock and statistics ---- */
 
-uint64_t rb_now_ns(void);    /* CLOCK_MONOTONIC */
 rb_roof rb_clock_roof(void); /* what reading it costs */
 
 /* Medians, not means: timings have outliers on one side only. Samples are in order of time. */

@@ -4,8 +4,6 @@
  * Refuses to measure: roofs and times are given. Read next: roofs.c. */
 #include "bench.h"
 
-#include <string.h>
-
 const char *const rb_bound_name[] = {
     [RB_BOUND_NONE] = "",
     [RB_BOUND_MEMORY] = "memory",

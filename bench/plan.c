@@ -1,6 +1,6 @@
 /* Which tests to run: the cross product of the lists a user gave, in a stable order that lets
  * neighbouring tests share a session. Nothing is run here.
- * Read next: run.c. */
+ * Read next: trial.c. */
 #include "bench.h"
 
 #include <stdlib.h>

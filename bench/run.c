@@ -48,23 +48,6 @@ void rb_bench_close(rb_bench *b)
 
 /* ---- memory ---- */
 
-/* The dry session that knows what t needs. */
-static rb_session_params dry_params(const rb_test *t)
-{
-    rb_session_params p = rb_session_defaults();
-    p.n_layer = t->n_layer;
-    p.n_seq = t->n_seq;
-    p.n_ctx = rb_context_of(t);
-    p.n_ubatch = t->n_ubatch < p.n_ctx ? t->n_ubatch : p.n_ctx;
-    p.type_k = t->type_k;
-    p.type_v = t->type_v;
-    p.isa = t->isa;
-    p.capped = t->capped;
-    p.act_f32 = t->act_f32;
-    p.dry = true;
-    return p;
-}
-
 /* Counts are exact as long as they fit: an upper bound in floating point, before any is taken. */
 static rb_status check_countable(const rb_model *m, const rb_test *t, rb_error *err)
 {
@@ -93,20 +76,19 @@ static uint64_t weights_for(const rb_bench *b, int64_t n_layer)
     return rb_model_bytes(m) + (uint64_t)more * (uint64_t)rb_model_layer_bytes(m);
 }
 
-rb_status rb_bench_memory(rb_bench *b, const rb_test *t, rb_memory *m, rb_error *err)
+rb_status rb_session_memory(rb_bench *b, const rb_session_params *params, rb_memory *m,
+                            rb_error *err)
 {
-    *m = (rb_memory){ 0 };
-    rb_status st = check_countable(b->model, t, err);
-    if (st != RB_OK)
-        return st;
-    m->weights = weights_for(b, t->n_layer);
-    if (t->n_layer > b->shape->n_layer_alloc) {
+    rb_session_params p = *params;
+    rb_session *s = NULL;
+    rb_status st = RB_OK;
+    p.dry = true;
+    p.n_threads = 1;
+    if (p.n_layer > b->shape->n_layer_alloc) {
         if (b->shape == b->model) /* a dry run: its session borrows the layers that move */
             rb_slots_close(b);
-        st = rb_model_extend(b->shape, t->n_layer, err);
+        st = rb_model_extend(b->shape, p.n_layer, err);
     }
-    rb_session *s = NULL;
-    rb_session_params p = dry_params(t);
     if (st == RB_OK)
         st = rb_session_open(&s, b->shape, &p, err);
     if (st == RB_OK) {
@@ -115,6 +97,17 @@ rb_status rb_bench_memory(rb_bench *b, const rb_test *t, rb_memory *m, rb_error 
     }
     rb_session_close(s);
     return st;
+}
+
+rb_status rb_bench_memory(rb_bench *b, const rb_test *t, rb_memory *m, rb_error *err)
+{
+    *m = (rb_memory){ 0 };
+    const rb_status st = check_countable(b->model, t, err);
+    if (st != RB_OK)
+        return st;
+    m->weights = weights_for(b, t->n_layer);
+    const rb_session_params p = rb_params_for(b, t);
+    return rb_session_memory(b, &p, m, err);
 }
 
 rb_status rb_bench_check_memory(const rb_bench *b, const rb_memory *m, rb_error *err)

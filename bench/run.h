@@ -38,9 +38,15 @@ struct rb_bench {
 /* Whether what m needs beyond what is there can be had now. */
 rb_status rb_bench_check_memory(const rb_bench *b, const rb_memory *m, rb_error *err);
 
+/* Cache and scratch of a session, asked of a dry one. */
+rb_status rb_session_memory(rb_bench *b, const rb_session_params *params, rb_memory *m,
+                            rb_error *err);
+
 /* ---- sessions.c ---- */
 
 int64_t rb_context_of(const rb_test *t);
+/* What a session must be to run t alone. */
+rb_session_params rb_params_for(const rb_bench *b, const rb_test *t);
 /* The slot whose session runs t, opened if there is none, set to t's layers. Closes sessions that
  * were not used for longest when memory or slots run out. */
 rb_status rb_slot_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *err);

@@ -112,7 +112,7 @@ static bool is_wanted(const schedule *s, int k)
 /* Tells the rows that are over, up to the first that is not. */
 static void tell_rows(schedule *s)
 {
-    for (; s->told < s->n && (s->over[s->told] || !is_wanted(s, s->told)); s->told++) {
+    for (; s->told < s->n && s->over[s->told]; s->told++) {
         const rb_result *r = s->trial[s->told].result;
         if (is_wanted(s, s->told) && (r->error[0] || r->n_samples))
             s->sink->row(s->sink->arg, s->first + s->told, r);

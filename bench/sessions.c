@@ -11,8 +11,7 @@ int64_t rb_context_of(const rb_test *t)
     return t->n_depth + t->n_prompt + t->n_gen;
 }
 
-/* What a session must be to run t alone. */
-static rb_session_params own_params(const rb_bench *b, const rb_test *t)
+rb_session_params rb_params_for(const rb_bench *b, const rb_test *t)
 {
     rb_session_params p = rb_session_defaults();
     p.n_layer = t->n_layer;
@@ -33,7 +32,7 @@ static rb_session_params own_params(const rb_bench *b, const rb_test *t)
 /* ... and to run the other tests that differ from it in layers and context only. */
 static rb_session_params shared_params(const rb_bench *b, const rb_test *t)
 {
-    rb_session_params p = own_params(b, t);
+    rb_session_params p = rb_params_for(b, t);
     if (p.n_ctx < b->reach.n_ctx)
         p.n_ctx = b->reach.n_ctx;
     if (p.n_layer < b->reach.n_layer)
@@ -67,19 +66,8 @@ void rb_slots_close(rb_bench *b)
         close_slot(&b->slot[i]);
 }
 
-/* An empty slot, or the one that was not used for longest. */
+/* The open session that was not used for longest; NULL: none is open. */
 static rb_slot *oldest(rb_bench *b)
-{
-    rb_slot *best = &b->slot[0];
-    for (int i = 0; i < RB_MAX_SLOT; i++) {
-        if (!b->slot[i].session)
-            return &b->slot[i];
-        best = b->slot[i].used < best->used ? &b->slot[i] : best;
-    }
-    return best;
-}
-
-static rb_slot *in_use(rb_bench *b)
 {
     rb_slot *s = NULL;
     for (int i = 0; i < RB_MAX_SLOT; i++)
@@ -88,26 +76,25 @@ static rb_slot *in_use(rb_bench *b)
     return s;
 }
 
+/* An empty slot, or the oldest. */
+static rb_slot *free_slot(rb_bench *b)
+{
+    for (int i = 0; i < RB_MAX_SLOT; i++)
+        if (!b->slot[i].session)
+            return &b->slot[i];
+    return oldest(b);
+}
+
 /* Frees sessions until what p needs fits beside them; false: it never will. */
 static bool make_room(rb_bench *b, const rb_session_params *p)
 {
-    const rb_test t = { .n_prompt = p->n_ctx,
-                        .n_seq = p->n_seq,
-                        .n_layer = p->n_layer,
-                        .n_ubatch = p->n_ubatch,
-                        .type_k = p->type_k,
-                        .type_v = p->type_v,
-                        .n_threads = p->n_threads,
-                        .isa = p->isa,
-                        .capped = p->capped,
-                        .act_f32 = p->act_f32 };
-    rb_memory m;
+    rb_memory m = { 0 };
     uint64_t available = rb_host_available();
     if (!available || b->params.dry)
         return true;
-    if (rb_bench_memory(b, &t, &m, NULL) != RB_OK)
+    if (rb_session_memory(b, p, &m, NULL) != RB_OK)
         return false;
-    for (rb_slot *s; m.kv + m.scratch > available && (s = in_use(b));) {
+    for (rb_slot *s; m.kv + m.scratch > available && (s = oldest(b));) {
         available +=
             (uint64_t)(rb_session_kv_bytes(s->session) + rb_session_scratch_bytes(s->session));
         close_slot(s);
@@ -117,7 +104,7 @@ static bool make_room(rb_bench *b, const rb_session_params *p)
 
 static rb_status open_slot(rb_bench *b, const rb_session_params *p, rb_slot **slot, rb_error *err)
 {
-    rb_slot *s = oldest(b);
+    rb_slot *s = free_slot(b);
     close_slot(s);
     const rb_status st = rb_session_open(&s->session, b->model, p, err);
     if (st == RB_OK) {
@@ -137,7 +124,7 @@ static rb_status open_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_erro
         if (st != RB_OK)
             return st;
     }
-    const rb_session_params shared = shared_params(b, t), own = own_params(b, t);
+    const rb_session_params shared = shared_params(b, t), own = rb_params_for(b, t);
     if (make_room(b, &shared) && open_slot(b, &shared, slot, err) == RB_OK)
         return RB_OK;
     make_room(b, &own);
@@ -146,7 +133,7 @@ static rb_status open_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_erro
 
 rb_status rb_slot_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *err)
 {
-    const rb_session_params own = own_params(b, t);
+    const rb_session_params own = rb_params_for(b, t);
     rb_slot *s = NULL;
     for (int i = 0; i < RB_MAX_SLOT && !s; i++)
         s = can_run(&b->slot[i], &own, t->n_ubatch) ? &b->slot[i] : NULL;

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const double ci_confidence = 0.95;
 static const double drift_alpha = 0.01;
@@ -17,13 +16,6 @@ static const double outlier_sigmas = 5;
 enum { EXACT_DRIFT = 9 }; /* samples up to which all n! orders are looked at */
 
 /* ---- the clock ---- */
-
-uint64_t rb_now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 rb_roof rb_clock_roof(void)
 {

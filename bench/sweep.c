@@ -1,6 +1,6 @@
 /* The sweep over layers: which depths fit, and what the operational intensity did and why.
  * OI is compared on exact integers (cross products of 128 bits): a sentence about a direction must
- * not rest on rounding. Nothing is run here. Read next: run.c. */
+ * not rest on rounding. Nothing is run here. Read next: trial.c. */
 #include "bench.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* Synthetic input: a seeded permutation of the vocabulary. Ids never depend on what the model says,
  * so that counts (distinct embedding rows) are the same on every ISA and machine.
- * Read next: run.c. */
+ * Read next: trial.c. */
 #include "bench.h"
 
 #include <stdlib.h>

@@ -44,7 +44,7 @@ static rb_status call_session(rb_bench *b, rb_slot *s, const rb_test *t, rb_phas
 static rb_status prepare_ids(rb_bench *b, const rb_test *t, rb_error *err)
 {
     const int64_t prompt = t->n_seq * t->n_prompt;
-    const rb_status st = need_ids(b, prompt + t->n_seq * t->n_gen, err);
+    const rb_status st = need_ids(b, rb_test_tokens(t), err);
     if (st != RB_OK)
         return st;
     rb_tokens_fill(&b->tokens, b->ids, t->n_seq, t->n_depth, t->n_prompt);
@@ -248,7 +248,7 @@ static rb_status prepare(rb_bench *b, rb_trial *trial, rb_roofs **roofs, rb_slot
     if (st == RB_OK)
         st = rb_slot_for(b, t, s, err);
     if (st == RB_OK)
-        st = prepare_ids(b, t, err);
+        st = need_ids(b, rb_test_tokens(t), err);
     if (st == RB_OK)
         st = fill_context(b, *s, r, &filled, err);
     if (st != RB_OK || !filled)

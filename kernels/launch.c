@@ -46,7 +46,7 @@ struct rb_team {
     atomic_int sleeping;
 };
 
-static uint64_t now_ns(void)
+uint64_t rb_now_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -288,7 +288,7 @@ void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
 {
     if (team->params.n_threads == 1) {
         rb_exec ex = { .team = team };
-        team->end_ns = now_ns();
+        team->end_ns = rb_now_ns();
         fn(&ex, arg);
         return;
     }
@@ -298,7 +298,7 @@ void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
             abort(); /* a smaller team would never meet at the barrier */
         rb_exec ex = { .team = team, .thread = omp_get_thread_num() };
         if (ex.thread == 0)
-            team->end_ns = now_ns();
+            team->end_ns = rb_now_ns();
         fn(&ex, arg);
     }
 }
@@ -394,7 +394,7 @@ static void launch_proven(const rb_exec *ex, const rb_kernel *k, const rb_call *
 static uint64_t phase_end(const rb_team *team, uint64_t start, launch_times *t)
 {
     const uint64_t slowest = team->done_ns > start ? team->done_ns : start;
-    const uint64_t now = team->params.n_threads > 1 ? now_ns() : slowest;
+    const uint64_t now = team->params.n_threads > 1 ? rb_now_ns() : slowest;
     const uint64_t end = now > slowest ? now : slowest;
     t->work += slowest - start;
     t->barrier += end - slowest;
@@ -411,7 +411,7 @@ static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *ca
     char *own = shared + round_up(team->reserved.shared_bytes) + ex->thread * team->own_step;
     const int n = team->params.n_threads, i = ex->thread;
     const bool books = i == 0 && !rb_nocount;
-    uint64_t start = books ? now_ns() : 0;
+    uint64_t start = books ? rb_now_ns() : 0;
     launch_times times = { .launch = books ? start - team->end_ns : 0 };
     for (int phase = 0; phase < k->n_phase; phase++) {
         const int64_t units = k->units(call, phase);
@@ -420,7 +420,7 @@ static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *ca
         const int64_t first = units * i / n, last = units * (i + 1) / n;
         if (first < last)
             k->run(call, phase, first, last, shared, own);
-        barrier(team, rb_nocount ? 0 : now_ns());
+        barrier(team, rb_nocount ? 0 : rb_now_ns());
         if (books)
             start = phase_end(team, start, &times);
     }

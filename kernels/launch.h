@@ -10,6 +10,8 @@
 
 typedef struct rb_team rb_team;
 
+uint64_t rb_now_ns(void); /* CLOCK_MONOTONIC: the one clock, of launches and of all around them */
+
 typedef struct rb_team_params {
     int n_threads; /* >= 1 */
     rb_isa isa;    /* highest ISA to use */

@@ -98,6 +98,13 @@ const rb_op rb_matmul_op = {
     .check = check,
 };
 
+/* Rows that multiply integers do all products that way. */
+const rb_term rb_matmul_int_macs[] = {
+    { 1, { DIM_T, DIM_M0, DIM_K } },
+    { 1, { DIM_T, DIM_M1, DIM_K } },
+    { 1, { DIM_T, DIM_M2, DIM_K } },
+    { 0 },
+};
 const rb_term rb_w0_elements[] = { { 1, { DIM_M0, DIM_K, -1 } }, { 0 } };
 const rb_term rb_w1_elements[] = { { 1, { DIM_M1, DIM_K, -1 } }, { 0 } };
 const rb_term rb_w2_elements[] = { { 1, { DIM_M2, DIM_K, -1 } }, { 0 } };

@@ -168,12 +168,6 @@ static const rb_term extra[] = {
     { 0 },
 };
 static const rb_term special_overhead[] = { QUANTISE_SPECIAL, { 0 } };
-static const rb_term int_macs[] = {
-    { 1, { DIM_T, DIM_M0, DIM_K } },
-    { 1, { DIM_T, DIM_M1, DIM_K } },
-    { 1, { DIM_T, DIM_M2, DIM_K } },
-    { 0 },
-};
 
 static const rb_kernel rows[] = { {
     .op = &rb_matmul_op,
@@ -186,7 +180,7 @@ static const rb_kernel rows[] = { {
     .shared_bytes = shared_bytes,
     .extra = extra,
     .special_overhead = special_overhead,
-    .int_macs = int_macs,
+    .int_macs = rb_matmul_int_macs,
     .act_i8 = true,
 } };
 RB_EXPORT(matmul_packed_i8, rows);

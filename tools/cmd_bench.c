@@ -1,6 +1,6 @@
-/* rbench MODEL: runs the tests of a plan one by one and reports each as it ends. A test that fails
- * costs its row, not the others. Nothing is timed or counted here.
- * Read next: shared.h (the options), ../bench/run.c (one test). */
+/* rbench MODEL: runs the tests of a plan and reports each as it ends. A test that fails costs its
+ * row, not the others. Nothing is timed or counted here.
+ * Read next: shared.h (the options), ../bench/schedule.c (how tests take turns). */
 #include "job.h"
 
 #include <jansson.h>
@@ -16,12 +16,7 @@ static const rb_option options[] = {
       .kind = RB_OPT_TEXTS,
       .value = "MODEL",
       .help = "model file or preset; as the first argument, repeatable" },
-    { .names = "-t, --threads",
-      .kind = RB_OPT_INTS,
-      .value = "LIST",
-      .min = 1,
-      .max = RB_MAX_THREADS,
-      .help = "threads (default: physical cores, or OMP_NUM_THREADS)" },
+    RB_THREADS_OPTION,
     { .names = "-r, --repetitions",
       .kind = RB_OPT_INT,
       .value = "N",

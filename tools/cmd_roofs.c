@@ -7,12 +7,7 @@
 #include <string.h>
 
 static const rb_option options[] = {
-    { .names = "-t, --threads",
-      .kind = RB_OPT_INTS,
-      .value = "LIST",
-      .min = 1,
-      .max = RB_MAX_THREADS,
-      .help = "threads (default: physical cores, or OMP_NUM_THREADS)" },
+    RB_THREADS_OPTION,
     { .names = "-r, --repetitions",
       .kind = RB_OPT_INT,
       .value = "N",

@@ -59,15 +59,15 @@ bool rb_outputs_has(rb_outputs *o, const rb_subject *subject, const rb_test *t)
 rb_status rb_outputs_row(rb_outputs *o, const rb_subject *subject, const rb_result *r,
                          rb_error *err)
 {
-    rb_status st = RB_OK;
-    if (o->store) {
-        json_t *record = rb_record(subject, r, &o->told);
-        st = record ? rb_store_append(o->store, record, err)
-                    : rb_fail(err, RB_ERR_MEMORY, "no memory for a record");
-        json_decref(record);
-    }
+    if (!o->store && !o->records)
+        return RB_OK;
+    json_t *record = rb_record(subject, r, &o->told);
+    if (!record)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a record");
+    const rb_status st = o->store ? rb_store_append(o->store, record, err) : RB_OK;
     if (o->records)
-        json_array_append_new(o->records, rb_record(subject, r, &o->drawn));
+        json_array_append(o->records, record);
+    json_decref(record);
     return st;
 }
 

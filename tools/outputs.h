@@ -10,7 +10,7 @@ typedef struct rb_outputs {
     rb_store *store;        /* --out; NULL: none */
     const char *out, *plot; /* paths; NULL: none */
     bool resume;
-    rb_told told, drawn;
+    rb_told told;
     struct json_t *records; /* for the figure */
     int n_skipped;
 } rb_outputs;

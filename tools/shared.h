@@ -12,6 +12,13 @@ enum { RB_MAX_TOKENS = 1 << 24, RB_MAX_SEQ = 4096, RB_MAX_THREADS = 1024 };
 #define RB_CACHE_TYPES  "f32|f16"
 #define RB_ISAS         "scalar|avx2|avx512|neon"
 
+/* -t of the commands that measure. */
+#define RB_THREADS_OPTION                                                                          \
+    {                                                                                              \
+        .names = "-t, --threads", .kind = RB_OPT_INTS, .value = "LIST", .min = 1,                  \
+        .max = RB_MAX_THREADS, .help = "threads (default: physical cores, or OMP_NUM_THREADS)"     \
+    }
+
 extern const rb_option rb_test_options[]; /* -p to --seed */
 extern const int rb_n_test_options;
 
