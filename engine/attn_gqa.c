@@ -47,7 +47,8 @@ static void project(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x, 
     rb_op_rope(ex, rb_view_slice(q, 3, 0, c->d_rot), rb_view_slice(k, 3, 0, c->d_rot), table, pos,
                c->rope_pairing);
     ex->site = RB_SITE_KV_STORE;
-    rb_op_kv_store(ex, s->kv[layer].k, k, s->kv[layer].v, v, s->past);
+    const rb_kv_piece piece[] = { { s->kv[layer].k, k }, { s->kv[layer].v, v } };
+    rb_op_kv_store(ex, 2, piece, s->past);
 }
 
 static rb_kv_views expose(const rb_session *s, int64_t layer)

@@ -43,7 +43,8 @@ static void attention(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x
     s->attn->project(s, ex, layer, x, q);
     const rb_kv_views kv = s->attn->expose(s, layer);
     ex->site = RB_SITE_ATTN;
-    rb_op_attend(ex, o, q, kv.k, kv.k2, kv.v, 1.0f / sqrtf((float)c->d_head_k), s->past);
+    const rb_attend_in in = { .q = q, .k = kv.k, .k2 = kv.k2, .v = kv.v };
+    rb_op_attend(ex, o, &in, 1.0f / sqrtf((float)c->d_head_k), s->past);
     s->attn->merge(s, ex, layer, o, y);
 }
 

@@ -18,6 +18,9 @@ static bool same_shape(const rb_view *a, const rb_view *b)
 typedef struct compared {
     float eps, scale;
     rb_rope_pairing pairing;
+    rb_gating gating;
+    bool renorm;
+    uint32_t transposed;
     int64_t reps;
     int streams;
     bool prefetch;
@@ -27,6 +30,7 @@ _Static_assert(sizeof(compared) == sizeof(rb_param), "rb_param has changed: comp
 static bool same_param(const rb_param *a, const rb_param *b)
 {
     return a->eps == b->eps && a->scale == b->scale && a->pairing == b->pairing &&
+           a->gating == b->gating && a->renorm == b->renorm && a->transposed == b->transposed &&
            a->reps == b->reps && a->streams == b->streams && a->prefetch == b->prefetch;
 }
 

@@ -87,6 +87,7 @@ static rb_status operand(maker *m, int a, rb_dtype dtype, rb_stream stream, int6
     const int64_t row = rb_row_bytes(dtype, n3) + (chance(m, 2) ? unit : 0);
     const int64_t offset = chance(m, 2) ? 3 * unit : 0;
     rb_buffer *b = &m->c->buffer[a];
+    rb_buffer_free(b); /* of an operand that is made again */
     const rb_status status =
         rb_buffer_alloc(b, (size_t)(offset + n0 * n1 * n2 * row + unit), false, m->err);
     if (status != RB_OK)
@@ -200,10 +201,19 @@ static rb_status make_kv_store(maker *m)
 {
     const int64_t s = PICK(m, 1, 3), t = PICK(m, 1, 2, 5), past = PICK(m, 0, 1, 9);
     const int64_t room = past + t + PICK(m, 0, 2);
-    for (int i = 0; i < 2 && m->k->key[i] != RB_NO_DTYPE; i++) {
+    for (int i = 0; i < 3 && m->k->key[i] != RB_NO_DTYPE; i++) {
         const int64_t heads = PICK(m, 1, 2, 3), d = columns(m, RB_F32);
         TRY(operand(m, 2 * i, m->k->key[i], RB_KV, s, room, heads, d));
-        TRY(operand(m, 2 * i + 1, RB_F32, RB_ACT, s, t, heads, d));
+        TRY(operand(m, 2 * i + 1, RB_F32, RB_ACT, s, t, chance(m, 3) ? 1 : heads, d));
+    }
+    /* two pieces side by side in the rows of one cache */
+    rb_view *to = &m->c->call.t[0], *wide = &m->c->call.t[2];
+    if (m->k->key[1] == m->k->key[0] && to->n[3] > 1 && chance(m, 2)) {
+        const int64_t left = to->n[3] / 2, heads = to->n[2];
+        TRY(operand(m, 3, RB_F32, RB_ACT, s, t, 1, to->n[3] - left));
+        TRY(operand(m, 1, RB_F32, RB_ACT, s, t, heads, left));
+        *wide = rb_view_slice(*to, 3, left, to->n[3] - left);
+        *to = rb_view_slice(*to, 3, 0, left);
     }
     make_past(m, s, past);
     return RB_OK;

@@ -15,10 +15,18 @@ const char *const rb_site_name[RB_N_SITE] = {
     [RB_SITE_Q] = "q",
     [RB_SITE_K] = "k",
     [RB_SITE_V] = "v",
+    [RB_SITE_Q_A] = "q_a",
+    [RB_SITE_Q_A_NORM] = "q_a_norm",
+    [RB_SITE_Q_B] = "q_b",
+    [RB_SITE_KV_A] = "kv_a",
+    [RB_SITE_KV_A_NORM] = "kv_a_norm",
     [RB_SITE_QK_NORM] = "qk_norm",
     [RB_SITE_ROPE] = "rope",
+    [RB_SITE_KV_B] = "kv_b",
     [RB_SITE_KV_STORE] = "kv_store",
+    [RB_SITE_Q_ABSORB] = "q_absorb",
     [RB_SITE_ATTN] = "attn",
+    [RB_SITE_V_UP] = "v_up",
     [RB_SITE_O] = "o",
     [RB_SITE_FFN_NORM] = "ffn_norm",
     [RB_SITE_GATE_UP] = "gate_up",
@@ -26,6 +34,11 @@ const char *const rb_site_name[RB_N_SITE] = {
     [RB_SITE_UP] = "up",
     [RB_SITE_FFN_ACT] = "ffn_act",
     [RB_SITE_DOWN] = "down",
+    [RB_SITE_ROUTER] = "router",
+    [RB_SITE_ROUTE] = "route",
+    [RB_SITE_EXPERTS] = "experts",
+    [RB_SITE_SHARED_EXPERT] = "shared_expert",
+    [RB_SITE_MOE_ADD] = "moe_add",
     [RB_SITE_RESIDUAL] = "residual",
     [RB_SITE_OUT_NORM] = "out_norm",
     [RB_SITE_LM_HEAD] = "lm_head",
@@ -388,7 +401,7 @@ rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed)
         .special_overhead = (int64_t)rb_terms_eval(op, k->special_overhead, call),
         .int_macs = rb_terms_eval(op, k->int_macs, call),
     };
-    for (int i = 0; i < RB_MAX_KEY && k->decode[i].elements; i++) {
+    for (int i = 0; i < RB_MAX_DECODE && k->decode[i].elements; i++) {
         const rb_view *v = &call->t[k->decode[i].arg];
         if (!v->buffer)
             continue;

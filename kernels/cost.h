@@ -54,10 +54,18 @@ typedef enum {
     RB_SITE_Q,
     RB_SITE_K,
     RB_SITE_V,
+    RB_SITE_Q_A, /* latent attention: q down to its rank, its norm, and up again */
+    RB_SITE_Q_A_NORM,
+    RB_SITE_Q_B,
+    RB_SITE_KV_A, /* K and V down to the latent and the shared rotary key; norm of the latent */
+    RB_SITE_KV_A_NORM,
     RB_SITE_QK_NORM,
     RB_SITE_ROPE,
+    RB_SITE_KV_B, /* the latent up to K and V of every head */
     RB_SITE_KV_STORE,
+    RB_SITE_Q_ABSORB, /* q down into the latent's space instead */
     RB_SITE_ATTN,
+    RB_SITE_V_UP, /* and what attention took of the latent up to V */
     RB_SITE_O,
     RB_SITE_FFN_NORM,
     RB_SITE_GATE_UP, /* one launch for gate and up */
@@ -65,6 +73,11 @@ typedef enum {
     RB_SITE_UP,
     RB_SITE_FFN_ACT,
     RB_SITE_DOWN,
+    RB_SITE_ROUTER, /* scores of the experts; which of them, and how much of each */
+    RB_SITE_ROUTE,
+    RB_SITE_EXPERTS, /* routed and, unless launches are kept apart, shared experts */
+    RB_SITE_SHARED_EXPERT,
+    RB_SITE_MOE_ADD,
     RB_SITE_RESIDUAL,
     RB_SITE_OUT_NORM,
     RB_SITE_LM_HEAD,
@@ -76,11 +89,18 @@ extern const char *const rb_site_name[RB_N_SITE];
 typedef enum {
     RB_OP_EMBED,
     RB_OP_RMSNORM,
+    RB_OP_LAYERNORM,
     RB_OP_MATMUL,
+    RB_OP_MATMUL_HEADS,
     RB_OP_ROPE,
     RB_OP_KV_STORE,
     RB_OP_ATTEND,
     RB_OP_SILU_GATE,
+    RB_OP_RELU2,
+    RB_OP_GELU,
+    RB_OP_GELU_ERF,
+    RB_OP_ROUTE,
+    RB_OP_EXPERTS,
     RB_OP_ADD,
     RB_OP_ROOF_FMA,
     RB_OP_ROOF_DOT_I8,

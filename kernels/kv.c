@@ -1,18 +1,22 @@
-/* kv_store: appends the new tokens' k and v to the cache, converting to its dtype. Work unit: one
- * token of one sequence. Refuses: caches that are not f32 or f16.
- * Read next: attend.c, which reads what this wrote. */
+/* kv_store: appends the new tokens' rows to the cache, converting to its dtype, in up to three
+ * pieces (K; V; or columns of K that all heads share, as latent attention has them). Work unit: one
+ * token of one sequence. Refuses: caches that are not f32 or f16. Read next: attend.c, which reads
+ * what this wrote. */
 #include "rows.h"
 
-enum { KC, K, VC, V };
+enum { TO0, FROM0, TO1, FROM1, TO2, FROM2, N_OPERAND };
 
-static const char *check_pair(const rb_call *c, int cache, int fresh)
+static const char *check_piece(const rb_call *c, int piece)
 {
-    const rb_view *to = &c->t[cache], *from = &c->t[fresh];
+    const rb_view *to = &c->t[piece], *from = &c->t[piece + 1], *first = &c->t[FROM0];
     if (!to->buffer != !from->buffer)
         return "a cache without its new rows, or rows without a cache";
     if (!to->buffer)
         return NULL;
-    if (to->n[0] != from->n[0] || to->n[2] != from->n[2] || to->n[3] != from->n[3])
+    if (from->n[0] != first->n[0] || from->n[1] != first->n[1])
+        return "pieces differ in sequences or tokens";
+    if (to->n[0] != from->n[0] || to->n[3] != from->n[3] ||
+        (to->n[2] != from->n[2] && from->n[2] != 1))
         return "cache and new rows differ in sequences, heads or columns";
     for (int64_t s = 0; s < to->n[0]; s++)
         if (c->past[s] < 0 || c->past[s] + from->n[1] > to->n[1])
@@ -22,60 +26,68 @@ static const char *check_pair(const rb_call *c, int cache, int fresh)
 
 static const char *check(const rb_call *c)
 {
-    const char *wrong = check_pair(c, KC, K);
-    if (!wrong && c->t[V].buffer && (c->t[V].n[0] != c->t[K].n[0] || c->t[V].n[1] != c->t[K].n[1]))
-        return "k and v differ in sequences or tokens";
-    return wrong ? wrong : check_pair(c, VC, V);
+    const char *wrong = NULL;
+    for (int piece = TO0; piece < N_OPERAND && !wrong; piece += 2)
+        wrong = check_piece(c, piece);
+    return wrong;
 }
 
 static int64_t units(const rb_call *c, int phase)
 {
     (void)phase;
-    return c->t[K].n[0] * c->t[K].n[1];
+    return c->t[FROM0].n[0] * c->t[FROM0].n[1];
 }
 
-static void append(const rb_call *c, int cache, int fresh, int64_t s, int64_t t)
+static void append(const rb_call *c, int piece, int64_t s, int64_t t)
 {
-    const rb_view *to = &c->t[cache], *from = &c->t[fresh];
+    const rb_view *to = &c->t[piece], *from = &c->t[piece + 1];
     if (!to->buffer)
         return;
     for (int64_t h = 0; h < to->n[2]; h++)
-        store_row(rb_at(to, s, c->past[s] + t, h), (const f32 *)rb_at(from, s, t, h), to->n[3],
-                  to->dtype);
+        store_row(rb_at(to, s, c->past[s] + t, h),
+                  (const f32 *)rb_at(from, s, t, from->n[2] == 1 ? 0 : h), to->n[3], to->dtype);
 }
 
 static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
 {
     (void)phase, (void)shared, (void)own;
-    for (int64_t u = first; u < last; u++) {
-        append(c, KC, K, u / c->t[K].n[1], u % c->t[K].n[1]);
-        append(c, VC, V, u / c->t[K].n[1], u % c->t[K].n[1]);
-    }
+    const int64_t n_tok = c->t[FROM0].n[1];
+    for (int64_t u = first; u < last; u++)
+        for (int piece = TO0; piece < N_OPERAND; piece += 2)
+            append(c, piece, u / n_tok, u % n_tok);
 }
 
 static const rb_term nothing[] = { { 0 } };
 
+#define PIECE(to, from, more)                                                                      \
+    { to, 'w', RB_ROWS_NEW, -1, RB_IS_KV, more },                                                  \
+    {                                                                                              \
+        from, 'r', RB_ROWS_ALL, -1, RB_IS_ACT, more                                                \
+    }
+
 static const rb_op op = {
     .id = RB_OP_KV_STORE,
     .name = "kv_store",
-    .arg = { { "k_cache", 'w', RB_ROWS_NEW, -1, RB_IS_KV, 0 },
-             { "k", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
-             { "v_cache", 'w', RB_ROWS_NEW, -1, RB_IS_KV, RB_OPTIONAL },
-             { "v", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, RB_OPTIONAL } },
-    .token_arg = K,
-    .key_arg = { KC, VC, -1 },
-    .dim = { { "T", K, 1, NULL } },
+    .arg = { PIECE("cache0", "new0", 0), PIECE("cache1", "new1", RB_OPTIONAL),
+             PIECE("cache2", "new2", RB_OPTIONAL) },
+    .token_arg = FROM0,
+    .key_arg = { TO0, TO1, TO2 },
+    .dim = { { "T", FROM0, 1, NULL } },
     .flops = nothing,
     .special = nothing,
     .check = check,
 };
 
-#define ROW(k, v)                                                                                  \
+#define ROW(k0, k1, k2)                                                                            \
     {                                                                                              \
-        .op = &op, .isa = RB_ISA_ID, .key = { k, v, RB_NO_DTYPE }, .n_phase = 1, .units = units,   \
+        .op = &op, .isa = RB_ISA_ID, .key = { k0, k1, k2 }, .n_phase = 1, .units = units,          \
         .run = run                                                                                 \
     }
-static const rb_kernel rows[] = { ROW(RB_F32, RB_F32),      ROW(RB_F16, RB_F16),
-                                  ROW(RB_F32, RB_F16),      ROW(RB_F16, RB_F32),
-                                  ROW(RB_F32, RB_NO_DTYPE), ROW(RB_F16, RB_NO_DTYPE) };
+static const rb_kernel rows[] = {
+    ROW(RB_F32, RB_NO_DTYPE, RB_NO_DTYPE), ROW(RB_F16, RB_NO_DTYPE, RB_NO_DTYPE),
+    ROW(RB_F32, RB_F32, RB_NO_DTYPE),      ROW(RB_F16, RB_F16, RB_NO_DTYPE),
+    ROW(RB_F32, RB_F16, RB_NO_DTYPE),      ROW(RB_F16, RB_F32, RB_NO_DTYPE),
+    ROW(RB_F32, RB_F32, RB_F32),           ROW(RB_F16, RB_F16, RB_F16),
+    ROW(RB_F32, RB_F32, RB_F16),           ROW(RB_F16, RB_F16, RB_F32),
+};
 RB_EXPORT(kv, rows);

@@ -21,7 +21,7 @@ typedef enum {
 } rb_isa;
 extern const char *const rb_isa_name[RB_N_ISA];
 
-enum { RB_MAX_ARG = 12, RB_MAX_DIM = 16, RB_MAX_KEY = 3 };
+enum { RB_MAX_ARG = 12, RB_MAX_DIM = 16, RB_MAX_KEY = 3, RB_MAX_DECODE = 6 };
 
 /* Kernels choose by shape (split keys, integer rows) at no more tokens of a sequence than this, so
  * a planner that walks each number up to it has seen every choice. */
@@ -34,10 +34,15 @@ enum { RB_ROOF_COLUMNS = 384 };
 
 typedef enum { RB_ROPE_NORM, RB_ROPE_NEOX } rb_rope_pairing; /* pairs (2j, 2j+1); (j, j + d/2) */
 
+typedef enum { RB_GATING_SOFTMAX, RB_GATING_SIGMOID } rb_gating; /* scores of experts to shares */
+
 typedef struct rb_param {
-    float eps;               /* rmsnorm */
-    float scale;             /* attend: of the scores */
+    float eps;               /* rmsnorm, layernorm */
+    float scale;             /* attend: of the scores; route: of the shares */
     rb_rope_pairing pairing; /* rope */
+    rb_gating gating;        /* route */
+    bool renorm;             /* route: shares of the chosen sum to 1 before they are scaled */
+    uint32_t transposed;     /* matmul_heads: bit i: w of output i lies [in][out] */
     int64_t reps;            /* roofs: how often the work is done within one launch */
     int streams;             /* roof_read: 1, 2 or 4 */
     bool prefetch;           /* roof_read */
@@ -124,7 +129,7 @@ typedef struct rb_kernel {
                 void *own);
     int64_t (*shared_bytes)(const rb_call *call), (*own_bytes)(const rb_call *call); /* NULL: 0 */
     const rb_term *extra, *saved, *special_overhead, *int_macs; /* NULL: zero, and proven so */
-    rb_decode decode[RB_MAX_KEY];                               /* ends with NULL elements */
+    rb_decode decode[RB_MAX_DECODE];                            /* ends with NULL elements */
     bool (*accepts)(const rb_call *call);                       /* NULL: every shape */
     bool needs_bf16; /* the CPU's own dot products of bf16, beyond what its ISA has */
     bool act_i8;     /* quantises activations: not used where f32 activations are wanted */

@@ -149,13 +149,13 @@ static void check_rope(const rb_call *b, const rb_call *a, report *r)
 
 static void check_kv_store(const rb_call *b, const rb_call *a, report *r)
 {
-    for (int o = 0; o < 4; o += 2) {
+    for (int o = 0; o < 6; o += 2) {
         const rb_view *to = &a->t[o], *from = &b->t[o + 1];
         for (int64_t s = 0; from->buffer && s < from->n[0]; s++)
             for (int64_t t = 0; t < from->n[1]; t++)
-                for (int64_t h = 0; h < from->n[2]; h++)
+                for (int64_t h = 0; h < to->n[2]; h++)
                     for (int64_t i = 0; i < from->n[3]; i++) {
-                        float want = (float)at(from, s, t, h, i);
+                        float want = (float)at(from, s, t, from->n[2] == 1 ? 0 : h, i);
                         if (to->dtype == RB_F16)
                             want = rb_f16_to_f32(rb_f32_to_f16(want));
                         expect(r, at(to, s, b->past[s] + t, h, i), (double)want, 0, "cache", t, i);
