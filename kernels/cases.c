@@ -168,6 +168,35 @@ static rb_status make_matmul(maker *m)
     return RB_OK;
 }
 
+/* By heads; two outputs may be parts of one tensor, x of a cache, shared, or columns of wider rows.
+ */
+static rb_status make_matmul_heads(maker *m)
+{
+    const rb_dtype dtype = m->k->key[0];
+    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 1, 2, 5, 7, 13, 29), h = PICK(m, 1, 2, 4);
+    const int64_t n_out = PICK(m, 1, 2);
+    const rb_stream stream = m->k->key[1] == RB_F16 || chance(m, 2) ? RB_KV : RB_ACT;
+    const int64_t block = rb_dtype_get(dtype)->block;
+    bool transposed[2], any = false;
+    for (int i = 0; i < n_out; i++) {
+        transposed[i] = chance(m, 2);
+        any |= !transposed[i];
+        m->c->call.p.transposed |= (uint32_t)transposed[i] << i;
+    }
+    /* x is as wide as rows of w are, where any lies [out][in] */
+    const int64_t k = any ? columns(m, dtype) : PICK(m, 1, 3, 16, 33);
+    TRY(operand(m, 0, m->k->key[1], stream, s, t, chance(m, 2) ? 1 : h, k));
+    for (int i = 0; i < n_out; i++) {
+        const int64_t out = transposed[i]
+                                ? block > 1 ? block * PICK(m, 1, 2) : PICK(m, 1, 17, 31, 100, 150)
+                                : PICK(m, 1, 3, 4, 16, 17, 37);
+        TRY(operand(m, 1 + 2 * i, RB_F32, RB_ACT, s, t, h, out));
+        TRY(operand(m, 2 + 2 * i, dtype, RB_WEIGHT, 1, h, transposed[i] ? k : out,
+                    transposed[i] ? out : k));
+    }
+    return RB_OK;
+}
+
 /* BLAS wants dense tokens: take the padding out again. */
 static void make_dense(rb_view *v)
 {
@@ -278,6 +307,8 @@ static rb_status make(maker *m)
         return make_rmsnorm(m);
     case RB_OP_MATMUL:
         return make_matmul(m);
+    case RB_OP_MATMUL_HEADS:
+        return make_matmul_heads(m);
     case RB_OP_ROPE:
         return make_rope(m);
     case RB_OP_KV_STORE:

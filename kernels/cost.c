@@ -4,6 +4,7 @@
  * operands of gathered rows. Read next: launch.c, the only caller that books. */
 #include "op.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,15 +207,19 @@ static int64_t distinct(const int32_t *id, int64_t n, int64_t n_rows)
     return count;
 }
 
-static int64_t gathered_rows(const rb_call *call, const rb_arg *arg, const rb_view *v,
-                             bool *assumed)
+double rb_expected_rows(int64_t n_rows, int64_t k, int64_t n_draws)
 {
-    const rb_view *index = &call->t[arg->index];
-    const int64_t n = index->n[3];
+    const double n = (double)n_rows, missed = 1 - (k < n_rows ? (double)k / n : 1);
+    return n * (1 - pow(missed, (double)n_draws));
+}
+
+int64_t rb_distinct_rows(const rb_view *index, int64_t n_rows, bool *assumed)
+{
+    const int64_t n_draws = index->n[0] * index->n[1] * index->n[2], k = index->n[3];
     if (index->buffer->data)
-        return distinct((const int32_t *)rb_at(index, 0, 0, 0), n, v->n[2]);
+        return distinct((const int32_t *)rb_at(index, 0, 0, 0), n_draws * k, n_rows);
     *assumed = true;
-    return n < v->n[2] ? n : v->n[2];
+    return llround(rb_expected_rows(n_rows, k, n_draws));
 }
 
 /* Rows of axis 1 that sequence s uses: [from, to). */
@@ -270,7 +275,8 @@ static int64_t operand_bytes(const rb_op *op, const rb_call *call, int i, bool *
     const rb_arg *arg = &op->arg[i];
     const rb_view *v = &call->t[i];
     if (arg->rows == RB_ROWS_GATHERED)
-        return gathered_rows(call, arg, v, assumed) * rb_row_bytes(v->dtype, v->n[3]);
+        return rb_distinct_rows(&call->t[arg->index], v->n[2], assumed) *
+               rb_row_bytes(v->dtype, v->n[3]);
     int64_t sum = 0, from, to;
     if (arg->rows == RB_ROWS_ALL) {
         const runs r = runs_of(v, 0, v->n[1], v->n[0]);
@@ -342,7 +348,7 @@ static void mark_operand(const rb_op *op, const rb_call *call, int i, uint8_t *m
     const rb_view *v = &call->t[i];
     const rb_view *index = op->arg[i].rows == RB_ROWS_GATHERED ? &call->t[op->arg[i].index] : NULL;
     if (index && index->buffer->data) {
-        for (int64_t k = 0; k < index->n[3]; k++)
+        for (int64_t k = 0; k < rb_view_elements(index); k++)
             mark_row(v, 0, 0, ((const int32_t *)rb_at(index, 0, 0, 0))[k], map);
         return;
     }

@@ -31,6 +31,7 @@ enum { rb_nocount = 0 };
 struct rb_team {
     rb_team_params params;
     rb_ledger ledger;
+    rb_routing *routing; /* [RB_N_PHASE][params.n_layer] */
     rb_costed last[RB_N_PHASE][RB_N_SITE];
     rb_scratch reserved, needed;
     rb_buffer scratch; /* shared, then own of each thread */
@@ -216,7 +217,13 @@ rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *er
     team->params = *params;
     if (params->dry || params->prove)
         team->params.n_threads = 1;
-    const rb_status status = list_candidates(team, err);
+    rb_status status = list_candidates(team, err);
+    if (status == RB_OK && params->n_layer) {
+        team->routing = calloc((size_t)(RB_N_PHASE * params->n_layer), sizeof *team->routing);
+        if (!team->routing)
+            status = rb_fail(err, RB_ERR_MEMORY, "no memory for the routing of %lld layers",
+                             (long long)params->n_layer);
+    }
     if (status != RB_OK) {
         rb_team_close(team);
         return status;
@@ -230,6 +237,7 @@ void rb_team_close(rb_team *team)
     if (!team)
         return;
     rb_buffer_free(&team->scratch);
+    free(team->routing);
     free(team);
 }
 
@@ -277,6 +285,20 @@ rb_scratch rb_team_scratch_reserved(const rb_team *team)
 rb_ledger *rb_team_ledger(rb_team *team)
 {
     return &team->ledger;
+}
+
+const rb_routing *rb_team_routing(const rb_team *team, rb_phase phase, int64_t layer)
+{
+    const int64_t n = team->params.n_layer;
+    return team->routing && layer >= 0 && layer < n ? &team->routing[phase * n + layer] : NULL;
+}
+
+void rb_team_clear(rb_team *team)
+{
+    rb_ledger_clear(&team->ledger);
+    if (team->routing)
+        memset(team->routing, 0,
+               (size_t)(RB_N_PHASE * team->params.n_layer) * sizeof *team->routing);
 }
 
 const rb_proof *rb_team_proof(const rb_team *team)
@@ -341,6 +363,28 @@ typedef struct launch_times {
     uint64_t work, barrier, launch;
 } launch_times;
 
+/* Ids are still those of this launch: the next one that writes them has to pass a barrier, which
+ * the first thread has not reached yet. */
+static void book_routing(const rb_exec *ex, const rb_op *op, const rb_call *call)
+{
+    rb_routing *r = (rb_routing *)rb_team_routing(ex->team, ex->phase, ex->layer);
+    int a = 0;
+    while (a < RB_MAX_ARG && op->arg[a].name && !(op->arg[a].flags & RB_ROUTED))
+        a++;
+    if (!r || a == RB_MAX_ARG || !op->arg[a].name || !call->t[a].buffer)
+        return;
+    const rb_view *id = &call->t[op->arg[a].index];
+    const int64_t n_rows = call->t[a].n[2], n_tok = id->n[0] * id->n[1] * id->n[2];
+    bool assumed = false;
+    const uint64_t n = (uint64_t)rb_distinct_rows(id, n_rows, &assumed);
+    r->least = r->calls && r->least < n ? r->least : n;
+    r->most = r->most > n ? r->most : n;
+    r->calls++;
+    r->tokens += (uint64_t)n_tok;
+    r->distinct += n;
+    r->expected += rb_expected_rows(n_rows, id->n[3], n_tok);
+}
+
 static void book(const rb_exec *ex, const rb_kernel *k, const rb_call *call, launch_times t)
 {
     rb_tally *at = &ex->team->ledger.at[ex->phase][ex->site][k->op->id];
@@ -350,6 +394,7 @@ static void book(const rb_exec *ex, const rb_kernel *k, const rb_call *call, lau
     at->ns += t.work;
     at->barrier_ns += t.barrier;
     at->launch_ns += t.launch;
+    book_routing(ex, k->op, call);
 }
 
 static void launch_dry(const rb_exec *ex, const rb_kernel *k, const rb_call *call)

@@ -13,12 +13,13 @@ typedef struct rb_team rb_team;
 uint64_t rb_now_ns(void); /* CLOCK_MONOTONIC: the one clock, of launches and of all around them */
 
 typedef struct rb_team_params {
-    int n_threads; /* >= 1 */
-    rb_isa isa;    /* highest ISA to use */
-    bool capped;   /* true: BLAS rows are excluded */
-    bool dry;      /* count only: no memory is touched, one thread */
-    bool act_f32;  /* true: rows that quantise activations are excluded */
-    bool prove;    /* run every launch as the counting ISA and hold it against its row: slow */
+    int n_threads;   /* >= 1 */
+    rb_isa isa;      /* highest ISA to use */
+    bool capped;     /* true: BLAS rows are excluded */
+    bool dry;        /* count only: no memory is touched, one thread */
+    bool act_f32;    /* true: rows that quantise activations are excluded */
+    int64_t n_layer; /* of which routing is kept; 0: none */
+    bool prove;      /* run every launch as the counting ISA and hold it against its row: slow */
 } rb_team_params;
 
 /* What one thread holds inside a step. The caller sets phase and site before each launch. */
@@ -27,6 +28,7 @@ typedef struct rb_exec {
     int thread;
     rb_phase phase;
     rb_site site;
+    int64_t layer; /* for the routing */
 } rb_exec;
 
 /* The CPUs that OpenMP binds threads to (OMP_PROC_BIND, OMP_PLACES), at most max in cpu; how
@@ -56,6 +58,17 @@ rb_scratch rb_team_scratch_reserved(const rb_team *team);
  * alone.
  */
 const char *rb_call_error(const rb_op *op, const rb_call *call, const char **arg_name);
+
+/* How many different experts the calls of a layer took, and how many they would have taken had each
+ * token chosen without regard to the others (E (1 - (1 - k/E)^n)). */
+typedef struct rb_routing {
+    uint64_t calls, tokens, distinct, least, most; /* least, most: in one call */
+    double expected;
+} rb_routing;
+/* NULL if it is not kept for that layer. */
+const rb_routing *rb_team_routing(const rb_team *team, rb_phase phase, int64_t layer);
+/* Empties ledger and routing. */
+void rb_team_clear(rb_team *team);
 
 rb_ledger *rb_team_ledger(rb_team *team);
 /* What a proving team saw executed, summed; mismatch holds the first one, empty if all was proven.

@@ -74,6 +74,7 @@ enum {
 enum {
     RB_OPTIONAL = 1,
     RB_ANY_DTYPE = 2, /* else i32 for ctrl, f32 for the rest, unless it is a key of the registry */
+    RB_ROUTED = 4,    /* gathered rows are experts: how many a layer took is kept (rb_routing) */
 };
 
 typedef struct rb_arg {
@@ -196,6 +197,12 @@ rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err);
 uint64_t rb_terms_eval(const rb_op *op, const rb_term *terms, const rb_call *call);
 /* The whole cost of running call with kernel k. *assumed is set if a distinct count was assumed. */
 rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed);
+/* How many different rows, of n_rows, an index operand (dense i32) names. Where its memory is
+ * absent (a dry run) *assumed is set and it is what independent draws give, to the nearest whole:
+ * its last axis holds rows that differ, the others count draws. */
+int64_t rb_distinct_rows(const rb_view *index, int64_t n_rows, bool *assumed);
+/* E (1 - (1 - k/E)^n) of E = n_rows after n draws of k different rows each. */
+double rb_expected_rows(int64_t n_rows, int64_t k, int64_t n_draws);
 /* The last call at some place, and its cost. Calls over more sequences are not remembered. */
 enum { RB_MOST_PAST = 4 };
 typedef struct rb_costed {

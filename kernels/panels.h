@@ -7,8 +7,8 @@
 #include "matmul.h"
 #include "rows.h"
 
-/* Rows of a panel; rows that are multiplied together. */
-enum { PANEL = RB_PANEL_ROWS, ROWS = 4 };
+/* Rows of a panel. */
+enum { PANEL = RB_PANEL_ROWS };
 
 /* A block of a packed panel of q8_0: 16 scales, then 8 groups of 16 rows x 4 columns. */
 enum { Q8_BYTES = 34 * PANEL, Q8_QUANTS = 2 * PANEL, Q8_GROUPS = 8 };

@@ -131,7 +131,7 @@ static void mark_operand(const proving *v, const rb_call *real, int a, uint8_t *
     const rb_view *x = &real->t[a];
     if (arg->rows == RB_ROWS_GATHERED) {
         const rb_view *index = &real->t[arg->index];
-        for (int64_t i = 0; i < index->n[3]; i++)
+        for (int64_t i = 0; i < rb_view_elements(index); i++)
             mark_row(map, x, 0, 0, ((const int32_t *)rb_at(index, 0, 0, 0))[i]);
         return;
     }

@@ -10,6 +10,7 @@
     X(norm, isa)                                                                                   \
     X(matmul_packed_i8, isa)                                                                       \
     X(matmul_packed, isa)                                                                          \
+    X(matmul_heads, isa)                                                                           \
     X(matmul_i8, isa)                                                                              \
     X(matmul, isa) X(rope, isa) X(kv, isa) X(attend, isa) X(glu, isa) X(elt, isa) X(roof, isa)
 

@@ -5,16 +5,12 @@
 
 #include <math.h>
 
-void rb_rope_table(float *dst, int64_t n_pos, int64_t d_rot, double base, const float *freq)
+void rb_rope_pair(float *dst, int64_t n_pos, int64_t d_rot, int64_t j, double base, double divisor,
+                  double magnitude)
 {
-    const int64_t half = d_rot / 2;
-    for (int64_t j = 0; j < half; j++) {
-        double step = pow(base, -2.0 * (double)j / (double)d_rot);
-        if (freq)
-            step /= (double)freq[j];
-        for (int64_t p = 0; p < n_pos; p++) {
-            dst[p * d_rot + j] = (float)cos((double)p * step);
-            dst[p * d_rot + half + j] = (float)sin((double)p * step);
-        }
+    const double step = pow(base, -2.0 * (double)j / (double)d_rot) / divisor;
+    for (int64_t p = 0; p < n_pos; p++) {
+        dst[p * d_rot + j] = (float)(magnitude * cos((double)p * step));
+        dst[p * d_rot + d_rot / 2 + j] = (float)(magnitude * sin((double)p * step));
     }
 }

@@ -6,8 +6,9 @@
 
 #include "types.h"
 
-/* Rows [cos | sin] for positions 0 .. n_pos-1, n_pos x d_rot f32, into dst (dense):
- * angle_j(p) = p * base^(-2j/d_rot) / freq[j], j < d_rot/2; freq may be NULL. In double. */
-void rb_rope_table(float *dst, int64_t n_pos, int64_t d_rot, double base, const float *freq);
+/* Pair j of rows [cos | sin] for positions 0 .. n_pos-1, n_pos x d_rot f32, into dst (dense):
+ * magnitude times cos and sin of angle_j(p) = p base^(-2j/d_rot) / divisor. In double. */
+void rb_rope_pair(float *dst, int64_t n_pos, int64_t d_rot, int64_t j, double base, double divisor,
+                  double magnitude);
 
 #endif

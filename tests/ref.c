@@ -124,6 +124,28 @@ static void check_matmul(const rb_call *b, const rb_call *a, bool act_i8, report
             matmul_row(b, a, o, m, act_i8, r);
 }
 
+static void check_matmul_heads(const rb_call *b, const rb_call *a, report *r)
+{
+    const rb_view *x = &b->t[0];
+    for (int o = 0; o < 2; o++) {
+        const rb_view *y = &a->t[1 + 2 * o], *w = &b->t[2 + 2 * o];
+        const bool transposed = b->p.transposed >> o & 1;
+        for (int64_t u = 0; w->buffer && u < y->n[0] * y->n[1] * y->n[2] * y->n[3]; u++) {
+            const int64_t i = u % y->n[3], h = u / y->n[3] % y->n[2];
+            const int64_t t = u / y->n[3] / y->n[2] % y->n[1], s = u / y->n[3] / y->n[2] / y->n[1];
+            double sum = 0, size = 0;
+            for (int64_t k = 0; k < x->n[3]; k++) {
+                const double wk = transposed ? at(w, 0, h, k, i) : at(w, 0, h, i, k);
+                const double term = wk * at(x, s, t, x->n[2] == 1 ? 0 : h, k);
+                sum += term;
+                size += fabs(term);
+            }
+            expect(r, at(y, s, t, h, i), sum, EPS * (4 + 2 * sqrt((double)x->n[3])) * size + TINY,
+                   "y", t, i);
+        }
+    }
+}
+
 static void check_rope(const rb_call *b, const rb_call *a, report *r)
 {
     const int64_t half = b->t[0].n[3] / 2;
@@ -325,6 +347,7 @@ const char *ref_check(const rb_kernel *k, const rb_call *before, const rb_call *
     static void (*const check[RB_N_OP])(const rb_call *, const rb_call *, report *) = {
         [RB_OP_EMBED] = check_embed,
         [RB_OP_RMSNORM] = check_rmsnorm,
+        [RB_OP_MATMUL_HEADS] = check_matmul_heads,
         [RB_OP_ROPE] = check_rope,
         [RB_OP_KV_STORE] = check_kv_store,
         [RB_OP_ATTEND] = check_attend,
