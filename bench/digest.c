@@ -3,6 +3,8 @@
  * Copied layers, names and the layout of files stay out. Read next: store.c, which compares it. */
 #include "bench.h"
 
+#include <string.h>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -13,43 +15,54 @@ _Static_assert(N_VIEW * sizeof(rb_view) == sizeof(rb_layer), "rb_layer holds vie
 /* A field that is missing here would let different models pass for one. */
 static void add_config(XXH3_state_t *state, const rb_config *c)
 {
-    char text[512];
-    int n = snprintf(text, sizeof text,
-                     "%s %lld %lld %lld %lld %lld %lld %lld %lld %lld %lld %a %a %d %d %d %d %d\n",
-                     rb_arch_name[c->arch], (long long)c->n_layer, (long long)c->n_embd,
-                     (long long)c->n_ff, (long long)c->n_vocab, (long long)c->n_head,
-                     (long long)c->n_head_kv, (long long)c->d_head_k, (long long)c->d_head_v,
-                     (long long)c->d_rot, (long long)c->n_ctx_train, (double)c->norm_eps,
-                     (double)c->rope_base, (int)c->rope_pairing, c->tied, c->qkv_bias, c->qk_norm,
-                     c->rope_freqs);
-    XXH3_128bits_update(state, text, (size_t)n);
+    const rb_rope_scaling *r = &c->rope_scaling;
+    const long long extent[] = { c->n_layer,     c->n_embd,        c->n_ff,         c->n_vocab,
+                                 c->n_head,      c->n_head_kv,     c->d_head_k,     c->d_head_v,
+                                 c->d_rot,       c->n_ctx_train,   c->kv_lora_rank, c->q_lora_rank,
+                                 c->n_expert,    c->n_expert_used, c->n_ff_expert,  c->n_dense_lead,
+                                 c->n_ff_shared, r->n_ctx_train };
+    const int choice[] = { (int)c->rope_pairing, (int)r->kind,   (int)c->norm,
+                           (int)c->ffn,          c->tied,        c->qkv_bias,
+                           c->qk_norm,           c->rope_freqs,  c->linear_bias,
+                           c->parallel_residual, c->mla_split,   (int)c->gating,
+                           c->expert_renorm,     c->expert_bias, c->shared_gate,
+                           c->experts_fused };
+    const float number[] = { c->norm_eps,  c->rope_base, c->expert_scale, r->factor,
+                             r->beta_fast, r->beta_slow, r->attn_factor,  r->log_mul };
+    XXH3_128bits_update(state, rb_arch_name[c->arch], strlen(rb_arch_name[c->arch]) + 1);
+    XXH3_128bits_update(state, extent, sizeof extent);
+    XXH3_128bits_update(state, choice, sizeof choice);
+    XXH3_128bits_update(state, number, sizeof number);
 }
 
-/* False if the weight has no memory, or is not one piece of it. */
+/* Row by row, since experts may lie apart. False if the weight has no memory. */
 static bool add_view(XXH3_state_t *state, const rb_view *v)
 {
     char text[128];
     if (!v->buffer)
         return XXH3_128bits_update(state, "-\n", 2) == XXH_OK;
-    if (!v->buffer->data || !rb_view_is_dense(v))
+    if (!v->buffer->data)
         return false;
     int n =
         snprintf(text, sizeof text, "%s %lld %lld %lld %lld\n", rb_dtype_get(v->dtype)->name,
                  (long long)v->n[0], (long long)v->n[1], (long long)v->n[2], (long long)v->n[3]);
     XXH3_128bits_update(state, text, (size_t)n);
-    XXH3_128bits_update(state, rb_at(v, 0, 0, 0),
-                        (size_t)rb_row_bytes(v->dtype, rb_view_elements(v)));
+    const size_t row = (size_t)rb_row_bytes(v->dtype, v->n[3]);
+    for (int64_t m = 0; m < v->n[1]; m++)
+        for (int64_t i = 0; i < v->n[2]; i++)
+            XXH3_128bits_update(state, rb_at(v, 0, m, i), row);
     return true;
 }
 
 bool rb_model_digest(const rb_model *m, char digest[RB_DIGEST])
 {
     XXH3_state_t state;
-    const rb_view *outer[] = { &m->tok_embd, &m->out_norm, &m->output, &m->rope_freqs };
+    const rb_view *outer[] = { &m->tok_embd, &m->out_norm, &m->out_norm_b, &m->output,
+                               &m->rope_freqs };
     digest[0] = 0;
     XXH3_128bits_reset(&state);
     add_config(&state, &m->config);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         bool again = outer[i] == &m->output && m->config.tied;
         if (!again && !add_view(&state, outer[i]))
             return false;

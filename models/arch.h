@@ -7,8 +7,7 @@
 #include "gguf.h"
 #include "model.h"
 
-/* Fills and checks config from the metadata and from which tensors there are. *linear is the factor
- * of linear rope scaling, 1 if there is none. */
-rb_status rb_arch_config(const rb_gguf *g, rb_config *config, float *linear, rb_error *err);
+/* Fills and checks config from the metadata and from which tensors there are. */
+rb_status rb_arch_config(const rb_gguf *g, rb_config *config, rb_error *err);
 
 #endif

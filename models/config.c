@@ -1,5 +1,5 @@
 /* Configs by hand: which values make sense, and "key=value".
- * The ranges keep every product of extents below 2^48, so that nobody behind them checks again.
+ * The ranges keep every product of extents below 2^56, so that nobody behind them checks again.
  * Refuses to know what any file calls these things (arch.c does). Read next: preset.c. */
 #include "model.h"
 
@@ -13,39 +13,97 @@
 typedef struct int_field {
     const char *key;
     size_t place;
-    int64_t max;
+    int64_t min, max;
 } int_field;
 
+#define INT(field, min, max)                                                                       \
+    {                                                                                              \
+#field, offsetof(rb_config, field), min, max                                               \
+    }
 static const int_field int_fields[] = {
-    { "n_layer", offsetof(rb_config, n_layer), RB_MAX_LAYER },
-    { "n_embd", offsetof(rb_config, n_embd), 1 << 20 },
-    { "n_ff", offsetof(rb_config, n_ff), 1 << 22 },
-    { "n_vocab", offsetof(rb_config, n_vocab), 1 << 24 },
-    { "n_head", offsetof(rb_config, n_head), 1 << 12 },
-    { "n_head_kv", offsetof(rb_config, n_head_kv), 1 << 12 },
-    { "d_head_k", offsetof(rb_config, d_head_k), 1 << 12 },
-    { "d_head_v", offsetof(rb_config, d_head_v), 1 << 12 },
-    { "d_rot", offsetof(rb_config, d_rot), 1 << 12 },
-    { "n_ctx", offsetof(rb_config, n_ctx_train), (int64_t)1 << 40 },
+    INT(n_layer, 1, RB_MAX_LAYER),
+    INT(n_embd, 1, 1 << 20),
+    INT(n_ff, 1, 1 << 22),
+    INT(n_vocab, 1, 1 << 24),
+    INT(n_head, 1, 1 << 12),
+    INT(n_head_kv, 1, 1 << 12),
+    INT(d_head_k, 1, 1 << 12),
+    INT(d_head_v, 1, 1 << 12),
+    INT(d_rot, 1, 1 << 12),
+    { "n_ctx", offsetof(rb_config, n_ctx_train), 1, (int64_t)1 << 40 },
+    INT(kv_lora_rank, 0, 1 << 16),
+    INT(q_lora_rank, 0, 1 << 16),
+    INT(n_expert, 0, 1 << 12),
+    INT(n_expert_used, 0, 1 << 12),
+    INT(n_ff_expert, 0, 1 << 22),
+    INT(n_ff_shared, 0, 1 << 22),
+    INT(n_dense_lead, 0, RB_MAX_LAYER),
+    { "rope_n_ctx", offsetof(rb_config, rope_scaling.n_ctx_train), 0, (int64_t)1 << 40 },
 };
 
-enum { N_INT = sizeof int_fields / sizeof *int_fields };
+typedef struct field {
+    const char *key;
+    size_t place;
+} field;
 
-static int64_t *int_at(rb_config *c, const int_field *f)
+#define PLACE(field)                                                                               \
+    {                                                                                              \
+#field, offsetof(rb_config, field)                                                         \
+    }
+static const field float_fields[] = {
+    PLACE(norm_eps),
+    PLACE(rope_base),
+    PLACE(expert_scale),
+    { "rope_factor", offsetof(rb_config, rope_scaling.factor) },
+    { "rope_beta_fast", offsetof(rb_config, rope_scaling.beta_fast) },
+    { "rope_beta_slow", offsetof(rb_config, rope_scaling.beta_slow) },
+    { "rope_attn_factor", offsetof(rb_config, rope_scaling.attn_factor) },
+    { "rope_log_mul", offsetof(rb_config, rope_scaling.log_mul) },
+};
+
+static const field bool_fields[] = {
+    PLACE(tied),          PLACE(rope_freqs),  PLACE(parallel_residual), PLACE(mla_split),
+    PLACE(expert_renorm), PLACE(expert_bias), PLACE(shared_gate),       PLACE(experts_fused),
+};
+
+enum {
+    N_INT = sizeof int_fields / sizeof *int_fields,
+    N_FLOAT = sizeof float_fields / sizeof *float_fields,
+    N_BOOL = sizeof bool_fields / sizeof *bool_fields,
+};
+
+const char *const rb_scaling_name[RB_N_SCALING] = { "none", "linear", "yarn" };
+const char *const rb_gating_name[2] = { "softmax", "sigmoid" };
+
+static void *field_at(rb_config *c, size_t place)
 {
-    return (int64_t *)((char *)c + f->place);
+    return (char *)c + place;
 }
 
-rb_status rb_config_check(const rb_config *c, rb_error *err)
+/* ---- what makes sense ---- */
+
+static rb_status check_ranges(rb_config *c, rb_error *err)
 {
-    if ((unsigned)c->arch >= RB_N_ARCH)
-        return rb_fail(err, RB_ERR_FORMAT, "the architecture is unknown");
     for (int i = 0; i < N_INT; i++) {
-        int64_t v = *int_at((rb_config *)c, &int_fields[i]);
-        if (v < 1 || v > int_fields[i].max)
-            return rb_fail(err, RB_ERR_FORMAT, "%s is %" PRId64 "; 1 to %" PRId64 " are allowed",
-                           int_fields[i].key, v, int_fields[i].max);
+        const int_field *f = &int_fields[i];
+        const int64_t v = *(int64_t *)field_at(c, f->place);
+        if (v < f->min || v > f->max)
+            return rb_fail(err, RB_ERR_FORMAT,
+                           "%s is %" PRId64 "; %" PRId64 " to %" PRId64 " are allowed", f->key, v,
+                           f->min, f->max);
     }
+    if (!(c->norm_eps >= 0 && c->norm_eps < 1))
+        return rb_fail(err, RB_ERR_FORMAT, "norm_eps is %g; at least 0 and below 1 is wanted",
+                       (double)c->norm_eps);
+    if (!(c->rope_base >= 1 && isfinite(c->rope_base)))
+        return rb_fail(err, RB_ERR_FORMAT, "rope_base is %g; a finite number from 1 on is wanted",
+                       (double)c->rope_base);
+    return RB_OK;
+}
+
+static rb_status check_heads(const rb_config *c, rb_error *err)
+{
+    const bool mla = rb_config_is_mla(c), latent = rb_arch_get(c->arch)->latent;
     if (c->n_head % c->n_head_kv != 0)
         return rb_fail(err, RB_ERR_FORMAT,
                        "n_head is %" PRId64 ", which is no multiple of n_head_kv %" PRId64,
@@ -55,13 +113,76 @@ rb_status rb_config_check(const rb_config *c, rb_error *err)
                        "d_rot is %" PRId64 "; an even number up to the head size %" PRId64
                        " is wanted",
                        c->d_rot, c->d_head_k);
-    if (!(c->norm_eps >= 0 && c->norm_eps < 1))
-        return rb_fail(err, RB_ERR_FORMAT, "norm_eps is %g; at least 0 and below 1 is wanted",
-                       (double)c->norm_eps);
-    if (!(c->rope_base >= 1 && isfinite(c->rope_base)))
-        return rb_fail(err, RB_ERR_FORMAT, "rope_base is %g; a finite number from 1 on is wanted",
-                       (double)c->rope_base);
+    if (mla != latent || (c->q_lora_rank && !mla))
+        return rb_fail(
+            err, RB_ERR_FORMAT,
+            "kv_lora_rank is %" PRId64 " and q_lora_rank %" PRId64 ": architecture %s has %s",
+            c->kv_lora_rank, c->q_lora_rank, rb_arch_name[c->arch], latent ? "a latent" : "none");
+    if (mla && (c->d_rot == c->d_head_k || c->n_head_kv != c->n_head || c->qkv_bias || c->qk_norm))
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "latent attention wants as many KV heads as heads (n_head_kv %" PRId64
+                       "), no biases, and heads (%" PRId64 ") wider than what is rotated (%" PRId64
+                       ")",
+                       c->n_head_kv, c->d_head_k, c->d_rot);
+    if (c->linear_bias && (c->n_head_kv != c->n_head || c->d_head_v != c->d_head_k))
+        return rb_fail(err, RB_ERR_FORMAT, "one matrix for q, k and v wants heads of one kind");
     return RB_OK;
+}
+
+static rb_status check_experts(const rb_config *c, rb_error *err)
+{
+    const rb_arch_info *info = rb_arch_get(c->arch);
+    if (c->n_expert ? !info->experts : info->experts == RB_EXPERTS_ALWAYS)
+        return rb_fail(err, RB_ERR_FORMAT, "n_expert is %" PRId64 ": architecture %s has %s",
+                       c->n_expert, rb_arch_name[c->arch],
+                       info->experts ? "experts" : "no experts");
+    if (!c->n_expert)
+        return c->n_expert_used || c->n_ff_shared
+                   ? rb_fail(err, RB_ERR_FORMAT, "experts are used, but n_expert is 0")
+                   : RB_OK;
+    if (c->n_expert_used < 1 || c->n_expert_used > c->n_expert || c->n_ff_expert < 1)
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "n_expert_used is %" PRId64 " of %" PRId64 " experts, n_ff_expert %" PRId64
+                       ": at least one, and not more than there are, are wanted",
+                       c->n_expert_used, c->n_expert, c->n_ff_expert);
+    if (!(c->expert_scale > 0 && isfinite(c->expert_scale)))
+        return rb_fail(err, RB_ERR_FORMAT, "expert_scale is %g; a positive number is wanted",
+                       (double)c->expert_scale);
+    if (c->shared_gate && !c->n_ff_shared)
+        return rb_fail(err, RB_ERR_FORMAT, "a gate of the shared expert, but n_ff_shared is 0");
+    return RB_OK;
+}
+
+static rb_status check_scaling(const rb_config *c, rb_error *err)
+{
+    const rb_rope_scaling *r = &c->rope_scaling;
+    if (r->kind == RB_SCALING_NONE)
+        return RB_OK;
+    if (!(r->factor > 0 && isfinite(r->factor)))
+        return rb_fail(err, RB_ERR_FORMAT, "the factor of its rope scaling is no positive number");
+    if (r->kind != RB_SCALING_YARN)
+        return RB_OK;
+    if (r->n_ctx_train < 1)
+        return rb_fail(err, RB_ERR_FORMAT, "YaRN wants the context that was trained on");
+    if (!(r->beta_fast > 0 && r->beta_slow > 0 && r->attn_factor > 0) || !isfinite(r->beta_fast) ||
+        !isfinite(r->beta_slow) || !isfinite(r->attn_factor) || !isfinite(r->log_mul) ||
+        c->rope_base <= 1)
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "YaRN wants positive numbers (beta_fast %g, beta_slow %g, attn_factor %g)",
+                       (double)r->beta_fast, (double)r->beta_slow, (double)r->attn_factor);
+    return RB_OK;
+}
+
+rb_status rb_config_check(const rb_config *c, rb_error *err)
+{
+    if ((unsigned)c->arch >= RB_N_ARCH)
+        return rb_fail(err, RB_ERR_FORMAT, "the architecture is unknown");
+    rb_status status = check_ranges((rb_config *)c, err);
+    if (status == RB_OK)
+        status = check_heads(c, err);
+    if (status == RB_OK)
+        status = check_experts(c, err);
+    return status == RB_OK ? check_scaling(c, err) : status;
 }
 
 void rb_config_set_name(rb_config *c, const char *name)
@@ -81,14 +202,15 @@ void rb_config_set_name(rb_config *c, const char *name)
 
 /* ---- key=value ---- */
 
-static rb_status set_int(int64_t *to, const char *key, const char *value, rb_error *err)
+static rb_status set_int(int64_t *to, const char *key, const char *value, int64_t min,
+                         rb_error *err)
 {
     char *end;
     errno = 0;
     long long v = strtoll(value, &end, 10);
-    if (end == value || *end != 0 || errno != 0 || isspace((unsigned char)*value) || v < 1)
-        return rb_fail(err, RB_ERR_ARGUMENT, "%s=%s: a positive whole number is wanted", key,
-                       value);
+    if (end == value || *end != 0 || errno != 0 || isspace((unsigned char)*value) || v < min)
+        return rb_fail(err, RB_ERR_ARGUMENT, "%s=%s: a %swhole number is wanted", key, value,
+                       min ? "positive " : "");
     *to = v;
     return RB_OK;
 }
@@ -115,19 +237,83 @@ static rb_status set_bool(bool *to, const char *key, const char *value, rb_error
 static rb_status set_head(rb_config *c, const char *value, rb_error *err)
 {
     int64_t d = 0;
-    rb_status status = set_int(&d, "d_head", value, err);
+    rb_status status = set_int(&d, "d_head", value, 1, err);
     if (status == RB_OK)
         c->d_head_k = c->d_head_v = c->d_rot = d;
     return status;
 }
 
+/* The architecture brings its defaults; what was set before and is not of it stays. */
 static rb_status set_arch(rb_config *c, const char *value, rb_error *err)
 {
-    rb_arch arch = rb_arch_by_name(value);
+    char known[160];
+    const rb_arch arch = rb_arch_by_name(value);
     if (arch == RB_N_ARCH)
-        return rb_fail(err, RB_ERR_ARGUMENT, "arch=%s: llama, qwen2 or qwen3 is wanted", value);
+        return rb_fail(err, RB_ERR_ARGUMENT, "arch=%s: one of %s is wanted", value,
+                       rb_arch_list(known, sizeof known));
     rb_config_set_arch(c, arch);
     return RB_OK;
+}
+
+/* The index of value among n words. */
+static rb_status set_word(int *to, const char *key, const char *value, const char *const *word,
+                          int n, rb_error *err)
+{
+    char known[64] = "";
+    for (int i = 0; i < n; i++) {
+        if (strcmp(value, word[i]) == 0) {
+            *to = i;
+            return RB_OK;
+        }
+        const size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", word[i]);
+    }
+    return rb_fail(err, RB_ERR_ARGUMENT, "%s=%s: one of %s is wanted", key, value, known);
+}
+
+static const field *find_field(const field *of, int n, const char *key)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(key, of[i].key) == 0)
+            return &of[i];
+    return NULL;
+}
+
+const char *rb_config_keys(void)
+{
+    static const char keys[] =
+        "arch n_layer n_embd n_ff n_vocab n_head n_head_kv d_head d_head_k d_head_v d_rot n_ctx"
+        " norm_eps rope_base tied rope_freqs parallel_residual kv_lora_rank q_lora_rank mla_split"
+        " n_expert n_expert_used n_ff_expert n_ff_shared n_dense_lead gating expert_renorm"
+        " expert_bias expert_scale shared_gate experts_fused rope_scaling rope_factor rope_n_ctx"
+        " rope_beta_fast rope_beta_slow rope_attn_factor rope_log_mul";
+    return keys;
+}
+
+static rb_status set_field(rb_config *c, const char *key, const char *value, rb_error *err)
+{
+    const field *f = find_field(float_fields, N_FLOAT, key);
+    for (int i = 0; i < N_INT; i++)
+        if (strcmp(key, int_fields[i].key) == 0)
+            return set_int(field_at(c, int_fields[i].place), key, value, int_fields[i].min, err);
+    if (f)
+        return set_float(field_at(c, f->place), key, value, err);
+    if ((f = find_field(bool_fields, N_BOOL, key)))
+        return set_bool(field_at(c, f->place), key, value, err);
+    int word = 0;
+    rb_status status = RB_OK;
+    if (strcmp(key, "gating") == 0) {
+        status = set_word(&word, key, value, rb_gating_name, 2, err);
+        c->gating = status == RB_OK ? (rb_gating)word : c->gating;
+        return status;
+    }
+    if (strcmp(key, "rope_scaling") == 0) {
+        status = set_word(&word, key, value, rb_scaling_name, RB_N_SCALING, err);
+        c->rope_scaling.kind = status == RB_OK ? (rb_scaling_kind)word : c->rope_scaling.kind;
+        rb_config_set_defaults(c);
+        return status;
+    }
+    return rb_fail(err, RB_ERR_ARGUMENT, "unknown key '%s'; known: %s", key, rb_config_keys());
 }
 
 rb_status rb_config_set(rb_config *c, const char *assignment, rb_error *err)
@@ -137,23 +323,9 @@ rb_status rb_config_set(rb_config *c, const char *assignment, rb_error *err)
     if (!equals || equals == assignment || (size_t)(equals - assignment) >= sizeof key)
         return rb_fail(err, RB_ERR_ARGUMENT, "'%s': key=value is wanted", assignment);
     snprintf(key, sizeof key, "%.*s", (int)(equals - assignment), assignment);
-    for (int i = 0; i < N_INT; i++)
-        if (strcmp(key, int_fields[i].key) == 0)
-            return set_int(int_at(c, &int_fields[i]), key, value, err);
     if (strcmp(key, "d_head") == 0)
         return set_head(c, value, err);
-    if (strcmp(key, "norm_eps") == 0)
-        return set_float(&c->norm_eps, key, value, err);
-    if (strcmp(key, "rope_base") == 0)
-        return set_float(&c->rope_base, key, value, err);
-    if (strcmp(key, "tied") == 0)
-        return set_bool(&c->tied, key, value, err);
-    if (strcmp(key, "rope_freqs") == 0)
-        return set_bool(&c->rope_freqs, key, value, err);
     if (strcmp(key, "arch") == 0)
         return set_arch(c, value, err);
-    return rb_fail(err, RB_ERR_ARGUMENT,
-                   "unknown key '%s'; known: n_layer n_embd n_ff n_vocab n_head n_head_kv d_head"
-                   " d_head_k d_head_v d_rot n_ctx norm_eps rope_base tied rope_freqs arch",
-                   key);
+    return set_field(c, key, value, err);
 }

@@ -19,19 +19,33 @@ static const char *shape_text(const int64_t *ne, int n_dim, char *buf, size_t si
     return buf;
 }
 
+/* Heads one after the other are the same bytes with and without an axis of their own: some writers
+ * leave it out. */
+static bool has_shape(const rb_gguf_tensor *t, const rb_tensor *want)
+{
+    const int64_t stack = want->stack ? want->stack : 1;
+    if (t->ne[0] != want->cols || t->ne[3] != 1)
+        return false;
+    return (t->ne[1] == want->rows && t->ne[2] == stack) ||
+           (!want->by_expert && t->ne[1] == want->rows * stack && t->ne[2] == 1);
+}
+
 static rb_status check_tensor(const rb_gguf *g, const rb_tensor *want, const rb_gguf_tensor *t,
                               rb_error *err)
 {
     const char *label = g->file[0].label;
     char found[96], expected[96], type[32];
-    int64_t ne[2] = { want->cols, want->rows };
+    const int64_t ne[3] = { want->cols, want->rows, want->stack };
     if (!t)
         return rb_fail(err, RB_ERR_FORMAT, "%s: tensor '%s' is missing", label, want->name);
-    if (t->ne[0] != ne[0] || t->ne[1] != ne[1] || t->ne[2] != 1 || t->ne[3] != 1)
-        return rb_fail(
-            err, RB_ERR_FORMAT, "%s: tensor '%s' has shape %s, expected %s", label, want->name,
-            shape_text(t->ne, t->n_dim, found, sizeof found),
-            shape_text(ne, rb_tensor_is_matrix(want) ? 2 : 1, expected, sizeof expected));
+    if (!has_shape(t, want))
+        return rb_fail(err, RB_ERR_FORMAT, "%s: tensor '%s' has shape %s, expected %s", label,
+                       want->name, shape_text(t->ne, t->n_dim, found, sizeof found),
+                       shape_text(ne,
+                                  want->stack                 ? 3
+                                  : rb_tensor_is_matrix(want) ? 2
+                                                              : 1,
+                                  expected, sizeof expected));
     if (t->dtype == RB_NO_DTYPE || t->dtype == RB_I32)
         return rb_fail(err, RB_ERR_UNSUPPORTED,
                        "%s: tensor '%s' is %s, which is not supported; f32 f16 bf16 q8_0 q4_0 q4_1"
@@ -44,12 +58,19 @@ static rb_status check_tensor(const rb_gguf *g, const rb_tensor *want, const rb_
     return RB_OK;
 }
 
+/* Some files carry W_UK and W_UV in both forms; either is enough. */
+static bool is_redundant(const rb_config *c, const char *name)
+{
+    const char *suffix = strstr(name, ".attn_kv_b.weight");
+    return c->mla_split && suffix && suffix[sizeof ".attn_kv_b.weight" - 1] == 0;
+}
+
 /* Tensors that nobody asks for would be left out of the forward pass in silence. */
 static rb_status check_no_other(const rb_gguf *g, const rb_config *c, const bool *used,
                                 rb_error *err)
 {
     for (int64_t i = 0; i < g->n_tensor; i++)
-        if (!used[i])
+        if (!used[i] && !is_redundant(c, g->tensor[i].name))
             return rb_fail(err, RB_ERR_UNSUPPORTED,
                            "%s: tensor '%s' is unknown to architecture %s with %" PRId64 " layers",
                            g->file[0].label, g->tensor[i].name, rb_arch_name[c->arch], c->n_layer);
@@ -101,35 +122,15 @@ static rb_status load_tensor(rb_model *m, const rb_gguf *g, const rb_tensor *wan
     return rb_source_read(&g->file[t->file], t->offset, v->buffer->data, t->bytes, err);
 }
 
-/* theta / (freqs * factor) is theta / freqs at position / factor, so linear scaling is a table of
- * divisors. It is no tensor of the file: called after the totals are taken. */
-static rb_status scale_freqs(rb_model *m, float factor, bool dry, rb_error *err)
-{
-    rb_tensor freqs;
-    bool had = m->config.rope_freqs;
-    if (factor == 1)
-        return RB_OK;
-    m->config.rope_freqs = true;
-    rb_tensor_find(&m->config, "rope_freqs.weight", -1, &freqs);
-    rb_status status = had ? RB_OK : rb_model_place(m, &freqs, RB_F32, dry, err);
-    if (status != RB_OK || dry)
-        return status;
-    float *divisor = m->rope_freqs.buffer->data;
-    for (int64_t i = 0; i < freqs.cols; i++)
-        divisor[i] = had ? divisor[i] * factor : factor;
-    return RB_OK;
-}
-
 rb_status rb_model_from_gguf(rb_model **model, rb_source src, const char *path, bool dry,
                              rb_error *err)
 {
     rb_gguf g;
     rb_config c;
-    float linear = 1;
     *model = NULL;
     rb_status status = rb_gguf_open(&g, src, path, err);
     if (status == RB_OK)
-        status = rb_arch_config(&g, &c, &linear, err);
+        status = rb_arch_config(&g, &c, err);
     if (status == RB_OK)
         status = check_all(&g, &c, err);
     if (status == RB_OK)
@@ -143,9 +144,6 @@ rb_status rb_model_from_gguf(rb_model **model, rb_source src, const char *path, 
     if (status != RB_OK)
         goto fail;
     rb_model_finish(*model);
-    status = scale_freqs(*model, linear, dry, err);
-    if (status != RB_OK)
-        goto fail;
     rb_gguf_close(&g);
     return RB_OK;
 fail:

@@ -79,6 +79,72 @@ static void put_real(meta *m, const char *key, float value)
     put_uint(m->f, u, 4);
 }
 
+static void put_flag(meta *m, const char *key, bool value)
+{
+    put_key(m, key, RB_GGUF_BOOL);
+    put_uint(m->f, value, 1);
+}
+
+/* Sizes of heads: of those in the files of today, where the latent is one head, and beside it. */
+static void put_heads(meta *m, const rb_config *c)
+{
+    const bool latent = rb_config_is_mla(c) && c->mla_split;
+    put_integer(m, ".attention.head_count", c->n_head);
+    put_integer(m, ".attention.head_count_kv", latent ? 1 : c->n_head_kv);
+    put_integer(m, ".attention.key_length", latent ? c->kv_lora_rank + c->d_rot : c->d_head_k);
+    put_integer(m, ".attention.value_length", latent ? c->kv_lora_rank : c->d_head_v);
+    if (latent) {
+        put_integer(m, ".attention.key_length_mla", c->d_head_k);
+        put_integer(m, ".attention.value_length_mla", c->d_head_v);
+    }
+    if (rb_config_is_mla(c))
+        put_integer(m, ".attention.kv_lora_rank", c->kv_lora_rank);
+    if (c->q_lora_rank)
+        put_integer(m, ".attention.q_lora_rank", c->q_lora_rank);
+    put_real(m,
+             c->norm == RB_NORM_LAYER ? ".attention.layer_norm_epsilon"
+                                      : ".attention.layer_norm_rms_epsilon",
+             c->norm_eps);
+}
+
+static void put_rope(meta *m, const rb_config *c)
+{
+    const rb_rope_scaling *r = &c->rope_scaling;
+    put_integer(m, ".rope.dimension_count", c->d_rot);
+    put_real(m, ".rope.freq_base", c->rope_base);
+    if (r->kind == RB_SCALING_NONE)
+        return;
+    put_text(m, ".rope.scaling.type", rb_scaling_name[r->kind]);
+    put_real(m, ".rope.scaling.factor", r->factor);
+    if (r->kind != RB_SCALING_YARN)
+        return;
+    put_integer(m, ".rope.scaling.original_context_length", r->n_ctx_train);
+    put_real(m, ".rope.scaling.attn_factor", r->attn_factor);
+    put_real(m, ".rope.scaling.yarn_log_multiplier", r->log_mul);
+    put_real(m, ".rope.scaling.yarn_beta_fast", r->beta_fast);
+    put_real(m, ".rope.scaling.yarn_beta_slow", r->beta_slow);
+}
+
+/* What the architecture says by itself is written where llama.cpp reads it. */
+static void put_experts(meta *m, const rb_config *c)
+{
+    if (c->arch == RB_ARCH_DEEPSEEK2)
+        put_integer(m, ".leading_dense_block_count", c->n_expert ? c->n_dense_lead : c->n_layer);
+    if (!c->n_expert)
+        return;
+    put_integer(m, ".expert_count", c->n_expert);
+    put_integer(m, ".expert_used_count", c->n_expert_used);
+    put_integer(m, ".expert_feed_forward_length", c->n_ff_expert);
+    if (c->arch == RB_ARCH_QWEN2MOE)
+        put_integer(m, ".expert_shared_feed_forward_length", c->n_ff_shared);
+    if (c->arch == RB_ARCH_DEEPSEEK2) {
+        put_integer(m, ".expert_shared_count", c->n_ff_shared / c->n_ff_expert);
+        put_flag(m, ".expert_weights_norm", c->expert_renorm);
+    }
+    put_real(m, ".expert_weights_scale", c->expert_scale);
+    put_integer(m, ".expert_gating_func", c->gating == RB_GATING_SIGMOID ? 2 : 1);
+}
+
 static void put_metadata(meta *m, const rb_config *c)
 {
     put_text(m, "general.architecture", rb_arch_name[c->arch]);
@@ -90,13 +156,11 @@ static void put_metadata(meta *m, const rb_config *c)
     put_integer(m, ".embedding_length", c->n_embd);
     put_integer(m, ".feed_forward_length", c->n_ff);
     put_integer(m, ".vocab_size", c->n_vocab);
-    put_integer(m, ".attention.head_count", c->n_head);
-    put_integer(m, ".attention.head_count_kv", c->n_head_kv);
-    put_integer(m, ".attention.key_length", c->d_head_k);
-    put_integer(m, ".attention.value_length", c->d_head_v);
-    put_real(m, ".attention.layer_norm_rms_epsilon", c->norm_eps);
-    put_integer(m, ".rope.dimension_count", c->d_rot);
-    put_real(m, ".rope.freq_base", c->rope_base);
+    put_heads(m, c);
+    put_rope(m, c);
+    put_experts(m, c);
+    if (c->arch == RB_ARCH_GPTNEOX)
+        put_flag(m, ".use_parallel_residual", c->parallel_residual);
     put_text(m, "tokenizer.ggml.model", "no_vocab"); /* loaders insist on the key */
 }
 
@@ -109,10 +173,11 @@ static void put_directory(FILE *f, const rb_model *model)
         rb_tensor t = rb_tensor_at(&model->config, i);
         const rb_view *v = rb_tensor_view_of(model, &t);
         put_string(f, t.name);
-        put_uint(f, rb_tensor_is_matrix(&t) ? 2 : 1, 4);
-        put_uint(f, (uint64_t)t.cols, 8);
-        if (rb_tensor_is_matrix(&t))
-            put_uint(f, (uint64_t)t.rows, 8);
+        const int64_t ne[3] = { t.cols, t.rows, t.stack };
+        const int n_dim = t.stack ? 3 : rb_tensor_is_matrix(&t) ? 2 : 1;
+        put_uint(f, (uint64_t)n_dim, 4);
+        for (int d = 0; d < n_dim; d++)
+            put_uint(f, (uint64_t)ne[d], 8);
         put_uint(f, (uint64_t)rb_dtype_get(v->dtype)->gguf_id, 4);
         put_uint(f, offset, 8);
         offset += v->buffer->bytes + padding(v->buffer->bytes);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A layer is nothing but views, each with a buffer of its own. */
+/* A layer is nothing but views; parts of one tensor share a buffer. */
 enum { N_VIEW = sizeof(rb_layer) / sizeof(rb_view) };
 _Static_assert(N_VIEW * sizeof(rb_view) == sizeof(rb_layer), "rb_layer holds views only");
 
@@ -88,11 +88,21 @@ rb_status rb_model_place(rb_model *m, const rb_tensor *t, rb_dtype dtype, bool d
 {
     if (!rb_tensor_is_matrix(t))
         dtype = RB_F32;
-    rb_buffer *b = rb_model_buffer(m, (size_t)(t->rows * rb_row_bytes(dtype, t->cols)), dry, err);
+    rb_buffer *b = rb_model_buffer(m, (size_t)rb_tensor_bytes(t, dtype), dry, err);
     if (!b)
         return RB_ERR_MEMORY;
-    *rb_tensor_view(m, t) = rb_view_dense(b, dtype, RB_WEIGHT, 0, 1, 1, t->rows, t->cols);
+    *rb_tensor_view(m, t) = rb_tensor_in(t, b, dtype);
     return RB_OK;
+}
+
+/* Gate and up of each expert lie in one stack: two views of it, with a step over the other. */
+static void part_experts(rb_layer *l)
+{
+    rb_view both = l->gate_exps;
+    if (!both.buffer || l->up_exps.buffer)
+        return;
+    l->gate_exps = rb_view_slice(both, 3, 0, both.n[3] / 2);
+    l->up_exps = rb_view_slice(both, 3, both.n[3] / 2, both.n[3] / 2);
 }
 
 void rb_model_finish(rb_model *m)
@@ -104,9 +114,11 @@ void rb_model_finish(rb_model *m)
     for (int64_t i = 0; i < rb_tensor_count(&m->config); i++) {
         rb_tensor t = rb_tensor_at(&m->config, i);
         const rb_view *v = rb_tensor_view(m, &t);
-        m->n_params += (uint64_t)rb_view_elements(v);
+        m->n_params += (uint64_t)(rb_tensor_rows(&t) * t.cols);
         m->bytes_of[v->dtype] += v->buffer->bytes;
     }
+    for (int64_t l = 0; m->config.experts_fused && l < m->config.n_layer; l++)
+        part_experts(&m->layer[l]);
 }
 
 void rb_model_close(rb_model *m)
@@ -130,13 +142,22 @@ static rb_view *layer_view(rb_layer *l, int i)
     return (rb_view *)l + i;
 }
 
+/* The first view of the layer that lies in the same buffer as the i-th: itself, but for parts. */
+static int first_in_buffer(rb_layer *l, int i)
+{
+    int first = 0;
+    while (layer_view(l, first)->buffer != layer_view(l, i)->buffer)
+        first++;
+    return first;
+}
+
 int64_t rb_model_layer_bytes(const rb_model *m)
 {
     rb_layer *last = &m->layer[m->config.n_layer - 1];
     int64_t sum = 0;
     for (int i = 0; i < N_VIEW; i++) {
         const rb_view *v = layer_view(last, i);
-        sum += v->buffer ? (int64_t)v->buffer->bytes : 0;
+        sum += v->buffer && first_in_buffer(last, i) == i ? (int64_t)v->buffer->bytes : 0;
     }
     return sum;
 }
@@ -147,13 +168,18 @@ static rb_status copy_layer(rb_model *m, rb_layer *to, rb_layer *from, rb_error 
         const rb_view *v = layer_view(from, i);
         if (!v->buffer)
             continue;
+        const int first = first_in_buffer(from, i);
+        *layer_view(to, i) = *v;
+        if (first < i) {
+            layer_view(to, i)->buffer = layer_view(to, first)->buffer;
+            continue;
+        }
         bool dry = v->buffer->data == NULL;
         rb_buffer *b = rb_model_buffer(m, v->buffer->bytes, dry, err);
         if (!b)
             return RB_ERR_MEMORY;
         if (!dry && b->data)
             memcpy(b->data, v->buffer->data, b->bytes);
-        *layer_view(to, i) = *v;
         layer_view(to, i)->buffer = b;
     }
     return RB_OK;

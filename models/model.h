@@ -32,15 +32,27 @@ rb_status rb_model_from_source(rb_model **model, rb_source src, const char *path
  * fallbacks where the row is no multiple of the block. */
 rb_dtype rb_dtype_fallback(rb_dtype type, int64_t cols);
 
-/* Of arch.c. */
+/* Of arch.c: what follows from the architecture alone. */
+typedef enum { RB_EXPERTS_NEVER, RB_EXPERTS_MAYBE, RB_EXPERTS_ALWAYS } rb_has_experts;
 typedef struct rb_arch_info {
     rb_rope_pairing pairing;
+    rb_norm_kind norm;
+    rb_ffn_kind ffn;
     bool qkv_bias, qk_norm;
+    bool linear_bias;
+    bool latent;
+    rb_has_experts experts;
+    bool expert_renorm; /* the files do not say */
 } rb_arch_info;
 const rb_arch_info *rb_arch_get(rb_arch arch);
 rb_arch rb_arch_by_name(const char *name); /* RB_N_ARCH if unknown */
-/* Sets what follows from the architecture alone. */
+/* "llama, qwen2, ... and deepseek2" */
+const char *rb_arch_list(char *buf, size_t size);
+extern const char *const rb_scaling_name[RB_N_SCALING]; /* as GGUF has them */
+extern const char *const rb_gating_name[2];
+/* Sets what follows from the architecture alone; then, where nothing is set, the defaults. */
 void rb_config_set_arch(rb_config *config, rb_arch arch);
+void rb_config_set_defaults(rb_config *config);
 
 /* A file name or title as config->name: cut to fit, control characters replaced. */
 void rb_config_set_name(rb_config *config, const char *name);

@@ -6,10 +6,33 @@
 
 #include "../kernels/kernels.h"
 
-typedef enum { RB_ARCH_LLAMA, RB_ARCH_QWEN2, RB_ARCH_QWEN3, RB_N_ARCH } rb_arch;
+typedef enum {
+    RB_ARCH_LLAMA,
+    RB_ARCH_QWEN2,
+    RB_ARCH_QWEN3,
+    RB_ARCH_QWEN2MOE,
+    RB_ARCH_QWEN3MOE,
+    RB_ARCH_GPTNEOX,
+    RB_ARCH_PLM,
+    RB_ARCH_DEEPSEEK2,
+    RB_N_ARCH
+} rb_arch;
 extern const char *const rb_arch_name[RB_N_ARCH]; /* "llama" ...: GGUF's general.architecture */
 
 enum { RB_MAX_LAYER = 4096 };
+
+typedef enum { RB_NORM_RMS, RB_NORM_LAYER } rb_norm_kind;              /* LayerNorm has biases */
+typedef enum { RB_FFN_SWIGLU, RB_FFN_RELU2, RB_FFN_GELU } rb_ffn_kind; /* the last two ungated */
+
+/* How rotary angles are stretched beyond the context that was trained on. */
+typedef enum { RB_SCALING_NONE, RB_SCALING_LINEAR, RB_SCALING_YARN, RB_N_SCALING } rb_scaling_kind;
+typedef struct rb_rope_scaling {
+    rb_scaling_kind kind;
+    float factor;        /* > 0 */
+    int64_t n_ctx_train; /* YaRN: the context that factor is of */
+    float beta_fast, beta_slow, attn_factor;
+    float log_mul; /* deepseek2: of ln(factor), in the scale of scores */
+} rb_rope_scaling;
 
 /* The shape of a model, in the field's terms. All extents in elements. */
 typedef struct rb_config {
@@ -18,31 +41,75 @@ typedef struct rb_config {
     int64_t n_layer, n_embd, n_ff, n_vocab;
     int64_t n_head, n_head_kv;
     int64_t d_head_k, d_head_v; /* key_length, value_length */
-    int64_t d_rot;              /* rotated columns of a head */
+    int64_t d_rot;              /* rotated columns of a head; latent attention: its last ones */
     int64_t n_ctx_train;
     float norm_eps, rope_base;
     rb_rope_pairing rope_pairing;
-    bool tied;       /* lm_head is the token embedding */
-    bool qkv_bias;   /* qwen2 */
-    bool qk_norm;    /* qwen3 */
-    bool rope_freqs; /* a table of frequency divisors (Llama 3) */
+    rb_rope_scaling rope_scaling;
+    rb_norm_kind norm;
+    rb_ffn_kind ffn;
+    bool tied;              /* lm_head is the token embedding */
+    bool qkv_bias;          /* qwen2 */
+    bool qk_norm;           /* qwen3 */
+    bool rope_freqs;        /* a table of frequency divisors (Llama 3) */
+    bool linear_bias;       /* gptneox: every linear layer has a bias, and q, k, v are one matrix */
+    bool parallel_residual; /* gptneox: attention and feed-forward read the same x */
+    /* Multi-head latent attention (DeepSeek-V2): K and V of n_head heads come from one latent of
+     * kv_lora_rank columns, but for d_rot columns of K that all heads share. 0: none. */
+    int64_t kv_lora_rank, q_lora_rank; /* q_lora_rank 0: q is one matrix */
+    bool mla_split;                    /* the file has k_b (transposed) and v_b, not kv_b */
+    /* Mixture of experts in the layers from n_dense_lead on. n_expert 0: none. */
+    int64_t n_expert, n_expert_used, n_ff_expert, n_dense_lead;
+    int64_t n_ff_shared; /* of the expert that every token takes; 0: none */
+    rb_gating gating;
+    bool expert_renorm, expert_bias; /* shares sum to 1; selection has a bias (DeepSeek-V3) */
+    bool shared_gate;                /* qwen2moe: the shared expert has a gate of its own */
+    bool experts_fused;              /* the file has gate and up in one stack */
+    float expert_scale;
 } rb_config;
 
-/* Weights of one layer; an absent weight has buffer NULL. Matrices are n = {1, 1, out, in}. */
+static inline bool rb_config_is_mla(const rb_config *c)
+{
+    return c->kv_lora_rank > 0;
+}
+
+/* Columns of a latent K head that are not rotated. */
+static inline int64_t rb_config_d_nope(const rb_config *c)
+{
+    return c->d_head_k - c->d_rot;
+}
+
+/* Copies beyond the model's own layers are of its last. */
+static inline bool rb_config_is_moe(const rb_config *c, int64_t layer)
+{
+    return c->n_expert > 0 && (layer < c->n_layer ? layer : c->n_layer - 1) >= c->n_dense_lead;
+}
+
+/* Weights of one layer; an absent weight has buffer NULL. Matrices are n = {1, 1, out, in}, those
+ * by heads {1, n_head, out, in}, stacks of experts {1, 1, n_expert, out in}: one expert a row. */
 typedef struct rb_layer {
-    rb_view attn_norm;
+    rb_view attn_norm, attn_norm_b;
     rb_view wq, wk, wv, wo;
-    rb_view bq, bk, bv;
+    rb_view bq, bk, bv, bo;
+    rb_view wqkv, bqkv; /* gptneox: rows of q, then of k, then of v */
     rb_view q_norm, k_norm;
-    rb_view ffn_norm;
+    rb_view wq_a, q_a_norm, wq_b;
+    rb_view wkv_a, kv_a_norm; /* rows of the latent, then of the rotated key */
+    rb_view wkv_b;            /* per head rows of W_UK [d_nope][rank], then of W_UV [d_v][rank] */
+    rb_view wk_b, wv_b;       /* or apart: W_UK transposed [rank][d_nope], W_UV [d_v][rank] */
+    rb_view ffn_norm, ffn_norm_b;
     rb_view w_gate, w_up, w_down;
+    rb_view b_up, b_down;
+    rb_view router, router_bias;
+    rb_view gate_exps, up_exps, down_exps;
+    rb_view gate_shexp, up_shexp, down_shexp, inp_shexp;
 } rb_layer;
 
 typedef struct rb_model {
     rb_config config;
     char format[16];  /* "gguf", "llama2.c", "preset", "synth" */
     rb_view tok_embd; /* {1, 1, V, H} */
-    rb_view out_norm;
+    rb_view out_norm, out_norm_b;
     rb_view output;        /* {1, 1, V, H}; equals tok_embd if tied */
     rb_view rope_freqs;    /* d_rot/2 f32 divisors, or absent */
     rb_layer *layer;       /* n_layer_alloc of them */
@@ -89,11 +156,21 @@ int rb_preset_count(void);
 const rb_config *rb_preset_get(int i);
 const rb_config *rb_preset_find(const char *name);
 
-/* Applies "key=value" (n_layer, n_embd, n_ff, n_vocab, n_head, n_head_kv, d_head, d_rot, n_ctx,
- * norm_eps, rope_base, tied, rope_freqs, arch) to a config; unknown keys and bad numbers fail. */
+/* Applies "key=value" to a config: every extent and flag of rb_config by its name, and d_head,
+ * arch, gating, rope_scaling, rope_factor ...; unknown keys and bad numbers fail. */
 rb_status rb_config_set(rb_config *config, const char *assignment, rb_error *err);
+/* The keys that rb_config_set knows, between spaces. */
+const char *rb_config_keys(void);
 /* The one line that is wrong with a config, as RB_ERR_FORMAT; RB_OK if it can be run. */
 rb_status rb_config_check(const rb_config *config, rb_error *err);
+
+/* What the angle of rotated pair j (of d_rot / 2) is divided by: the model's own divisors and its
+ * scaling (linear; YaRN: Peng et al. 2023, eq. 22-23). */
+double rb_rope_divisor(const rb_model *model, int64_t j);
+/* What cos and sin of the angles are multiplied by: YaRN's attention factor, else 1. */
+double rb_rope_magnitude(const rb_config *config);
+/* What scores q . k are multiplied by: 1/sqrt(d_head_k), and YaRN's factor where it stands here. */
+float rb_score_scale(const rb_config *config);
 
 /* A model with seeded random weights, in memory (dry: none). Element i of a tensor depends only on
  * (seed, tensor name, i): h = FNV1a64(name) ^ seed, splitmix64 output i+1 from state h. */

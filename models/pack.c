@@ -11,7 +11,7 @@ static rb_status pack_in_place(rb_model *m, rb_view *w, rb_error *err)
     rb_buffer *own = NULL;
     for (int64_t i = 0; i < m->n_buffer && !own; i++)
         own = m->buffer[i] == w->buffer ? m->buffer[i] : NULL;
-    if (!own || !rb_view_packed(w, own).buffer)
+    if (!w->buffer || !own || !rb_view_packed(w, own).buffer)
         return RB_OK;
     const rb_view packed = rb_view_packed(w, own);
     if (own->data) {
@@ -48,7 +48,9 @@ rb_status rb_model_pack(rb_model *m, rb_error *err)
 {
     for (int64_t l = 0; l < m->n_layer_alloc; l++) {
         rb_layer *at = &m->layer[l];
+        /* What is read by heads or by experts stays as files have it. */
         rb_view *const matrix[] = { &at->wq,     &at->wk,   &at->wv,    &at->wo,
+                                    &at->wqkv,   &at->wq_a, &at->wq_b,  &at->wkv_a,
                                     &at->w_gate, &at->w_up, &at->w_down };
         for (size_t i = 0; i < sizeof matrix / sizeof *matrix; i++) {
             const rb_status status = pack_in_place(m, matrix[i], err);

@@ -44,7 +44,9 @@ static recipe recipe_of(const rb_tensor *t)
         return (recipe){ 1, 4, true };
     case RB_TENSOR_EMBD:
         return (recipe){ 0, 1, false };
+    case RB_TENSOR_VECTOR:
     case RB_TENSOR_MATRIX:
+    case RB_TENSOR_ROUTER:
         break;
     }
     return (recipe){ 0, 1.0f / (float)(1 << half_log), false };
@@ -55,12 +57,13 @@ static void fill_tensor(const rb_view *v, const rb_tensor *t, uint64_t seed, flo
     const rb_dtype_info *info = rb_dtype_get(v->dtype);
     recipe r = recipe_of(t);
     uint64_t state = first_state(t->name, seed);
-    for (int64_t i = 0; i < t->rows; i++) {
+    char *at = rb_at(v, 0, 0, 0);
+    for (int64_t i = 0; i < rb_tensor_rows(t); i++, at += rb_row_bytes(v->dtype, t->cols)) {
         for (int64_t j = 0; j < t->cols; j++) {
             float x = next_value(&state);
             row[j] = r.add + r.scale * (r.magnitude && x < 0 ? -x : x);
         }
-        info->encode_row(rb_at(v, 0, 0, i), row, t->cols);
+        info->encode_row(at, row, t->cols);
     }
 }
 
@@ -74,6 +77,8 @@ rb_dtype rb_dtype_fallback(rb_dtype type, int64_t cols)
 static rb_status synth_tensor(rb_model *m, const rb_tensor *t, rb_dtype type, uint64_t seed,
                               bool dry, rb_error *err)
 {
+    if (t->kind == RB_TENSOR_ROUTER)
+        type = RB_F32; /* as files have it */
     rb_status status = rb_model_place(m, t, rb_dtype_fallback(type, t->cols), dry, err);
     if (status != RB_OK || dry)
         return status;
