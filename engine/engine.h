@@ -8,6 +8,29 @@
 
 typedef struct rb_session rb_session;
 
+/* How attention is executed. A model's own: MHA, GQA or MQA as its heads are; latent models have
+ * three orders of the same result (DeepSeek-AI 2024 (V2), sec. 2.1; ATTENTION in COUNTING's terms).
+ * Keys and values of every head cached, expanded; the latent cached, expanded by every call; the
+ * latent cached, and attention within it. */
+typedef enum {
+    RB_ATTN_OWN, /* of latent models: RB_ATTN_MLA */
+    RB_ATTN_MLA, /* of the two with a latent cache, call by call, the one that costs less */
+    RB_ATTN_MLA_NAIVE_FULL,
+    RB_ATTN_MLA_NAIVE_LATENT,
+    RB_ATTN_MLA_ABSORBED,
+    RB_N_ATTN
+} rb_attn;
+/* "gqa", "mha", "mqa", "mla", "mla-absorbed" ...: what executing c that way is called. */
+const char *rb_attn_name(const rb_config *c, rb_attn attn);
+/* By that name; fails, saying why, for what is no way to execute c. */
+rb_status rb_attn_by_name(const rb_config *c, const char *name, rb_attn *attn, rb_error *err);
+
+/* What decides the order under RB_ATTN_MLA: FLOPs alone, or the least time that these roofs allow
+ * for each launch. */
+typedef struct rb_mla_rule {
+    double flops_per_s, bytes_per_s; /* 0: FLOPs decide */
+} rb_mla_rule;
+
 typedef struct rb_session_params {
     int64_t n_layer;  /* layers to run; 0: the model's own. More need rb_model_extend first */
     int64_t n_seq;    /* parallel sequences, >= 1 */
@@ -16,13 +39,16 @@ typedef struct rb_session_params {
     int64_t n_logits; /* most rows through lm_head in one call; 1 unless logits of all rows are
                          wanted */
     rb_dtype type_k, type_v; /* RB_F32 or RB_F16 */
+    rb_attn attn;
+    rb_mla_rule mla_rule;
     int n_threads;
     rb_isa isa;
-    bool capped;  /* an ISA cap was set: no BLAS */
-    bool act_f32; /* keep activations f32 even where a row would quantise them */
-    bool no_fuse; /* one launch per matrix: COUNTING's activation bytes */
-    bool dry;     /* count only; the model may be dry too */
-    bool prove;   /* run every launch as the counting ISA, held against its row: slow */
+    bool capped;   /* an ISA cap was set: no BLAS */
+    bool act_f32;  /* keep activations f32 even where a row would quantise them */
+    bool no_fuse;  /* one launch per matrix: COUNTING's activation bytes */
+    bool gelu_erf; /* GELU exactly, not by tanh */
+    bool dry;      /* count only; the model may be dry too */
+    bool prove;    /* run every launch as the counting ISA, held against its row: slow */
 } rb_session_params;
 
 /* Defaults: all layers, 1 sequence, n_ctx 512, n_ubatch 512, f16 cache, 1 thread, detected ISA. */
@@ -54,6 +80,14 @@ void rb_session_set_layers(rb_session *s, int64_t n_layer);
 /* Asked between the micro-batches of a run: true ends it, and rb_session_n_past tells how far it
  * came. NULL: never. */
 void rb_session_set_stop(rb_session *s, bool (*stop)(void *arg), void *arg);
+
+/* How attention was executed last: what RB_ATTN_MLA decided. */
+rb_attn rb_session_attn(const rb_session *s);
+/* Experts that calls of a layer took since the ledger was cleared (rb_session_clear): NULL if the
+ * layer has none. */
+const rb_routing *rb_session_routing(const rb_session *s, rb_phase phase, int64_t layer);
+/* Empties the ledger and the routing. */
+void rb_session_clear(rb_session *s);
 
 rb_ledger *rb_session_ledger(rb_session *s);
 const rb_proof *rb_session_proof(const rb_session *s); /* of a session that proves */

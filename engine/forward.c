@@ -1,18 +1,24 @@
-/* The forward pass: embed, layers, norm, head, as in the papers. Pre-norm residual blocks with
- * attention (attn_*.c) and a gated feed-forward network. Every line that computes is a launch.
- * Start reading here; the argument of every step is session->batch. Read next: attn_gqa.c. */
+/* The forward pass: embed, layers, norm, head, as in the papers. Pre-norm residual blocks of
+ * attention (attn_*.c) and a feed-forward network (ffn.c), one after the other or side by side.
+ * Every line that computes is a launch. Start reading here; the argument of every step is
+ * session->batch. Read next: attn_gqa.c. */
 #include "session.h"
 
-#include <math.h>
-
-rb_view rb_pad_rows(const rb_session *s, const rb_buffer *b, int64_t columns)
+void rb_linears(const rb_session *s, rb_exec *ex, rb_view x, rb_site site, int n,
+                const rb_linear *out, const rb_site *each)
 {
-    return rb_view_dense(b, RB_F32, RB_ACT, 0, 1, s->params.n_seq * s->batch.n_tok, 1, columns);
-}
-
-rb_view rb_pad_heads(const rb_session *s, const rb_buffer *b, int64_t heads, int64_t d)
-{
-    return rb_view_dense(b, RB_F32, RB_ACT, 0, s->params.n_seq, s->batch.n_tok, heads, d);
+    bool one = !s->params.no_fuse;
+    for (int i = 1; i < n; i++)
+        one &= out[i].w.dtype == out[0].w.dtype;
+    if (one) {
+        ex->site = site;
+        rb_op_matmul(ex, x, n, out);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        ex->site = each[i];
+        rb_op_matmul(ex, x, 1, &out[i]);
+    }
 }
 
 static void embed(const rb_session *s, rb_exec *ex, rb_view x)
@@ -22,10 +28,16 @@ static void embed(const rb_session *s, rb_exec *ex, rb_view x)
     rb_op_embed(ex, x, s->model->tok_embd, rb_view_dense(ids, RB_I32, RB_CTRL, 0, 1, 1, 1, x.n[1]));
 }
 
-static void norm(const rb_session *s, rb_exec *ex, rb_site site, rb_view y, rb_view x, rb_view w)
+/* The model's kind of norm; b is absent from RMSNorm. */
+static void norm(const rb_session *s, rb_exec *ex, rb_site site, rb_view y, rb_view x, rb_view w,
+                 rb_view b)
 {
+    const rb_config *c = &s->model->config;
     ex->site = site;
-    rb_op_rmsnorm(ex, y, x, w, s->model->config.norm_eps);
+    if (c->norm == RB_NORM_LAYER)
+        rb_op_layernorm(ex, y, x, w, b, c->norm_eps);
+    else
+        rb_op_rmsnorm(ex, y, x, w, c->norm_eps);
 }
 
 static void add_residual(rb_exec *ex, rb_view x, rb_view y)
@@ -38,35 +50,15 @@ static void add_residual(rb_exec *ex, rb_view x, rb_view y)
 static void attention(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x, rb_view y)
 {
     const rb_config *c = &s->model->config;
-    const rb_view q = rb_pad_heads(s, &s->pad.q, c->n_head, c->d_head_k);
-    const rb_view o = rb_pad_heads(s, &s->pad.o, c->n_head, c->d_head_v);
-    s->attn->project(s, ex, layer, x, q);
-    const rb_kv_views kv = s->attn->expose(s, layer);
+    const rb_attn_variant *v = rb_attn_variant_of(s->attn);
+    const rb_view o =
+        rb_pad_heads(s, &s->pad.o, c->n_head, v->latent_out ? c->kv_lora_rank : c->d_head_v);
+    rb_attend_in in = { 0 };
+    v->project(s, ex, layer, x, &in);
+    v->expose(s, ex, layer, &in);
     ex->site = RB_SITE_ATTN;
-    const rb_attend_in in = { .q = q, .k = kv.k, .k2 = kv.k2, .v = kv.v };
-    rb_op_attend(ex, o, &in, 1.0f / sqrtf((float)c->d_head_k), s->past);
-    s->attn->merge(s, ex, layer, o, y);
-}
-
-/* y = W_down (silu(W_gate x) * W_up x) */
-static void feed_forward(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_view x, rb_view y)
-{
-    const int64_t n_ff = s->model->config.n_ff;
-    const rb_view gate = rb_pad_rows(s, &s->pad.gate, n_ff), up = rb_pad_rows(s, &s->pad.up, n_ff);
-    const rb_linear both[2] = { { .y = gate, .w = w->w_gate }, { .y = up, .w = w->w_up } };
-    if (!s->params.no_fuse && w->w_gate.dtype == w->w_up.dtype) {
-        ex->site = RB_SITE_GATE_UP;
-        rb_op_matmul(ex, x, 2, both);
-    } else {
-        ex->site = RB_SITE_GATE;
-        rb_op_matmul(ex, x, 1, &both[0]);
-        ex->site = RB_SITE_UP;
-        rb_op_matmul(ex, x, 1, &both[1]);
-    }
-    ex->site = RB_SITE_FFN_ACT;
-    rb_op_silu_gate(ex, gate, gate, up);
-    ex->site = RB_SITE_DOWN;
-    rb_op_matmul(ex, gate, 1, &(rb_linear){ .y = y, .w = w->w_down });
+    rb_op_attend(ex, o, &in, rb_score_scale(c), s->past);
+    v->merge(s, ex, layer, o, y);
 }
 
 /* Final norm and lm_head on the rows whose logits are wanted: none, the last, or all. */
@@ -84,27 +76,44 @@ static void head(const rb_session *s, rb_exec *ex, rb_view x)
     rb_view logits =
         rb_view_dense(&s->pad.logits, RB_F32, RB_ACT, 0, n_seq, b->n_logits, 1, c->n_vocab);
     logits = rb_view_slice(logits, 1, b->head_row, b->n_head);
-    norm(s, ex, RB_SITE_OUT_NORM, normed, x, s->model->out_norm);
+    norm(s, ex, RB_SITE_OUT_NORM, normed, x, s->model->out_norm, s->model->out_norm_b);
     ex->site = RB_SITE_LM_HEAD;
     rb_op_matmul(ex, normed, 1, &(rb_linear){ .y = logits, .w = s->model->output });
+}
+
+static void run_layer(const rb_session *s, rb_exec *ex, int64_t l, rb_view x)
+{
+    const rb_config *c = &s->model->config;
+    const rb_layer *w = &s->model->layer[l];
+    const rb_view y = rb_pad_rows(s, &s->pad.y, c->n_embd);
+    const rb_view normed = rb_pad_rows(s, &s->pad.normed, c->n_embd);
+    ex->layer = l;
+    norm(s, ex, RB_SITE_ATTN_NORM, normed, x, w->attn_norm, w->attn_norm_b);
+    attention(s, ex, l, normed, y);
+    if (!c->parallel_residual)
+        add_residual(ex, x, y);
+    norm(s, ex, RB_SITE_FFN_NORM, normed, x, w->ffn_norm, w->ffn_norm_b);
+    if (c->parallel_residual) /* now that both norms have read x */
+        add_residual(ex, x, y);
+    rb_feed_forward(s, ex, l, normed, y);
+    add_residual(ex, x, y);
 }
 
 void rb_forward(rb_exec *ex, void *session)
 {
     const rb_session *s = session;
-    const int64_t n_embd = s->model->config.n_embd;
-    const rb_view x = rb_pad_rows(s, &s->pad.x, n_embd), y = rb_pad_rows(s, &s->pad.y, n_embd);
-    const rb_view normed = rb_pad_rows(s, &s->pad.normed, n_embd);
+    const rb_view x = rb_pad_rows(s, &s->pad.x, s->model->config.n_embd);
     ex->phase = s->batch.phase;
     embed(s, ex, x);
-    for (int64_t l = 0; l < s->n_layer; l++) {
-        const rb_layer *w = &s->model->layer[l];
-        norm(s, ex, RB_SITE_ATTN_NORM, normed, x, w->attn_norm);
-        attention(s, ex, l, normed, y);
-        add_residual(ex, x, y);
-        norm(s, ex, RB_SITE_FFN_NORM, normed, x, w->ffn_norm);
-        feed_forward(s, ex, w, normed, y);
-        add_residual(ex, x, y);
-    }
+    for (int64_t l = 0; l < s->n_layer; l++)
+        run_layer(s, ex, l, x);
     head(s, ex, x);
+}
+
+void rb_forward_attention(rb_exec *ex, void *session)
+{
+    const rb_session *s = session;
+    const rb_view x = rb_pad_rows(s, &s->pad.x, s->model->config.n_embd);
+    ex->phase = s->batch.phase;
+    attention(s, ex, 0, x, rb_pad_rows(s, &s->pad.y, s->model->config.n_embd));
 }

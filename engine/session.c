@@ -41,62 +41,11 @@ static rb_status check_params(const rb_model *model, rb_session_params *p, rb_er
     if ((p->type_k != RB_F32 && p->type_k != RB_F16) ||
         (p->type_v != RB_F32 && p->type_v != RB_F16))
         return rb_fail(err, RB_ERR_ARGUMENT, "the cache holds f32 or f16");
+    if (p->attn < RB_ATTN_OWN || p->attn >= RB_N_ATTN ||
+        (p->attn != RB_ATTN_OWN && !rb_config_is_mla(&model->config)))
+        return rb_fail(err, RB_ERR_ARGUMENT, "attention of %s has no such order",
+                       rb_arch_name[model->config.arch]);
     return RB_OK;
-}
-
-/* A buffer of rows x columns f32, refused when the product is absurd. */
-static rb_status open_rows(const rb_session *s, rb_buffer *b, int64_t rows, int64_t columns,
-                           rb_error *err)
-{
-    size_t bytes;
-    if (__builtin_mul_overflow((size_t)rows, (size_t)columns * sizeof(float), &bytes))
-        return rb_fail(err, RB_ERR_MEMORY, "activations of %lld x %lld do not fit in memory",
-                       (long long)rows, (long long)columns);
-    return rb_buffer_alloc(b, bytes, s->params.dry, err);
-}
-
-static rb_status open_pad(rb_session *s, rb_error *err)
-{
-    const rb_config *c = &s->model->config;
-    const rb_session_params *p = &s->params;
-    const int64_t rows = p->n_seq * p->n_ubatch, heads = p->n_seq * p->n_logits;
-    rb_scratchpad *pad = &s->pad;
-    const struct {
-        rb_buffer *buffer;
-        int64_t rows, columns;
-    } want[] = {
-        { &pad->x, rows, c->n_embd },
-        { &pad->normed, rows, c->n_embd },
-        { &pad->y, rows, c->n_embd },
-        { &pad->q, rows, c->n_head * c->d_head_k },
-        { &pad->k, rows, c->n_head_kv * c->d_head_k },
-        { &pad->v, rows, c->n_head_kv * c->d_head_v },
-        { &pad->o, rows, c->n_head * c->d_head_v },
-        { &pad->gate, rows, c->n_ff },
-        { &pad->up, rows, c->n_ff },
-        { &pad->last, heads, c->n_embd },
-        { &pad->logits, heads, c->n_vocab },
-        { &pad->rope_table, p->n_ctx, c->d_rot },
-    };
-    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
-        const rb_status status = open_rows(s, want[i].buffer, want[i].rows, want[i].columns, err);
-        if (status != RB_OK)
-            return status;
-    }
-    rb_status status = rb_buffer_alloc(&pad->ids, (size_t)rows * sizeof(int32_t), false, err);
-    if (status == RB_OK)
-        status = rb_buffer_alloc(&pad->pos, (size_t)rows * sizeof(int32_t), false, err);
-    s->no_ids = (rb_buffer){ NULL, pad->ids.bytes };
-    return status;
-}
-
-static void fill_rope_table(rb_session *s)
-{
-    const rb_config *c = &s->model->config;
-    const rb_view *freqs = &s->model->rope_freqs;
-    if (!s->params.dry)
-        rb_rope_table(s->pad.rope_table.data, s->params.n_ctx, c->d_rot, (double)c->rope_base,
-                      freqs->buffer ? (const float *)rb_at(freqs, 0, 0, 0) : NULL);
 }
 
 static void set_positions(rb_session *s)
@@ -112,7 +61,7 @@ static void set_positions(rb_session *s)
 
 /* Walks the shapes that can need the most scratch on a dry team, and reserves it: each small number
  * of tokens, where kernels choose by shape, then a whole micro-batch; all at the end of the
- * context, with the fewest and the most rows through the head. */
+ * context, with the fewest and the most rows through the head, in every order of attention. */
 static rb_status plan_scratch(rb_session *s, rb_team *dry, rb_error *err)
 {
     const int64_t ub = s->params.n_ubatch;
@@ -122,9 +71,11 @@ static rb_status plan_scratch(rb_session *s, rb_team *dry, rb_error *err)
         for (int64_t heads = 1; heads <= most; heads += heads < most ? most - heads : 1) {
             s->batch = (rb_batch){ .n_tok = n, .n_head = heads, .n_logits = heads };
             set_positions(s);
-            rb_step(dry, rb_forward, s);
+            for (int i = 0; (s->attn = rb_attn_possible(s, i)) < RB_N_ATTN; i++)
+                rb_step(dry, rb_forward, s);
         }
     }
+    s->attn = rb_attn_possible(s, 0);
     s->n_past = 0;
     return rb_team_reserve(s->team, rb_team_scratch_needed(dry), err);
 }
@@ -137,7 +88,8 @@ static rb_status open_team(rb_session *s, rb_error *err)
                             .capped = p->capped,
                             .dry = p->dry,
                             .act_f32 = p->act_f32,
-                            .prove = p->prove };
+                            .prove = p->prove,
+                            .n_layer = s->model->config.n_expert ? p->n_layer : 0 };
     rb_team *dry = NULL;
     rb_status status = rb_team_open(&s->team, &team, err);
     if (status != RB_OK)
@@ -147,7 +99,10 @@ static rb_status open_team(rb_session *s, rb_error *err)
     status = rb_team_open(&dry, &team, err);
     if (status == RB_OK)
         status = plan_scratch(s, dry, err);
-    rb_team_close(dry);
+    if (status == RB_OK && rb_attn_possible(s, 1) < RB_N_ATTN)
+        s->planner = dry;
+    else
+        rb_team_close(dry);
     return status;
 }
 
@@ -160,7 +115,6 @@ rb_status rb_session_open(rb_session **out, const rb_model *model, const rb_sess
         return rb_fail(err, RB_ERR_MEMORY, "no memory for a session");
     s->model = model;
     s->params = *params;
-    s->attn = &rb_attn_gqa;
     rb_status status = check_params(model, &s->params, err);
     if (status != RB_OK)
         goto fail;
@@ -171,10 +125,10 @@ rb_status rb_session_open(rb_session **out, const rb_model *model, const rb_sess
             rb_fail(err, RB_ERR_MEMORY, "no memory for %lld sequences", (long long)s->params.n_seq);
         goto fail;
     }
-    if ((status = rb_kv_open(s, err)) != RB_OK || (status = open_pad(s, err)) != RB_OK ||
+    if ((status = rb_kv_open(s, err)) != RB_OK || (status = rb_pad_open(s, err)) != RB_OK ||
         (status = open_team(s, err)) != RB_OK)
         goto fail;
-    fill_rope_table(s);
+    rb_rope_fill(s);
     *out = s;
     return RB_OK;
 fail:
@@ -186,14 +140,10 @@ void rb_session_close(rb_session *s)
 {
     if (!s)
         return;
-    rb_scratchpad *pad = &s->pad;
-    rb_buffer *const all[] = { &pad->x,   &pad->normed, &pad->q,      &pad->k,         &pad->v,
-                               &pad->o,   &pad->y,      &pad->gate,   &pad->up,        &pad->last,
-                               &pad->ids, &pad->pos,    &pad->logits, &pad->rope_table };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        rb_buffer_free(all[i]);
+    rb_pad_close(s);
     rb_kv_close(s);
     rb_team_close(s->team);
+    rb_team_close(s->planner);
     free(s->past);
     free(s);
 }
@@ -224,6 +174,7 @@ static void run_batch(rb_session *s, const int32_t *tokens, int64_t first, int64
     for (int64_t q = 0; tokens && q < s->params.n_seq; q++)
         memcpy(ids + q * b->n_tok, tokens + q * n_tok_all + first, (size_t)b->n_tok * sizeof *ids);
     set_positions(s);
+    s->attn = rb_attn_choose(s);
     rb_step(s->team, rb_forward, s);
     s->n_past += b->n_tok;
 }
@@ -278,6 +229,22 @@ void rb_session_set_stop(rb_session *s, bool (*stop)(void *arg), void *arg)
     s->stop_arg = arg;
 }
 
+rb_attn rb_session_attn(const rb_session *s)
+{
+    return s->attn;
+}
+
+const rb_routing *rb_session_routing(const rb_session *s, rb_phase phase, int64_t layer)
+{
+    const rb_routing *r = rb_team_routing(s->team, phase, layer);
+    return r && r->calls ? r : NULL;
+}
+
+void rb_session_clear(rb_session *s)
+{
+    rb_team_clear(s->team);
+}
+
 rb_ledger *rb_session_ledger(rb_session *s)
 {
     return rb_team_ledger(s->team);
@@ -303,13 +270,6 @@ int64_t rb_session_kv_bytes_per_token(const rb_session *s)
 
 int64_t rb_session_scratch_bytes(const rb_session *s)
 {
-    const rb_scratchpad *p = &s->pad;
     const rb_scratch scratch = rb_team_scratch_reserved(s->team);
-    const rb_buffer *const all[] = { &p->x,   &p->normed, &p->q,      &p->k,         &p->v,
-                                     &p->o,   &p->y,      &p->gate,   &p->up,        &p->last,
-                                     &p->ids, &p->pos,    &p->logits, &p->rope_table };
-    int64_t sum = scratch.shared_bytes + scratch.own_bytes * s->params.n_threads;
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        sum += (int64_t)all[i]->bytes;
-    return sum;
+    return scratch.shared_bytes + scratch.own_bytes * s->params.n_threads + rb_pad_bytes(s);
 }

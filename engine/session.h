@@ -6,22 +6,27 @@
 
 #include "engine.h"
 
-/* One layer's cache. k[n_seq][n_ctx][G][d_k], v[n_seq][n_ctx][G][d_v], each in its own buffer. */
+/* One layer's cache: two tensors [n_seq][n_ctx][heads][columns], each in its own buffer. K and V of
+ * every head; or the latent (k) and the rotated key that all heads share (v). */
 typedef struct rb_kv_layer {
     rb_buffer k_buffer, v_buffer;
     rb_view k, v;
 } rb_kv_layer;
 
-/* K as one or two column segments (k2.buffer NULL: one), V: what attend reads. */
-typedef struct rb_kv_views {
-    rb_view k, k2, v;
-} rb_kv_views;
-
-/* Activations, allocated once for the largest micro-batch. All f32, [n_seq * n_ubatch] rows. */
+/* Activations, allocated once for the largest micro-batch; nothing but buffers. All f32 rows of
+ * n_seq * n_ubatch tokens unless it says so. What a model does not need has no bytes. */
 typedef struct rb_scratchpad {
-    rb_buffer x, normed, q, k, v, o, y, gate, up, last, logits;
-    rb_buffer ids, pos; /* ctrl, i32; real memory even in a dry session */
-    rb_buffer rope_table;
+    rb_buffer x, normed, y;
+    rb_buffer q, k, v, qkv, o;
+    rb_buffer q_a, kv_a; /* latent attention: what q comes from, the latent and rotated key */
+    rb_buffer kv;        /* ... K and V expanded: of the new tokens, or of the whole context */
+    rb_buffer q_latent, o_head; /* ... absorbed: q in the latent's space, and o out of it */
+    rb_buffer gate, up;
+    rb_buffer router, share, shared; /* scores and shares of experts; the shared expert's y */
+    rb_buffer expert;                /* ctrl, i32: ids of the chosen experts */
+    rb_buffer last, logits;          /* [n_seq * n_logits] rows */
+    rb_buffer ids, pos;              /* ctrl, i32; real memory even in a dry session */
+    rb_buffer rope_table;            /* [n_ctx] rows */
 } rb_scratchpad;
 
 /* One step: the micro-batch that every thread walks through the layers. */
@@ -38,21 +43,26 @@ struct rb_session;
 
 /* A variant of attention: three hooks made of launches, around the one attention core. */
 typedef struct rb_attn_variant {
-    /* Normed x to q, and to new cache rows. */
-    void (*project)(const struct rb_session *s, rb_exec *ex, int64_t layer, rb_view x, rb_view q);
-    /* The cache as K and V. */
-    rb_kv_views (*expose)(const struct rb_session *s, int64_t layer);
+    /* Normed x to q (in->q, q2), and to new cache rows. */
+    void (*project)(const struct rb_session *s, rb_exec *ex, int64_t layer, rb_view x,
+                    rb_attend_in *in);
+    /* The cache as K and V (in->k, k2, v). */
+    void (*expose)(const struct rb_session *s, rb_exec *ex, int64_t layer, rb_attend_in *in);
     /* Attention's output o to y. */
     void (*merge)(const struct rb_session *s, rb_exec *ex, int64_t layer, rb_view o, rb_view y);
+    bool latent_cache;
+    bool latent_out; /* columns of o: the latent's, else those of V */
 } rb_attn_variant;
 
-extern const rb_attn_variant rb_attn_gqa;
+extern const rb_attn_variant rb_attn_gqa, rb_attn_mla_naive_full, rb_attn_mla_naive_latent,
+    rb_attn_mla_absorbed;
 
 struct rb_session {
     const rb_model *model;
     rb_session_params params;
     rb_team *team;
-    const rb_attn_variant *attn;
+    rb_team *planner; /* dry: what orders of attention would cost; NULL where there is no choice */
+    rb_attn attn; /* of the current call: never RB_ATTN_OWN of a latent model, nor RB_ATTN_MLA */
     rb_scratchpad pad;
     rb_buffer no_ids; /* stands for ids that a dry run does not know */
     rb_kv_layer *kv;  /* [params.n_layer] */
@@ -64,13 +74,46 @@ struct rb_session {
     rb_batch batch;
 };
 
+/* ---- forward.c, ffn.c ---- */
+
 /* Runs session->batch on every thread of the team: the argument of rb_step. */
 void rb_forward(rb_exec *ex, void *session);
+/* The attention of the first layer alone, for the planner. */
+void rb_forward_attention(rb_exec *ex, void *session);
+
+/* y = FFN(x) of one layer, dense or of experts. */
+void rb_feed_forward(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x, rb_view y);
+
+/* One launch for n matrices that read x, booked at site; where launches are kept apart, or weights
+ * are of several dtypes, one each, booked at each[i]. */
+void rb_linears(const rb_session *s, rb_exec *ex, rb_view x, rb_site site, int n,
+                const rb_linear *out, const rb_site *each);
+
+/* ---- attn.c ---- */
+
+const rb_attn_variant *rb_attn_variant_of(rb_attn attn);
+/* The order that s->params.attn means for the current batch. */
+rb_attn rb_attn_choose(rb_session *s);
+/* The i-th order that calls may take, RB_N_ATTN past the last. */
+rb_attn rb_attn_possible(const rb_session *s, int i);
+/* y = W_o o: the merge of variants whose o is of heads of V. */
+void rb_attn_merge_heads(const rb_session *s, rb_exec *ex, int64_t layer, rb_view o, rb_view y);
+
+/* ---- pad.c ---- */
 
 /* Views of the pad for the current micro-batch: {1, n_seq * n_tok, 1, columns}. */
 rb_view rb_pad_rows(const rb_session *s, const rb_buffer *b, int64_t columns);
 /* The same rows as {n_seq, n_tok, heads, d}. */
 rb_view rb_pad_heads(const rb_session *s, const rb_buffer *b, int64_t heads, int64_t d);
+/* Rotary angles of every position, and where the tokens of the micro-batch stand. */
+rb_view rb_pad_rope_table(const rb_session *s);
+rb_view rb_pad_positions(const rb_session *s);
+rb_status rb_pad_open(rb_session *s, rb_error *err);
+void rb_pad_close(rb_session *s);
+int64_t rb_pad_bytes(const rb_session *s);
+void rb_rope_fill(rb_session *s);
+
+/* ---- kv.c ---- */
 
 rb_status rb_kv_open(rb_session *s, rb_error *err);
 void rb_kv_close(rb_session *s);

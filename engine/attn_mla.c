@@ -1,0 +1,199 @@
+/* Multi-head latent attention (DeepSeek-AI 2024 (V2), sec. 2.1): K and V of all heads come from one
+ * latent c of each token, but for a rotated key k_r that heads share. Three orders of one result:
+ * naive_full expands new tokens and caches K and V; naive_latent caches [c | k_r] and expands all
+ * of it in every call; absorbed caches the same and moves q into the latent's space instead: then
+ * it is MQA whose V lies inside K (eq. 9-13). Read next: attn.c (who chooses), forward.c. */
+#include "session.h"
+
+/* q, or what it comes from, and [c | k_r]: one launch where weights are of one dtype. */
+static void project_x(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_view x)
+{
+    const rb_config *c = &s->model->config;
+    const rb_view q = rb_pad_rows(s, &s->pad.q, c->n_head * c->d_head_k);
+    const rb_view kv_a = rb_pad_rows(s, &s->pad.kv_a, c->kv_lora_rank + c->d_rot);
+    if (!c->q_lora_rank) {
+        const rb_linear out[] = { { .y = q, .w = w->wq }, { .y = kv_a, .w = w->wkv_a } };
+        rb_linears(s, ex, x, RB_SITE_QKV, 2, out, (rb_site[]){ RB_SITE_Q, RB_SITE_KV_A });
+        return;
+    }
+    const rb_view q_a = rb_pad_rows(s, &s->pad.q_a, c->q_lora_rank);
+    const rb_linear out[] = { { .y = q_a, .w = w->wq_a }, { .y = kv_a, .w = w->wkv_a } };
+    rb_linears(s, ex, x, RB_SITE_QKV, 2, out, (rb_site[]){ RB_SITE_Q_A, RB_SITE_KV_A });
+    ex->site = RB_SITE_Q_A_NORM;
+    rb_op_rmsnorm(ex, q_a, q_a, w->q_a_norm, c->norm_eps);
+    ex->site = RB_SITE_Q_B;
+    rb_op_matmul(ex, q_a, 1, &(rb_linear){ .y = q, .w = w->wq_b });
+}
+
+static rb_view nope_of(const rb_session *s, rb_view heads)
+{
+    return rb_view_slice(heads, 3, 0, rb_config_d_nope(&s->model->config));
+}
+
+/* What follows the first columns of heads, of which there are count. */
+static rb_view after_nope(const rb_session *s, rb_view heads, int64_t count)
+{
+    return rb_view_slice(heads, 3, rb_config_d_nope(&s->model->config), count);
+}
+
+/* What every order begins with: q, rotated in its last columns, and the normed c and rotated k_r of
+ * the new tokens. */
+typedef struct latents {
+    rb_view q, c, k_rot;
+} latents;
+
+static latents project_latents(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_view x)
+{
+    const rb_config *c = &s->model->config;
+    const int64_t rank = c->kv_lora_rank;
+    const rb_view kv_a = rb_pad_heads(s, &s->pad.kv_a, 1, rank + c->d_rot);
+    const latents l = { .q = rb_pad_heads(s, &s->pad.q, c->n_head, c->d_head_k),
+                        .c = rb_view_slice(kv_a, 3, 0, rank),
+                        .k_rot = rb_view_slice(kv_a, 3, rank, c->d_rot) };
+    project_x(s, ex, w, x);
+    ex->site = RB_SITE_KV_A_NORM;
+    rb_op_rmsnorm(ex, l.c, l.c, w->kv_a_norm, c->norm_eps);
+    ex->site = RB_SITE_ROPE;
+    rb_op_rope(ex, after_nope(s, l.q, c->d_rot), l.k_rot, rb_pad_rope_table(s), rb_pad_positions(s),
+               c->rope_pairing);
+    return l;
+}
+
+/* W_UK and W_UV by heads, from either form of the file. */
+static rb_view w_uk(const rb_session *s, const rb_layer *w)
+{
+    const rb_config *c = &s->model->config;
+    const int64_t nope = rb_config_d_nope(c);
+    if (c->mla_split)
+        return w->wk_b;
+    return rb_view_slice(
+        rb_view_reshape(w->wkv_b, 1, c->n_head, nope + c->d_head_v, c->kv_lora_rank), 2, 0, nope);
+}
+
+static rb_view w_uv(const rb_session *s, const rb_layer *w)
+{
+    const rb_config *c = &s->model->config;
+    const int64_t nope = rb_config_d_nope(c);
+    if (c->mla_split)
+        return w->wv_b;
+    return rb_view_slice(
+        rb_view_reshape(w->wkv_b, 1, c->n_head, nope + c->d_head_v, c->kv_lora_rank), 2, nope,
+        c->d_head_v);
+}
+
+/* K (but for its rotated columns) and V of every head, from latents c. */
+static void expand(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_view c, rb_view kv)
+{
+    const rb_head_linear out[] = {
+        { nope_of(s, kv), w_uk(s, w), s->model->config.mla_split }, /* k_b lies transposed */
+        { after_nope(s, kv, s->model->config.d_head_v), w_uv(s, w), false },
+    };
+    ex->site = RB_SITE_KV_B;
+    if (out[0].w.dtype == out[1].w.dtype) {
+        rb_op_matmul_heads(ex, c, 2, out);
+        return;
+    }
+    rb_op_matmul_heads(ex, c, 1, &out[0]);
+    rb_op_matmul_heads(ex, c, 1, &out[1]);
+}
+
+static int64_t expanded_columns(const rb_session *s)
+{
+    return rb_config_d_nope(&s->model->config) + s->model->config.d_head_v;
+}
+
+/* ---- naive_full ---- */
+
+static void project_full(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x,
+                         rb_attend_in *in)
+{
+    const rb_config *c = &s->model->config;
+    const rb_layer *w = &s->model->layer[layer];
+    const rb_kv_layer *cache = &s->kv[layer];
+    const rb_view kv = rb_pad_heads(s, &s->pad.kv, c->n_head, expanded_columns(s));
+    const latents l = project_latents(s, ex, w, x);
+    expand(s, ex, w, l.c, kv);
+    const rb_kv_piece piece[] = { { nope_of(s, cache->k), nope_of(s, kv) },
+                                  { after_nope(s, cache->k, c->d_rot), l.k_rot },
+                                  { cache->v, after_nope(s, kv, c->d_head_v) } };
+    ex->site = RB_SITE_KV_STORE;
+    rb_op_kv_store(ex, 3, piece, s->past);
+    in->q = l.q;
+}
+
+static void expose_full(const rb_session *s, rb_exec *ex, int64_t layer, rb_attend_in *in)
+{
+    (void)ex;
+    in->k = s->kv[layer].k;
+    in->v = s->kv[layer].v;
+}
+
+const rb_attn_variant rb_attn_mla_naive_full = { project_full, expose_full, rb_attn_merge_heads,
+                                                 false, false };
+
+/* ---- naive_latent ---- */
+
+static latents store_latents(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x)
+{
+    const rb_kv_layer *cache = &s->kv[layer];
+    const latents l = project_latents(s, ex, &s->model->layer[layer], x);
+    const rb_kv_piece piece[] = { { cache->k, l.c }, { cache->v, l.k_rot } };
+    ex->site = RB_SITE_KV_STORE;
+    rb_op_kv_store(ex, 2, piece, s->past);
+    return l;
+}
+
+static void project_latent(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x,
+                           rb_attend_in *in)
+{
+    in->q = store_latents(s, ex, layer, x).q;
+}
+
+static void expose_latent(const rb_session *s, rb_exec *ex, int64_t layer, rb_attend_in *in)
+{
+    const rb_config *c = &s->model->config;
+    const int64_t n_keys = s->n_past + s->batch.n_tok;
+    const rb_view kv = rb_view_dense(&s->pad.kv, RB_F32, RB_ACT, 0, s->params.n_seq, n_keys,
+                                     c->n_head, expanded_columns(s));
+    expand(s, ex, &s->model->layer[layer], rb_view_slice(s->kv[layer].k, 1, 0, n_keys), kv);
+    in->k = nope_of(s, kv);
+    in->k2 = s->kv[layer].v;
+    in->v = after_nope(s, kv, c->d_head_v);
+}
+
+const rb_attn_variant rb_attn_mla_naive_latent = { project_latent, expose_latent,
+                                                   rb_attn_merge_heads, true, false };
+
+/* ---- absorbed ---- */
+
+static void project_absorbed(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x,
+                             rb_attend_in *in)
+{
+    const rb_config *c = &s->model->config;
+    const latents l = store_latents(s, ex, layer, x);
+    in->q = rb_pad_heads(s, &s->pad.q_latent, c->n_head, c->kv_lora_rank);
+    in->q2 = after_nope(s, l.q, c->d_rot);
+    const rb_head_linear out = { in->q, w_uk(s, &s->model->layer[layer]), !c->mla_split };
+    ex->site = RB_SITE_Q_ABSORB;
+    rb_op_matmul_heads(ex, nope_of(s, l.q), 1, &out);
+}
+
+static void expose_absorbed(const rb_session *s, rb_exec *ex, int64_t layer, rb_attend_in *in)
+{
+    (void)ex;
+    in->k = in->v = s->kv[layer].k;
+    in->k2 = s->kv[layer].v;
+}
+
+static void merge_absorbed(const rb_session *s, rb_exec *ex, int64_t layer, rb_view o, rb_view y)
+{
+    const rb_config *c = &s->model->config;
+    const rb_view up = rb_pad_heads(s, &s->pad.o_head, c->n_head, c->d_head_v);
+    const rb_head_linear out = { up, w_uv(s, &s->model->layer[layer]), false };
+    ex->site = RB_SITE_V_UP;
+    rb_op_matmul_heads(ex, o, 1, &out);
+    rb_attn_merge_heads(s, ex, layer, up, y);
+}
+
+const rb_attn_variant rb_attn_mla_absorbed = { project_absorbed, expose_absorbed, merge_absorbed,
+                                               true, true };
