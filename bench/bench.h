@@ -116,8 +116,11 @@ typedef struct rb_test {
     int n_threads;
     rb_dtype type_k, type_v;
     rb_isa isa;
-    bool capped;  /* the ISA was set by the user: no BLAS */
-    bool act_f32; /* activations stay f32 */
+    rb_attn attn;
+    bool capped;   /* the ISA was set by the user: no BLAS */
+    bool act_f32;  /* activations stay f32 */
+    bool gelu_erf; /* GELU exactly, not by tanh */
+    bool mla_roof; /* RB_ATTN_MLA decides by this machine's roofs */
 } rb_test;
 
 const char *rb_test_phase(const rb_test *t); /* "prefill", "decode", "mixed" */
@@ -125,7 +128,7 @@ const char *rb_test_phase(const rb_test *t); /* "prefill", "decode", "mixed" */
 char *rb_test_name(const rb_test *t, char *buf, size_t size);
 int64_t rb_test_tokens(const rb_test *t); /* of all sequences */
 
-enum { RB_MAX_REPS = 1000 };
+enum { RB_MAX_REPS = 1000, RB_MAX_ROUTED = 256 };
 
 typedef struct rb_memory {
     uint64_t weights, kv, scratch;
@@ -176,6 +179,8 @@ typedef struct rb_result {
     char when[32];      /* ISO 8601, UTC */
     rb_ledger ledger;   /* counts of one repetition; times of the median one */
     rb_tally total;     /* sum of it */
+    /* What calls of the first layers took of their experts, in the first repetition. */
+    rb_routing routing[RB_N_PHASE][RB_MAX_ROUTED];
     rb_memory memory;
     int64_t kv_bytes_per_token;
     const char *kv_fill;   /* "real", or "synthetic": the context at the start was never computed */
@@ -210,9 +215,9 @@ typedef struct rb_list {
 /* Every combination of the axes; in each of them first the prompts, then the generations, then the
  * pairs (prompt, generation). Zero lengths give no test. */
 typedef struct rb_plan_lists {
-    rb_list layers, batch, ubatch, type_k, type_v, threads, isa, seq, depth;
+    rb_list layers, batch, ubatch, type_k, type_v, threads, isa, seq, depth, attn;
     rb_list prompt, gen, pair; /* pair: two numbers per entry, n counts numbers */
-    bool capped, act_f32;
+    bool capped, act_f32, gelu_erf, mla_roof;
 } rb_plan_lists;
 
 typedef struct rb_plan {
@@ -403,6 +408,10 @@ bool rb_store_has(const rb_store *s, const struct json_t *probe);
 /* Appends an object that has schema_version. If it fails (RB_ERR_IO: the disk is full) the file
  * ends with the record before, and later appends may succeed. */
 rb_status rb_store_append(rb_store *s, struct json_t *record, rb_error *err);
+
+/* What calls took of their experts, as a sentence for each phase; "" where there are none. Returns
+ * buf. */
+char *rb_routing_text(const rb_config *c, const rb_result *r, char *buf, size_t size);
 
 /* The kernels of a result as a markdown table; shares are of its median repetition. */
 void rb_kernel_table(FILE *out, const rb_result *r);

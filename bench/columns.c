@@ -87,7 +87,7 @@ static void cell_layers(const rb_place_in *p, char *buf)
 
 static void cell_variant(const rb_place_in *p, char *buf)
 {
-    snprintf(buf, RB_CELL, "%s", rb_variant_name(&p->subject->model->config));
+    snprintf(buf, RB_CELL, "%s", rb_attn_name(&p->subject->model->config, p->result->test.attn));
 }
 
 static void cell_threads(const rb_place_in *p, char *buf)

@@ -50,6 +50,8 @@ static const column columns[] = {
     { "arch", NULL },
     { "attn_variant", NULL },
     { "attn_exact", NULL },
+    { "mla_auto", NULL },
+    { "ffn_act", NULL },
     { "n_layer", NULL },
     { "n_layer_run", NULL },
     { "n_seq", NULL },

@@ -31,7 +31,7 @@ int64_t rb_test_tokens(const rb_test *t)
     return (t->n_prompt + t->n_gen) * t->n_seq;
 }
 
-enum { LAYERS, BATCH, UBATCH, TYPE_K, TYPE_V, THREADS, ISA, SEQ, DEPTH, N_AXIS };
+enum { LAYERS, ATTN, BATCH, UBATCH, TYPE_K, TYPE_V, THREADS, ISA, SEQ, DEPTH, N_AXIS };
 
 static void add(rb_plan *plan, rb_test t, int64_t n_prompt, int64_t n_gen)
 {
@@ -54,8 +54,11 @@ static void add_point(rb_plan *plan, const rb_plan_lists *l, const int64_t *at)
         .isa = (rb_isa)at[ISA],
         .n_seq = at[SEQ],
         .n_depth = at[DEPTH],
+        .attn = (rb_attn)at[ATTN],
         .capped = l->capped,
         .act_f32 = l->act_f32,
+        .gelu_erf = l->gelu_erf,
+        .mla_roof = l->mla_roof,
     };
     for (int i = 0; i < l->prompt.n; i++)
         add(plan, t, l->prompt.at[i], 0);
@@ -67,8 +70,8 @@ static void add_point(rb_plan *plan, const rb_plan_lists *l, const int64_t *at)
 
 rb_status rb_plan_make(rb_plan *plan, const rb_plan_lists *l, rb_error *err)
 {
-    const rb_list *axis[N_AXIS] = { &l->layers,  &l->batch, &l->ubatch, &l->type_k, &l->type_v,
-                                    &l->threads, &l->isa,   &l->seq,    &l->depth };
+    const rb_list *axis[N_AXIS] = { &l->layers, &l->attn,    &l->batch, &l->ubatch, &l->type_k,
+                                    &l->type_v, &l->threads, &l->isa,   &l->seq,    &l->depth };
     int per_point = l->prompt.n + l->gen.n + l->pair.n / 2;
     int64_t n = per_point;
     *plan = (rb_plan){ 0 };

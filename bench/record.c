@@ -56,11 +56,6 @@ static void put_bool(json_t *o, const char *key, bool b)
 
 /* ---- what a model is called ---- */
 
-const char *rb_variant_name(const rb_config *c)
-{
-    return c->n_head_kv == c->n_head ? "mha" : c->n_head_kv == 1 ? "mqa" : "gqa";
-}
-
 rb_dtype rb_main_dtype(const rb_model *m)
 {
     int best = 0;
@@ -134,6 +129,14 @@ static void put_constants(json_t *o)
     put_bool(o, "embeddings", false);
 }
 
+static const char *ffn_act(const rb_config *c, const rb_test *t)
+{
+    return c->ffn == RB_FFN_SWIGLU  ? "silu"
+           : c->ffn == RB_FFN_RELU2 ? "relu2"
+           : t->gelu_erf            ? "gelu_erf"
+                                    : "gelu";
+}
+
 static void put_workload(json_t *o, const rb_subject *s, const rb_result *r)
 {
     const rb_model *m = s->model;
@@ -145,8 +148,10 @@ static void put_workload(json_t *o, const rb_subject *s, const rb_result *r)
     put_int(o, "schema_version", 1);
     put_text(o, "phase", rb_test_phase(&r->test));
     put_text(o, "arch", rb_arch_name[m->config.arch]);
-    put_text(o, "attn_variant", rb_variant_name(&m->config));
+    put_text(o, "attn_variant", rb_attn_name(&m->config, r->test.attn));
     put_bool(o, "attn_exact", true);
+    put_text(o, "mla_auto", r->test.mla_roof ? "roof" : "flops");
+    put_text(o, "ffn_act", ffn_act(&m->config, &r->test));
     put_int(o, "n_layer", m->config.n_layer);
     put_int(o, "n_layer_run", r->test.n_layer);
     put_int(o, "n_seq", r->test.n_seq);
@@ -281,6 +286,34 @@ static void put_times(json_t *o, const rb_subject *s, const rb_result *r)
     put_number(o, "gflops", rb_result_gflops(r));
     put_number(o, "gbps", rb_result_gbps(r));
     put_noise(o, r);
+}
+
+/* ---- experts ---- */
+
+/* How many different ones the calls of each layer took, beside what uniform routing gives. */
+static void put_experts(json_t *o, const rb_config *c, const rb_result *r)
+{
+    json_t *experts = json_object(), *list = json_array();
+    put_int(experts, "n", c->n_expert);
+    put_int(experts, "n_used", c->n_expert_used);
+    for (int phase = 0; phase < RB_N_PHASE; phase++)
+        for (int l = 0; l < RB_MAX_ROUTED; l++) {
+            const rb_routing *at = &r->routing[phase][l];
+            if (!at->calls)
+                continue;
+            json_t *layer = json_object();
+            put_text(layer, "phase", rb_phase_name[phase]);
+            put_int(layer, "layer", l);
+            put_count(layer, "calls", at->calls);
+            put_count(layer, "tokens", at->tokens);
+            put_count(layer, "distinct", at->distinct);
+            put_count(layer, "least", at->least);
+            put_count(layer, "most", at->most);
+            put_number(layer, "expected", at->expected);
+            json_array_append_new(list, layer);
+        }
+    json_object_set_new(experts, "layers", list);
+    json_object_set_new(o, "experts", experts);
 }
 
 /* ---- roofs ---- */
@@ -439,6 +472,8 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
         put_text(o, "kv_fill", r->kv_fill);
     put_bool(o, "counts_assumed", r->total.assumed);
     put_memory(o, &r->memory);
+    if (s->model->config.n_expert)
+        put_experts(o, &s->model->config, r);
     json_object_set_new(o, "kernels", kernels_array(r));
     return o;
 }

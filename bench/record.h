@@ -10,8 +10,6 @@
 
 /* The measured roofs of a machine, as a list. */
 json_t *rb_roofs_array(const rb_machine *m);
-/* "gqa", "mha" or "mqa": one variant, named by its config. */
-const char *rb_variant_name(const rb_config *c);
 /* The dtype that holds most bytes. */
 rb_dtype rb_main_dtype(const rb_model *m);
 uint64_t rb_model_file_bytes(const rb_model *m); /* of the tensors of its own layers */

@@ -6,6 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+double rb_flops_per_token(const rb_model *m)
+{
+    const rb_config *c = &m->config;
+    const double per_expert = 3.0 * (double)c->n_embd * (double)c->n_ff_expert;
+    const double moe = c->n_expert ? (double)(c->n_layer - c->n_dense_lead) : 0;
+    const double idle = moe * (double)(c->n_expert - c->n_expert_used) * per_expert;
+    return 2 * ((double)m->n_params - idle) / (double)c->n_layer;
+}
+
 uint64_t rb_model_bytes(const rb_model *m)
 {
     uint64_t sum = 0;
@@ -57,6 +66,9 @@ static rb_status check_countable(const rb_model *m, const rb_test *t, rb_error *
     double per_token = 2.0 * (double)m->n_params / (double)c->n_layer * layers +
                        4.0 * (double)c->n_vocab * (double)c->n_embd;
     double per_pair = layers * (double)c->n_head * (double)(2 * c->d_head_k + 2 * c->d_head_v + 8);
+    if (rb_config_is_mla(c)) /* the latent may be expanded for every pair */
+        per_pair += layers * (double)c->n_head * 2 * (double)c->kv_lora_rank *
+                    (double)(c->d_head_k + c->d_head_v);
     double sum = tokens * (per_token + per_pair * (double)rb_context_of(t));
     if (rb_context_of(t) > INT32_MAX || 8 * sum > 9e18)
         return rb_fail(err, RB_ERR_ARGUMENT,

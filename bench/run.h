@@ -35,6 +35,9 @@ struct rb_bench {
 
 /* ---- run.c ---- */
 
+/* Roughly, of one layer: its part of all weights that a token meets. For guesses. */
+double rb_flops_per_token(const rb_model *m);
+
 /* Whether what m needs beyond what is there can be had now. */
 rb_status rb_bench_check_memory(const rb_bench *b, const rb_memory *m, rb_error *err);
 

@@ -11,6 +11,15 @@ int64_t rb_context_of(const rb_test *t)
     return t->n_depth + t->n_prompt + t->n_gen;
 }
 
+/* The roofs that attention orders are weighed by, in the units of a rule; none: FLOPs decide. */
+static rb_mla_rule rule_of(const rb_bench *b, const rb_test *t)
+{
+    const rb_machine *m = rb_roof_pool_machine(b->params.roofs, t->n_threads, t->isa);
+    return m ? (rb_mla_rule){ 1e9 * m->roof[RB_ROOF_FMA_F32].value,
+                              1e9 * m->roof[RB_ROOF_READ_DRAM].value }
+             : (rb_mla_rule){ 0 };
+}
+
 rb_session_params rb_params_for(const rb_bench *b, const rb_test *t)
 {
     rb_session_params p = rb_session_defaults();
@@ -25,6 +34,10 @@ rb_session_params rb_params_for(const rb_bench *b, const rb_test *t)
     p.isa = t->isa;
     p.capped = t->capped;
     p.act_f32 = t->act_f32;
+    p.attn = t->attn;
+    p.gelu_erf = t->gelu_erf;
+    if (t->mla_roof)
+        p.mla_rule = rule_of(b, t);
     p.dry = b->params.dry;
     return p;
 }
@@ -51,7 +64,9 @@ static bool can_run(const rb_slot *s, const rb_session_params *p, int64_t n_ubat
     return s->session && o->n_layer >= p->n_layer && o->n_seq == p->n_seq && o->n_ctx >= p->n_ctx &&
            o->n_ubatch == n_ubatch && o->type_k == p->type_k && o->type_v == p->type_v &&
            o->n_threads == p->n_threads && o->isa == p->isa && o->capped == p->capped &&
-           o->act_f32 == p->act_f32;
+           o->act_f32 == p->act_f32 && o->attn == p->attn && o->gelu_erf == p->gelu_erf &&
+           o->mla_rule.flops_per_s == p->mla_rule.flops_per_s &&
+           o->mla_rule.bytes_per_s == p->mla_rule.bytes_per_s;
 }
 
 static void close_slot(rb_slot *s)

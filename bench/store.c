@@ -36,7 +36,8 @@ static char *identity(const json_t *row)
     static const char *const key[] = { "n_prompt",    "n_gen",        "n_depth",  "n_seq",
                                        "n_layer_run", "n_batch",      "n_ubatch", "type_k",
                                        "type_v",      "act",          "isa",      "n_threads",
-                                       "blas",        "attn_variant", NULL };
+                                       "blas",        "attn_variant", "mla_auto", "ffn_act",
+                                       NULL };
     json_t *id = json_array(),
            *digest = json_object_get(json_object_get(row, "env"), "model_digest");
     bool whole = json_is_string(digest) && !json_array_append(id, digest);

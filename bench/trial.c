@@ -79,8 +79,8 @@ static rb_status fill_context(rb_bench *b, rb_slot *s, rb_result *r, bool *done,
     const rb_test *t = &r->test;
     if (t->n_layer > s->filled_layers)
         s->filled = 0;
-    const double cost = 2.0 * (double)b->model->n_params / (double)b->model->config.n_layer *
-                        (double)(t->n_layer * t->n_seq * (t->n_depth - s->filled));
+    const double cost =
+        rb_flops_per_token(b->model) * (double)(t->n_layer * t->n_seq * (t->n_depth - s->filled));
     const double most = b->params.max_fill_flops ? b->params.max_fill_flops : default_fill_flops;
     rb_status st = RB_OK;
     uint64_t ns = 0;
@@ -179,6 +179,16 @@ static rb_status list_cells(rb_bench *b, rb_trial *trial, rb_error *err)
     return trial->times ? RB_OK : rb_fail(err, RB_ERR_MEMORY, "no memory for the times of a test");
 }
 
+static void keep_routing(rb_result *r, const rb_session *s)
+{
+    for (int phase = 0; phase < RB_N_PHASE; phase++)
+        for (int64_t l = 0; l < RB_MAX_ROUTED && l < r->test.n_layer; l++) {
+            const rb_routing *at = rb_session_routing(s, (rb_phase)phase, l);
+            if (at)
+                r->routing[phase][l] = *at;
+        }
+}
+
 static rb_status keep(rb_bench *b, rb_trial *trial, rb_slot *s, const rb_sample *sample,
                       rb_error *err)
 {
@@ -186,6 +196,7 @@ static rb_status keep(rb_bench *b, rb_trial *trial, rb_slot *s, const rb_sample 
     const rb_ledger *ledger = rb_session_ledger(s->session);
     if (r->n_samples == 0) {
         r->ledger = *ledger;
+        keep_routing(r, s->session);
         const rb_status st = list_cells(b, trial, err);
         if (st != RB_OK)
             return st;
@@ -280,7 +291,7 @@ static rb_status repeat(rb_bench *b, rb_trial *trial, bool *done, rb_error *err)
     }
     if (st != RB_OK || rb_bench_stopped(b))
         return st;
-    rb_ledger_clear(rb_session_ledger(s->session));
+    rb_session_clear(s->session);
     rb_noise_begin(&mark);
     st = run_once(b, s, t, &sample.ns, done, err);
     sample.noise = rb_noise_end(&mark);

@@ -90,6 +90,8 @@ const rb_routing *rb_session_routing(const rb_session *s, rb_phase phase, int64_
 void rb_session_clear(rb_session *s);
 
 rb_ledger *rb_session_ledger(rb_session *s);
+/* The last launch at a place; its row is NULL if there was none. Its operands are the session's. */
+const rb_costed *rb_session_last(const rb_session *s, rb_phase phase, rb_site site);
 const rb_proof *rb_session_proof(const rb_session *s); /* of a session that proves */
 /* Bytes the session owns: cache, scratch. */
 int64_t rb_session_kv_bytes(const rb_session *s);

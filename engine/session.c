@@ -250,6 +250,11 @@ rb_ledger *rb_session_ledger(rb_session *s)
     return rb_team_ledger(s->team);
 }
 
+const rb_costed *rb_session_last(const rb_session *s, rb_phase phase, rb_site site)
+{
+    return rb_team_last(s->team, phase, site);
+}
+
 const rb_proof *rb_session_proof(const rb_session *s)
 {
     return rb_team_proof(s->team);

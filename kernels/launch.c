@@ -293,6 +293,11 @@ const rb_routing *rb_team_routing(const rb_team *team, rb_phase phase, int64_t l
     return team->routing && layer >= 0 && layer < n ? &team->routing[phase * n + layer] : NULL;
 }
 
+const rb_costed *rb_team_last(const rb_team *team, rb_phase phase, rb_site site)
+{
+    return &team->last[phase][site];
+}
+
 void rb_team_clear(rb_team *team)
 {
     rb_ledger_clear(&team->ledger);

@@ -70,6 +70,9 @@ const rb_routing *rb_team_routing(const rb_team *team, rb_phase phase, int64_t l
 /* Empties ledger and routing. */
 void rb_team_clear(rb_team *team);
 
+/* What was booked last at a place. */
+const rb_costed *rb_team_last(const rb_team *team, rb_phase phase, rb_site site);
+
 rb_ledger *rb_team_ledger(rb_team *team);
 /* What a proving team saw executed, summed; mismatch holds the first one, empty if all was proven.
  */

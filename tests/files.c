@@ -266,9 +266,21 @@ blob gguf_bytes(const gguf_file *g)
 
 /* ---- vectors ---- */
 
-const char *const vector_name[6] = { "mha_llama",  "gqa_llama",
-                                     "mqa_llama",  "gqa_llama3_ropefreqs",
-                                     "qwen2_bias", "qwen3_qknorm" };
+const char *const vector_name[] = { "mha_llama",
+                                    "gqa_llama",
+                                    "mqa_llama",
+                                    "gqa_llama3_ropefreqs",
+                                    "qwen2_bias",
+                                    "qwen3_qknorm",
+                                    "gptneox_parallel",
+                                    "gptneox_sequential",
+                                    "moe_qwen3moe",
+                                    "moe_llama_mixtral",
+                                    "mla_plm",
+                                    "mla_deepseek2_qlora",
+                                    "mla_deepseek2_lite_moe_yarn",
+                                    "moe_deepseek3_sigmoid" };
+_Static_assert(sizeof vector_name / sizeof *vector_name == N_VECTOR, "as many as are named");
 
 json_t *json_read(const char *path)
 {
@@ -280,6 +292,54 @@ json_t *json_read(const char *path)
     return j;
 }
 
+static int64_t extent(const json_t *in, const char *key)
+{
+    return json_integer_value(json_object_get(in, key));
+}
+
+static float number(const json_t *in, const char *key)
+{
+    return (float)json_number_value(json_object_get(in, key));
+}
+
+static void read_latent(rb_config *c, const json_t *in)
+{
+    c->kv_lora_rank = extent(in, "kv_lora");
+    c->q_lora_rank = extent(in, "q_lora");
+    c->d_rot = extent(in, "d_rope");
+    c->d_head_k = extent(in, "d_nope") + c->d_rot;
+    c->d_head_v = extent(in, "d_v");
+    c->n_head_kv = c->n_head;
+    c->mla_split = c->arch == RB_ARCH_DEEPSEEK2;
+}
+
+static void read_experts(rb_config *c, const json_t *in)
+{
+    const char *gating = json_string_value(json_object_get(in, "gating"));
+    c->n_expert = extent(in, "n_expert");
+    c->n_expert_used = extent(in, "n_used");
+    c->n_ff_expert = extent(in, "F_exp");
+    c->n_ff_shared = extent(in, "n_shared") * c->n_ff_expert;
+    c->n_dense_lead = c->n_expert ? extent(in, "dense_lead") : 0;
+    c->gating = gating && !strcmp(gating, "sigmoid") ? RB_GATING_SIGMOID : RB_GATING_SOFTMAX;
+    c->expert_renorm = json_is_true(json_object_get(in, "norm_topk"));
+    c->expert_bias = json_is_true(json_object_get(in, "exp_bias"));
+    c->expert_scale = json_object_get(in, "w_scale") ? number(in, "w_scale") : 1;
+}
+
+static void read_yarn(rb_config *c, const json_t *in)
+{
+    rb_rope_scaling *r = &c->rope_scaling;
+    if (!in)
+        return;
+    r->kind = RB_SCALING_YARN;
+    r->factor = number(in, "factor");
+    r->n_ctx_train = extent(in, "orig");
+    r->beta_fast = number(in, "beta_fast");
+    r->beta_slow = number(in, "beta_slow");
+    r->log_mul = number(in, "log_mul");
+}
+
 json_t *vector_read(const char *name, rb_config *c)
 {
     char path[128];
@@ -287,22 +347,27 @@ json_t *vector_read(const char *name, rb_config *c)
     json_t *j = json_read(path), *in = json_object_get(j, "config");
     rb_arch arch = rb_arch_by_name(json_string_value(json_object_get(in, "arch")));
     CHECK(arch != RB_N_ARCH);
-    *c = (rb_config){ .n_layer = json_integer_value(json_object_get(in, "L")),
-                      .n_embd = json_integer_value(json_object_get(in, "H")),
-                      .n_ff = json_integer_value(json_object_get(in, "F")),
-                      .n_vocab = json_integer_value(json_object_get(in, "V")),
-                      .n_head = json_integer_value(json_object_get(in, "n_h")),
-                      .n_head_kv = json_integer_value(json_object_get(in, "n_kv")),
-                      .d_head_k = json_integer_value(json_object_get(in, "d")),
-                      .d_head_v = json_integer_value(json_object_get(in, "d")),
-                      .d_rot = json_integer_value(json_object_get(in, "d_rot")),
+    *c = (rb_config){ .n_layer = extent(in, "L"),
+                      .n_embd = extent(in, "H"),
+                      .n_ff = extent(in, "F"),
+                      .n_vocab = extent(in, "V"),
+                      .n_head = extent(in, "n_h"),
+                      .n_head_kv = extent(in, "n_kv"),
+                      .d_head_k = extent(in, "d"),
+                      .d_head_v = extent(in, "d"),
+                      .d_rot = extent(in, "d_rot"),
                       .n_ctx_train = 64,
-                      .norm_eps = (float)json_number_value(json_object_get(in, "eps")),
-                      .rope_base = (float)json_number_value(json_object_get(in, "base")),
+                      .norm_eps = number(in, "eps"),
+                      .rope_base = number(in, "base"),
                       .tied = json_is_true(json_object_get(in, "tied")),
-                      .rope_freqs = json_is_true(json_object_get(in, "rope_freqs")) };
+                      .rope_freqs = json_is_true(json_object_get(in, "rope_freqs")),
+                      .parallel_residual = json_is_true(json_object_get(in, "parallel")) };
     rb_config_set_arch(c, arch);
     rb_config_set_name(c, name);
+    if (json_object_get(in, "kv_lora"))
+        read_latent(c, in);
+    read_experts(c, in);
+    read_yarn(c, json_object_get(in, "yarn"));
     return j;
 }
 

@@ -76,7 +76,8 @@ gguf_tensor *gguf_find(gguf_file *g, const char *name);
 json_t *json_read(const char *path);
 /* tests/vectors/NAME.json, and its config. */
 json_t *vector_read(const char *name, rb_config *config);
-extern const char *const vector_name[6];
+enum { N_VECTOR = 14 };
+extern const char *const vector_name[N_VECTOR];
 
 /* A small valid config of an architecture: 2 layers. */
 rb_config small_config(rb_arch arch);

@@ -5,6 +5,8 @@
 
 #include <criterion/criterion.h>
 
+#include <math.h>
+
 rb_model *vector_model(const char *name, json_t **vector)
 {
     rb_config config;
@@ -15,13 +17,15 @@ rb_model *vector_model(const char *name, json_t **vector)
     return model;
 }
 
-rb_session *vector_session(const rb_model *model, rb_isa isa, int n_threads, bool no_fuse)
+rb_session *vector_session(const rb_model *model, rb_attn attn, rb_isa isa, int n_threads,
+                           bool no_fuse)
 {
     rb_session_params p = rb_session_defaults();
     rb_session *s;
     rb_error err;
     p.n_ctx = p.n_logits = 64;
     p.type_k = p.type_v = RB_F32;
+    p.attn = attn;
     p.n_threads = n_threads;
     p.isa = isa;
     p.capped = p.act_f32 = true;
@@ -41,4 +45,22 @@ void vector_tokens(const json_t *vector, const char *key, int32_t *out, size_t n
     cr_assert_eq(json_array_size(list), n, "%s has %zu tokens", key, json_array_size(list));
     for (size_t i = 0; i < n; i++)
         out[i] = (int32_t)json_integer_value(json_array_get(list, i));
+}
+
+rb_attn vector_order(const rb_model *model, int i)
+{
+    if (rb_config_is_mla(&model->config))
+        return RB_ATTN_MLA + i < RB_N_ATTN ? (rb_attn)(RB_ATTN_MLA + i) : RB_N_ATTN;
+    return i == 0 ? RB_ATTN_OWN : RB_N_ATTN;
+}
+
+double vector_worst(const float *got, const json_t *want, int64_t n)
+{
+    double most = 0;
+    cr_assert_eq((int64_t)json_array_size(want), n);
+    for (int64_t i = 0; i < n; i++) {
+        const double d = fabs((double)got[i] - json_number_value(json_array_get(want, (size_t)i)));
+        most = d <= most ? most : d; /* NaN becomes the worst */
+    }
+    return most;
 }

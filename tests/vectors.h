@@ -7,12 +7,17 @@
 #include "../engine/engine.h"
 #include "files.h"
 
-enum { N_VECTOR = 6 };
+enum { N_PROMPT = 5 }; /* tokens of every vector */
 
 /* Opens tests/vectors/NAME.json and makes its model, f32 weights from seed 1; fails the test. */
 rb_model *vector_model(const char *name, json_t **vector);
 /* A session with f32 cache and activations, room for 64 tokens and their logits. */
-rb_session *vector_session(const rb_model *model, rb_isa isa, int n_threads, bool no_fuse);
+rb_session *vector_session(const rb_model *model, rb_attn attn, rb_isa isa, int n_threads,
+                           bool no_fuse);
+/* The i-th order of attention that a model can run in; RB_N_ATTN past the last. */
+rb_attn vector_order(const rb_model *model, int i);
+/* Largest deviation of n logits from a list; NaN is the worst. */
+double vector_worst(const float *got, const json_t *want, int64_t n);
 double vector_tolerance(const json_t *vector);
 /* The list under key as n tokens. */
 void vector_tokens(const json_t *vector, const char *key, int32_t *out, size_t n);

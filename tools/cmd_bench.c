@@ -39,6 +39,12 @@ static const rb_option options[] = {
     { .names = "--no-roofs",
       .kind = RB_OPT_FLAG,
       .help = "do not measure the roofs of this machine: counts and times only" },
+    { .names = "--mla-auto",
+      .kind = RB_OPT_WORD,
+      .value = "RULE",
+      .preset = "flops",
+      .choices = "flops|roof",
+      .help = "what decides under --attn mla: FLOPs, or the least time under measured roofs" },
     { .names = "--depth-sweep, --layer-sweep",
       .kind = RB_OPT_SWEEP,
       .value = "[=LIST]",
@@ -99,6 +105,7 @@ static rb_status make_lists(rb_job *j, bool sweep, rb_error *err)
     rb_status st = rb_lists_of(&j->lists, j->args, j->model, err);
     const rb_opt_value *threads = rb_opt_get(j->args, "-t");
     bool pairs = rb_opt_get(j->args, "-pg")->given;
+    j->lists.plan.mla_roof = !strcmp(rb_opt_text(j->args, "--mla-auto"), "roof");
     if (threads->n)
         j->lists.plan.threads = (rb_list){ threads->num, threads->n };
     if (sweep && !rb_opt_get(j->args, "-p")->given)
@@ -338,6 +345,8 @@ static const char *conflict(const rb_args *args)
         return "no MODEL given: name a GGUF or llama2.c file, or a preset ('rbench synth --list')";
     if (rb_opt_get(args, "--depth-sweep")->given && rb_opt_get(args, "--layers")->given)
         return "--depth-sweep and --layers exclude each other; write --depth-sweep=LIST";
+    if (!strcmp(rb_opt_text(args, "--mla-auto"), "roof") && rb_opt_flag(args, "--no-roofs"))
+        return "--mla-auto roof wants roofs; leave out --no-roofs";
     return NULL;
 }
 

@@ -30,6 +30,17 @@ static const rb_option options[] = {
       .value = "ISA",
       .choices = RB_ISAS,
       .help = "highest instruction set to use, without BLAS (default: the best, or RBENCH_ISA)" },
+    { .names = "--attn",
+      .kind = RB_OPT_WORD,
+      .value = "VARIANT",
+      .help = "how attention is executed (default: the model's own): mla, mla-naive-full, "
+              "mla-naive-latent, mla-absorbed" },
+    { .names = "--gelu",
+      .kind = RB_OPT_WORD,
+      .value = "FORM",
+      .preset = "tanh",
+      .choices = "tanh|erf",
+      .help = "GELU by tanh, as llama.cpp has it, or exact (gptneox)" },
     { .names = "-ctk, --cache-type-k",
       .kind = RB_OPT_WORD,
       .value = "TYPE",
@@ -100,8 +111,15 @@ static rb_status params_of(const rb_args *args, rb_session_params *p, rb_error *
     p->type_k = rb_dtype_by_name(rb_opt_text(args, "-ctk"));
     p->type_v = rb_dtype_by_name(rb_opt_text(args, "-ctv"));
     p->n_threads = threads ? (int)threads : rb_host_threads();
+    p->gelu_erf = !strcmp(rb_opt_text(args, "--gelu"), "erf");
     p->act_f32 = !strcmp(rb_opt_text(args, "--act"), "f32");
     return rb_isa_of(rb_opt_text(args, "--isa"), &p->isa, &p->capped, err);
+}
+
+static rb_status attn_of(const rb_args *args, const rb_config *c, rb_attn *attn, rb_error *err)
+{
+    const char *name = rb_opt_text(args, "--attn");
+    return name ? rb_attn_by_name(c, name, attn, err) : RB_OK;
 }
 
 static rb_status run_tokens(rb_session *s, const rb_args *args, int64_t n_vocab, int32_t *ids,
@@ -139,6 +157,8 @@ static rb_status eval_model(const rb_args *args, rb_error *err)
         st = ids_of(prompt, model->config.n_vocab, ids, err);
     if (st == RB_OK)
         st = ids_of(force, model->config.n_vocab, ids + prompt->n, err);
+    if (st == RB_OK)
+        st = attn_of(args, &model->config, &p.attn, err);
     if (st == RB_OK)
         st = rb_session_open(&s, model, &p, err);
     if (st == RB_OK)

@@ -14,8 +14,8 @@ static const rb_option options[] = {
     { .names = "--set",
       .kind = RB_OPT_TEXTS,
       .value = "KEY=VALUE",
-      .help = "change the shape, repeatable: arch n_layer n_embd n_ff n_vocab n_head n_head_kv "
-              "d_head d_rot n_ctx norm_eps rope_base tied rope_freqs" },
+      .help = "change the shape, repeatable; an unknown KEY lists all, such as arch n_layer n_embd "
+              "n_ff n_head n_head_kv d_head kv_lora_rank n_expert n_expert_used rope_scaling" },
     { .names = "--type",
       .kind = RB_OPT_WORD,
       .value = "TYPE",
@@ -31,17 +31,35 @@ static const rb_option options[] = {
     { .names = "--list", .kind = RB_OPT_FLAG, .help = "list the presets" },
 };
 
+/* "14/2", or of latent attention heads and rank: "16 r512". */
+static void heads_text(const rb_config *c, char *buf, size_t size)
+{
+    snprintf(buf, size, rb_config_is_mla(c) ? "%lld r%lld" : "%lld/%lld", (long long)c->n_head,
+             (long long)(rb_config_is_mla(c) ? c->kv_lora_rank : c->n_head_kv));
+}
+
+/* "6 of 64 x 1408 + 2816": chosen, all, their width, the shared one's. */
+static void experts_text(const rb_config *c, char *buf, size_t size)
+{
+    buf[0] = 0;
+    if (c->n_expert)
+        snprintf(buf, size, c->n_ff_shared ? "%lld of %lld x %lld + %lld" : "%lld of %lld x %lld",
+                 (long long)c->n_expert_used, (long long)c->n_expert, (long long)c->n_ff_expert,
+                 (long long)c->n_ff_shared);
+}
+
 static int list_presets(void)
 {
-    printf("%-16s %-6s %6s %6s %7s %11s %7s  %s\n", "preset", "arch", "layers", "width", "heads",
-           "ffn", "vocab", "head of its own");
+    printf("%-17s %-9s %6s %6s %7s %6s %7s  %-15s  %s\n", "preset", "arch", "layers", "width",
+           "heads", "ffn", "vocab", "head of its own", "experts");
     for (int i = 0; i < rb_preset_count(); i++) {
         const rb_config *c = rb_preset_get(i);
-        char heads[32];
-        snprintf(heads, sizeof heads, "%lld/%lld", (long long)c->n_head, (long long)c->n_head_kv);
-        printf("%-16s %-6s %6lld %6lld %7s %11lld %7lld  %s\n", c->name, rb_arch_name[c->arch],
-               (long long)c->n_layer, (long long)c->n_embd, heads, (long long)c->n_ff,
-               (long long)c->n_vocab, c->tied ? "no" : "yes");
+        char heads[32], experts[64];
+        heads_text(c, heads, sizeof heads);
+        experts_text(c, experts, sizeof experts);
+        printf("%-17s %-9s %6lld %6lld %7s %6lld %7lld  %-15s  %s\n", c->name,
+               rb_arch_name[c->arch], (long long)c->n_layer, (long long)c->n_embd, heads,
+               (long long)c->n_ff, (long long)c->n_vocab, c->tied ? "no" : "yes", experts);
     }
     return RB_EXIT_OK;
 }

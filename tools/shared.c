@@ -76,6 +76,20 @@ const rb_option rb_test_options[] = {
       .value = "LIST",
       .choices = RB_MATRIX_TYPES,
       .help = "types of a preset's matrices (default: f16)" },
+    { .names = "--attn",
+      .kind = RB_OPT_WORDS,
+      .value = "LIST",
+      .help =
+          "how attention is executed (default: the model's own): of latent attention mla-naive-"
+          "full (K and V of every head cached), mla-naive-latent (the latent cached, expanded "
+          "by every call), mla-absorbed (attention within the latent), or mla: of the last two, "
+          "call by call, the cheaper" },
+    { .names = "--gelu",
+      .kind = RB_OPT_WORD,
+      .value = "FORM",
+      .preset = "tanh",
+      .choices = "tanh|erf",
+      .help = "GELU by tanh, as llama.cpp has it, or exact (gptneox)" },
     { .names = "--isa",
       .kind = RB_OPT_WORDS,
       .value = "LIST",
@@ -113,23 +127,43 @@ static rb_list list_of(const rb_opt_value *v)
     return (rb_list){ v->num, v->n };
 }
 
+/* What words of a list stand for. */
+static rb_status number_of_type(const rb_config *c, const char *word, int64_t *num, rb_error *err)
+{
+    (void)c, (void)err;
+    *num = rb_dtype_by_name(word);
+    return RB_OK;
+}
+
+static rb_status number_of_isa(const rb_config *c, const char *word, int64_t *num, rb_error *err)
+{
+    rb_isa isa;
+    bool capped;
+    (void)c;
+    const rb_status st = rb_isa_of(word, &isa, &capped, err);
+    *num = isa;
+    return st;
+}
+
+static rb_status number_of_attn(const rb_config *c, const char *word, int64_t *num, rb_error *err)
+{
+    rb_attn attn;
+    const rb_status st = rb_attn_by_name(c, word, &attn, err);
+    *num = attn;
+    return st;
+}
+
 /* Words as numbers, in memory of their own. */
-static rb_status numbers_of(const rb_opt_value *v, bool are_types, int64_t **num, rb_list *list,
-                            rb_error *err)
+static rb_status numbers_of(const rb_opt_value *v, const rb_config *c,
+                            rb_status (*number)(const rb_config *, const char *, int64_t *,
+                                                rb_error *),
+                            int64_t **num, rb_list *list, rb_error *err)
 {
     *num = calloc((size_t)v->n + 1, sizeof **num);
     if (!*num)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for the command line");
     for (int i = 0; i < v->n; i++) {
-        rb_isa isa;
-        bool capped;
-        rb_status st = RB_OK;
-        if (are_types)
-            (*num)[i] = rb_dtype_by_name(v->text[i]);
-        else {
-            st = rb_isa_of(v->text[i], &isa, &capped, err);
-            (*num)[i] = isa;
-        }
+        const rb_status st = number(c, v->text[i], &(*num)[i], err);
         if (st != RB_OK)
             return st;
     }
@@ -154,11 +188,21 @@ rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, r
         p->layers = (rb_list){ &l->one_layer, 1 };
     p->threads = (rb_list){ &l->one_thread, 1 };
     p->act_f32 = !strcmp(rb_opt_text(args, "--act"), "f32");
-    rb_status st = numbers_of(rb_opt_get(args, "-ctk"), true, &l->words[0], &p->type_k, err);
-    if (st == RB_OK)
-        st = numbers_of(rb_opt_get(args, "-ctv"), true, &l->words[1], &p->type_v, err);
-    if (st == RB_OK)
-        st = numbers_of(rb_opt_get(args, "--isa"), false, &l->words[2], &p->isa, err);
+    p->gelu_erf = !strcmp(rb_opt_text(args, "--gelu"), "erf");
+    const struct {
+        const char *name;
+        rb_status (*number)(const rb_config *, const char *, int64_t *, rb_error *);
+        rb_list *list;
+    } words[RB_N_WORDS] = { { "-ctk", number_of_type, &p->type_k },
+                            { "-ctv", number_of_type, &p->type_v },
+                            { "--isa", number_of_isa, &p->isa },
+                            { "--attn", number_of_attn, &p->attn } };
+    rb_status st = RB_OK;
+    for (int i = 0; i < RB_N_WORDS && st == RB_OK; i++)
+        st = numbers_of(rb_opt_get(args, words[i].name), &model->config, words[i].number,
+                        &l->words[i], words[i].list, err);
+    if (!p->attn.n)
+        p->attn = (rb_list){ &l->own_attn, 1 };
     p->capped = p->isa.n > 0;
     if (st == RB_OK && !p->isa.n) {
         st = rb_isa_of(NULL, &isa, &p->capped, err);
@@ -170,7 +214,7 @@ rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, r
 
 void rb_lists_free(rb_lists *l)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < RB_N_WORDS; i++)
         free(l->words[i]);
     *l = (rb_lists){ 0 };
 }

@@ -26,10 +26,11 @@ extern const int rb_n_test_options;
 rb_status rb_isa_of(const char *word, rb_isa *isa, bool *capped, rb_error *err);
 
 /* The lists of a plan, from the options above. Borrows from args. */
+enum { RB_N_WORDS = 4 };
 typedef struct rb_lists {
     rb_plan_lists plan;
-    int64_t *words[3]; /* -ctk, -ctv, --isa as numbers, owned */
-    int64_t one_isa, one_layer, one_thread;
+    int64_t *words[RB_N_WORDS]; /* -ctk, -ctv, --isa, --attn as numbers, owned */
+    int64_t own_attn, one_isa, one_layer, one_thread;
 } rb_lists;
 rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, rb_error *err);
 void rb_lists_free(rb_lists *l);
