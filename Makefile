@@ -43,7 +43,7 @@ FONT := $(firstword $(wildcard $(addsuffix /DejaVuSans.ttf,/usr/share/fonts/true
           /usr/share/fonts/dejavu-sans-fonts /usr/share/fonts/TTF)) package/fonts-dejavu-core/missing)
 
 # Kernel files, each compiled once per ISA and three times as the counting ISA.
-KERNEL := embed norm matmul matmul_i8 matmul_packed matmul_packed_i8 matmul_heads rope kv attend glu elt roof
+KERNEL := embed norm matmul matmul_i8 matmul_packed matmul_packed_i8 matmul_heads layernorm act route experts rope kv attend glu elt roof
 ISAS_x86_64 := scalar avx2 avx512
 ISAS_aarch64 := scalar neon
 ISAS := $(ISAS_$(MACHINE)) count1 count8 count16

@@ -67,7 +67,7 @@ static float value(maker *m)
 
 static void fill_view(maker *m, const rb_view *v)
 {
-    enum { MOST = 1 << 15 }; /* a packed panel of the widest matrix */
+    enum { MOST = 1 << 16 }; /* a packed panel of the widest matrix, an expert of q6_K */
     float row[MOST];
     const rb_dtype_info *d = rb_dtype_get(v->dtype);
     for (int64_t s = 0; s < v->n[0]; s++)
@@ -140,6 +140,19 @@ static rb_status make_rmsnorm(maker *m)
     return RB_OK;
 }
 
+static rb_status make_layernorm(maker *m)
+{
+    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 3), d = columns(m, RB_F32);
+    m->c->call.p.eps = 1e-5f;
+    TRY(operand(m, 0, RB_F32, RB_ACT, s, t, 1, d));
+    TRY(operand(m, 1, RB_F32, RB_ACT, s, t, 1, d));
+    TRY(operand(m, 2, RB_F32, RB_WEIGHT, 1, 1, 1, d));
+    TRY(operand(m, 3, RB_F32, RB_WEIGHT, 1, 1, 1, d));
+    if (chance(m, 3))
+        m->c->call.t[0] = m->c->call.t[1]; /* in place */
+    return RB_OK;
+}
+
 static rb_status make_matmul(maker *m)
 {
     const rb_dtype dtype = m->k->key[0];
@@ -173,7 +186,7 @@ static rb_status make_matmul(maker *m)
 static rb_status make_matmul_heads(maker *m)
 {
     const rb_dtype dtype = m->k->key[0];
-    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 1, 2, 5, 7, 13, 29), h = PICK(m, 1, 2, 4);
+    const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 1, 2, 5, 7, 13, 29), h = PICK(m, 1, 2, 3);
     const int64_t n_out = PICK(m, 1, 2);
     const rb_stream stream = m->k->key[1] == RB_F16 || chance(m, 2) ? RB_KV : RB_ACT;
     const int64_t block = rb_dtype_get(dtype)->block;
@@ -283,6 +296,104 @@ static rb_status make_rows(maker *m, int n_operand)
     return RB_OK;
 }
 
+/* The activations: y may be x. */
+static rb_status make_act(maker *m)
+{
+    TRY(make_rows(m, 2));
+    if (chance(m, 3))
+        m->c->call.t[0] = m->c->call.t[1];
+    return RB_OK;
+}
+
+static rb_status make_route(maker *m)
+{
+    const int64_t n = PICK(m, 1, 2, 5), e = PICK(m, 1, 2, 6, 8, 17, 64),
+                  k = 1 + e / PICK(m, 2, 5, 9);
+    m->c->call.p = (rb_param){ .gating = chance(m, 2) ? RB_GATING_SOFTMAX : RB_GATING_SIGMOID,
+                               .renorm = chance(m, 2),
+                               .scale = chance(m, 2) ? 1.0f : 2.5f };
+    TRY(operand(m, 0, RB_I32, RB_CTRL, 1, n, 1, k < e ? k : e));
+    TRY(operand(m, 1, RB_F32, RB_ACT, 1, n, 1, k < e ? k : e));
+    TRY(operand(m, 2, RB_F32, RB_ACT, 1, n, 1, e));
+    if (chance(m, 2))
+        TRY(operand(m, 3, RB_F32, RB_WEIGHT, 1, 1, 1, e));
+    return RB_OK;
+}
+
+/* A type of the file's own, whose blocks divide so many columns. */
+static rb_dtype file_dtype(maker *m, int64_t cols)
+{
+    static const rb_dtype all[] = { RB_F32,  RB_F16,  RB_BF16, RB_Q8_0, RB_Q4_0,
+                                    RB_Q4_1, RB_Q5_0, RB_Q5_1, RB_Q6_K };
+    rb_dtype dtype;
+    do
+        dtype = all[rb_random_below(&m->seed, sizeof all / sizeof *all)];
+    while (cols % rb_dtype_get(dtype)->block);
+    return dtype;
+}
+
+/* k different experts a token; now and then the same for all, so that others have none. */
+static void fill_experts(maker *m, const rb_view *id, int64_t n_expert)
+{
+    const bool same = chance(m, 3);
+    for (int64_t t = 0; t < id->n[1]; t++) {
+        int32_t *at = (int32_t *)rb_at(id, 0, t, 0);
+        const int64_t first = same ? 0 : (int64_t)rb_random_below(&m->seed, (uint64_t)n_expert);
+        for (int64_t j = 0; j < id->n[3]; j++)
+            at[j] = (int32_t)((first + j) % n_expert);
+    }
+}
+
+static rb_status make_routed(maker *m, int64_t n, int64_t h, int64_t f)
+{
+    const int64_t e = PICK(m, 1, 3, 8), k = e == 1 ? 1 : PICK(m, 1, 2, e);
+    const rb_dtype type = file_dtype(m, h);
+    rb_view *t = m->c->call.t;
+    if (chance(m, 3)) { /* gate and up in one stack */
+        TRY(operand(m, 2, type, RB_WEIGHT, 1, 1, e, 2 * f * h));
+        t[3] = rb_view_slice(t[2], 3, f * h, f * h);
+        t[2] = rb_view_slice(t[2], 3, 0, f * h);
+    } else {
+        TRY(operand(m, 2, type, RB_WEIGHT, 1, 1, e, f * h));
+        TRY(operand(m, 3, file_dtype(m, h), RB_WEIGHT, 1, 1, e, f * h));
+    }
+    TRY(operand(m, 4, file_dtype(m, f), RB_WEIGHT, 1, 1, e, h * f));
+    TRY(operand(m, 6, RB_F32, RB_ACT, 1, n, 1, k));
+    TRY(rb_buffer_alloc(&m->c->buffer[5], (size_t)(n * k) * sizeof(int32_t), false, m->err));
+    t[5] = rb_view_dense(&m->c->buffer[5], RB_I32, RB_CTRL, 0, 1, n, 1, k);
+    fill_experts(m, &t[5], e);
+    return RB_OK;
+}
+
+/* Matrices of the shared expert lie dense. */
+static rb_status matrix(maker *m, int a, rb_dtype dtype, int64_t rows, int64_t cols)
+{
+    TRY(operand(m, a, dtype, RB_WEIGHT, 1, 1, rows, cols));
+    make_dense(&m->c->call.t[a]);
+    fill_view(m, &m->c->call.t[a]);
+    return RB_OK;
+}
+
+static rb_status make_experts(maker *m)
+{
+    const int64_t n = PICK(m, 1, 1, 2, 5, 40), part = PICK(m, 0, 1, 2); /* routed, shared, both */
+    const int64_t h = n > 5 ? PICK(m, 7, 33, 64) : PICK(m, 33, 64, 256);
+    const int64_t f = PICK(m, 5, 16, 32, 96);
+    const int64_t f_s = PICK(m, 3, 32, 64);
+    TRY(operand(m, 0, RB_F32, RB_ACT, 1, n, 1, h));
+    TRY(operand(m, 1, RB_F32, RB_ACT, 1, n, 1, h));
+    if (part != 1)
+        TRY(make_routed(m, n, h, f));
+    if (part == 0)
+        return RB_OK;
+    TRY(matrix(m, 7, file_dtype(m, h), f_s, h));
+    TRY(matrix(m, 8, file_dtype(m, h), f_s, h));
+    TRY(matrix(m, 9, file_dtype(m, f_s), h, f_s));
+    if (chance(m, 2))
+        TRY(operand(m, 10, RB_F32, RB_WEIGHT, 1, 1, 1, h));
+    return RB_OK;
+}
+
 static rb_status make_roof(maker *m, int n_operand, bool scalar_y)
 {
     const int64_t t = PICK(m, 1, 2, 3), d = RB_ROOF_COLUMNS * PICK(m, 1, 2, 3);
@@ -307,6 +418,16 @@ static rb_status make(maker *m)
         return make_rmsnorm(m);
     case RB_OP_MATMUL:
         return make_matmul(m);
+    case RB_OP_LAYERNORM:
+        return make_layernorm(m);
+    case RB_OP_RELU2:
+    case RB_OP_GELU:
+    case RB_OP_GELU_ERF:
+        return make_act(m);
+    case RB_OP_ROUTE:
+        return make_route(m);
+    case RB_OP_EXPERTS:
+        return make_experts(m);
     case RB_OP_MATMUL_HEADS:
         return make_matmul_heads(m);
     case RB_OP_ROPE:

@@ -110,11 +110,38 @@ void *rb_count_write(void *fake, size_t bytes)
     return r->real + at;
 }
 
+/* Whether ctrl may be read (or written) at a place: scratch, or an operand of that stream. */
+static rb_count_region *ctrl_region(const void *fake, size_t bytes, bool write)
+{
+    const rb_count *c = rb_counting;
+    rb_count_region *r = find(fake, bytes);
+    if (!r || !r->was_read)
+        return r;
+    const int64_t at = (const char *)fake - r->fake;
+    for (int i = 0; i < RB_MAX_ARG && c->op->arg[i].name; i++) {
+        const rb_view *v = &c->call->t[i];
+        if (v->buffer && (const char *)v->buffer->data == r->fake && v->stream == RB_CTRL &&
+            (!write || c->op->arg[i].mode != 'r') && inside_row(v, at, (int64_t)bytes))
+            return r;
+    }
+    return NULL;
+}
+
 const void *rb_count_ctrl(const void *fake, size_t bytes)
 {
-    const rb_count_region *r = find(fake, bytes);
+    const rb_count_region *r = ctrl_region(fake, bytes, false);
     if (!r) {
-        rb_count_forbid("a ctrl read outside operands", fake);
+        rb_count_forbid("a ctrl read outside ctrl operands and scratch", fake);
+        return nowhere;
+    }
+    return r->real + ((const char *)fake - r->fake);
+}
+
+void *rb_count_ctrl_write(void *fake, size_t bytes)
+{
+    rb_count_region *r = ctrl_region(fake, bytes, true);
+    if (!r) {
+        rb_count_forbid("a ctrl write outside written ctrl operands and scratch", fake);
         return nowhere;
     }
     return r->real + ((const char *)fake - r->fake);

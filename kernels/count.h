@@ -34,6 +34,7 @@ extern _Thread_local rb_count *rb_counting;
 const void *rb_count_read(const void *fake, size_t bytes);
 void *rb_count_write(void *fake, size_t bytes);
 const void *rb_count_ctrl(const void *fake, size_t bytes);
+void *rb_count_ctrl_write(void *fake, size_t bytes);
 void rb_count_forbid(const char *what, const void *where);
 
 #endif

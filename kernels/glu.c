@@ -26,12 +26,6 @@ static int64_t units(const rb_call *c, int phase)
     return c->t[Y].n[1] * chunks(c);
 }
 
-static vf silu_gate(vf gate, vf up)
-{
-    const vf one = v_set(s_const(1.0));
-    return v_mul(v_div(gate, v_add(v_exp(v_neg(gate)), one)), up);
-}
-
 static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
 {
     (void)phase, (void)shared, (void)own;

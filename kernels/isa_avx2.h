@@ -352,6 +352,12 @@ RB_INLINE vf raw_clamp(vf x, float lo, float hi)
     return _mm256_min_ps(_mm256_set1_ps(hi), _mm256_max_ps(_mm256_set1_ps(lo), x));
 }
 
+RB_INLINE vf raw_copysign(vf magnitude, vf sign)
+{
+    const vf bit = _mm256_set1_ps(-0.0f);
+    return _mm256_or_ps(_mm256_andnot_ps(bit, magnitude), _mm256_and_ps(bit, sign));
+}
+
 RB_INLINE vf raw_round(vf x)
 {
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -365,6 +365,12 @@ RB_INLINE vf raw_clamp(vf x, float lo, float hi)
     return _mm512_min_ps(_mm512_set1_ps(hi), _mm512_max_ps(_mm512_set1_ps(lo), x));
 }
 
+RB_INLINE vf raw_copysign(vf magnitude, vf sign)
+{
+    const vf bit = _mm512_set1_ps(-0.0f);
+    return _mm512_or_ps(_mm512_andnot_ps(bit, magnitude), _mm512_and_ps(bit, sign));
+}
+
 RB_INLINE vf raw_round(vf x)
 {
     return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

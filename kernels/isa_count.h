@@ -104,6 +104,11 @@ RB_INLINE sf s_max(sf a, sf b)
     return a.v > b.v || a.v != a.v ? a : b;
 }
 
+RB_INLINE sf s_neg(sf a)
+{
+    return (sf){ -a.v };
+}
+
 /* ---- vectors: making and moving ---- */
 
 RB_INLINE vf v_set(sf a)
@@ -286,6 +291,22 @@ RB_INLINE vf v_exp(vf a)
     return r;
 }
 
+RB_INLINE vf v_tanh(vf a)
+{
+    vf r = both(a, a, 1, 1);
+    for (int i = 0; i < V_LANES; i++)
+        r.x[i] = tanhf(a.x[i]);
+    return r;
+}
+
+RB_INLINE vf v_erf(vf a)
+{
+    vf r = both(a, a, 1, 1);
+    for (int i = 0; i < V_LANES; i++)
+        r.x[i] = erff(a.x[i]);
+    return r;
+}
+
 RB_INLINE vf v_fma(vf a, vf b, vf c)
 {
     vf product = both(a, b, 2, 0), r = product;
@@ -417,6 +438,18 @@ RB_INLINE int32_t c_load(const void *p, int64_t i)
     int32_t x;
     memcpy(&x, rb_count_ctrl((const char *)p + i * (int64_t)sizeof x, sizeof x), sizeof x);
     return x;
+}
+
+RB_INLINE void c_store(void *p, int64_t i, int32_t x)
+{
+    memcpy(rb_count_ctrl_write((char *)p + i * (int64_t)sizeof x, sizeof x), &x, sizeof x);
+}
+
+RB_INLINE int64_t s_argmax(const f32 *p, int64_t n, const void *taken, int64_t n_taken)
+{
+    return argmax_of(rb_count_read(p, (size_t)n * sizeof *p), n,
+                     n_taken ? rb_count_ctrl(taken, (size_t)n_taken * sizeof(int32_t)) : NULL,
+                     n_taken);
 }
 
 #endif

@@ -384,6 +384,13 @@ RB_INLINE vf raw_clamp(vf x, float lo, float hi)
     return pair(vminq_f32(h, vmaxq_f32(l, x.val[0])), vminq_f32(h, vmaxq_f32(l, x.val[1])));
 }
 
+RB_INLINE vf raw_copysign(vf magnitude, vf sign)
+{
+    const uint32x4_t bit = vdupq_n_u32(0x80000000u);
+    return pair(vbslq_f32(bit, sign.val[0], magnitude.val[0]),
+                vbslq_f32(bit, sign.val[1], magnitude.val[1]));
+}
+
 RB_INLINE vf raw_round(vf x)
 {
     return pair(vrndnq_f32(x.val[0]), vrndnq_f32(x.val[1]));

@@ -59,6 +59,16 @@ RB_INLINE sf s_max(sf a, sf b)
     return a.v > b.v || a.v != a.v ? a : b;
 }
 
+RB_INLINE sf s_neg(sf a)
+{
+    return (sf){ -a.v };
+}
+
+RB_INLINE int64_t s_argmax(const f32 *p, int64_t n, const void *taken, int64_t n_taken)
+{
+    return argmax_of((const float *)p, n, taken, n_taken);
+}
+
 RB_INLINE void v_prefetch(const f32 *p)
 {
     __builtin_prefetch(p);
@@ -87,6 +97,11 @@ RB_INLINE void dq_event(rb_dtype dtype, int64_t blocks)
 RB_INLINE int32_t c_load(const void *p, int64_t i)
 {
     return ((const int32_t *)p)[i];
+}
+
+RB_INLINE void c_store(void *p, int64_t i, int32_t x)
+{
+    ((int32_t *)p)[i] = x;
 }
 
 #endif

@@ -133,6 +133,16 @@ RB_INLINE vf v_exp(vf a)
     return (vf){ expf(a.v) };
 }
 
+RB_INLINE vf v_tanh(vf a)
+{
+    return (vf){ tanhf(a.v) };
+}
+
+RB_INLINE vf v_erf(vf a)
+{
+    return (vf){ erff(a.v) };
+}
+
 RB_INLINE vf v_fma(vf a, vf b, vf c)
 {
     return (vf){ a.v * b.v + c.v };

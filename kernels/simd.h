@@ -17,6 +17,7 @@
  *     v_load(f32 *)                 v_load_n(f32 *, n)       v_store(f32 *, vf)  v_store_n(.., n)
  *     v_load2_n(f32 *, n, &a, &b): n pairs, split in firsts and seconds; v_store2_n joins them
  *     v_load_f16[_n] v_store_f16[_n] v_load_bf16[_n]
+ *     v_tanh v_erf: 1 and 1 special
  *     v_add v_sub v_mul v_div v_neg v_exp    v_fma(a, b, c) = a b + c    v_fnma(a, b, c) = c - a b
  *     v_max_n(a, b, n): max in the first n lanes, a elsewhere     v_keep_n(a, n): others become 0
  *     v_prefetch(f32 *): a hint, may lie past the end
@@ -25,7 +26,9 @@
  *     v_cvt(vi): free
  *
  * sf  v_hsum(vf)  v_hmax(vf)  s_const(a number of the call)  s_load  s_load_f16(u8 *)  s_store
- *     s_add  s_sub  s_mul  s_div  s_fma  s_sqrt  s_exp  s_max
+ *     s_add  s_sub  s_mul  s_div  s_fma  s_sqrt  s_exp  s_max  s_neg
+ *     int64_t s_argmax(f32 *, n, void *taken, n_taken): index of the largest of n numbers, of
+ * equals the lowest, NaN being less than all, without the indices that ctrl memory lists: free
  *
  * vi  vi_set(int)  vi_load_u8(u8 *)  vi_load_s8(u8 *)  vi_and  vi_or  vi_sub
  *     vi_shl(v, bits)  vi_shr(v, bits)  vi_load_bits(u8 *, first): bit first + j in lane j
@@ -48,7 +51,8 @@
  * bf16  v_dot2_bf16(vf acc, vi a, vi b): acc + the 2 products of a lane's pairs of bf16, 4 FLOPs a
  *     lane; only where the CPU has it (rows with needs_bf16)
  *
- * ctrl  int32_t c_load(const void *, i): an index or position; never traffic
+ * ctrl  int32_t c_load(const void *, i)   c_store(void *, i, int32_t): an index or position; never
+ *     traffic. Of an operand in ctrl, or of scratch
  */
 #ifndef RB_SIMD_H
 #define RB_SIMD_H
@@ -91,6 +95,20 @@ typedef struct {
 #endif
 /* A function of its own, so that its accumulators are registers of its own. */
 #define NOINLINE __attribute__((noinline))
+
+/* What s_argmax is on memory that can be read. */
+static inline __attribute__((unused)) int64_t argmax_of(const float *p, int64_t n,
+                                                        const int32_t *taken, int64_t n_taken)
+{
+    int64_t best = -1;
+    for (int64_t i = 0; i < n; i++) {
+        bool free = best < 0 || p[i] > p[best] || (p[best] != p[best] && p[i] == p[i]);
+        for (int64_t j = 0; free && j < n_taken; j++)
+            free = taken[j] != i;
+        best = free ? i : best;
+    }
+    return best;
+}
 
 #if RB_COUNTING
 #include "isa_count.h"

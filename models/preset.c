@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#define HEADS(n, n_kv, d)    .n_head = n, .n_head_kv = n_kv, .d_head_k = d, .d_head_v = d, .d_rot = d
-#define HEADS_ROT(n, d, rot) .n_head = n, .n_head_kv = n, .d_head_k = d, .d_head_v = d, .d_rot = rot
-#define LLAMA                .arch = RB_ARCH_LLAMA, .rope_pairing = RB_ROPE_NORM, .norm_eps = 1e-5f
+#define HEADS(n, n_kv, d) .n_head = n, .n_head_kv = n_kv, .d_head_k = d, .d_head_v = d, .d_rot = d
+#define MHA(n, d, rot)    .n_head = n, .n_head_kv = n, .d_head_k = d, .d_head_v = d, .d_rot = rot
+#define LLAMA             .arch = RB_ARCH_LLAMA, .rope_pairing = RB_ROPE_NORM, .norm_eps = 1e-5f
 #define QWEN2_AS(a)                                                                                \
     .arch = a, .rope_pairing = RB_ROPE_NEOX, .norm_eps = 1e-6f, .qkv_bias = true, .rope_base = 1e6f
 #define QWEN3_AS(a)                                                                                \
@@ -71,8 +71,8 @@ static const rb_config presets[] = {
       HEADS(16, 16, 128), EXPERTS(60, 4, 1408, 5632), .shared_gate = true },
     { QWEN3_AS(RB_ARCH_QWEN3MOE), .name = "qwen3-30b-a3b", SHAPE(48, 2048, 6144, 151936, 40960),
       HEADS(32, 4, 128), EXPERTS(128, 8, 768, 0), .expert_renorm = true },
-    { GPTNEOX, .name = "pythia-160m", SHAPE(12, 768, 3072, 50304, 2048), HEADS_ROT(12, 64, 16) },
-    { GPTNEOX, .name = "pythia-410m", SHAPE(24, 1024, 4096, 50304, 2048), HEADS_ROT(16, 64, 16) },
+    { GPTNEOX, .name = "pythia-160m", SHAPE(12, 768, 3072, 50304, 2048), MHA(12, 64, 16) },
+    { GPTNEOX, .name = "pythia-410m", SHAPE(24, 1024, 4096, 50304, 2048), MHA(16, 64, 16) },
     { PLM, .name = "plm-1.8b", SHAPE(32, 2048, 8192, 151936, 4096),
       LATENT(16, 0, 512, 128, 64, 128), .tied = true },
     { DEEPSEEK2, .name = "minicpm3-4b", /* its shape: it scales embeddings and branches besides */

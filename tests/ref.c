@@ -1,17 +1,14 @@
 /* The reference: one plain loop nest per op, in double, over decoded operands.
  * Tolerances are c eps sqrt(K) sum |terms|, a statistical bound on rounding with room for order.
  * Read next: test_kernels.c. */
-#include "ref.h"
+#include "ref_at.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EPS  ((double)FLT_EPSILON)
-#define TINY 1e-41 /* a few denormals */
-
-static double at(const rb_view *v, int64_t s, int64_t t, int64_t h, int64_t i)
+double ref_at(const rb_view *v, int64_t s, int64_t t, int64_t h, int64_t i)
 {
     enum { MOST = 256 };
     const rb_dtype_info *d = rb_dtype_get(v->dtype);
@@ -20,20 +17,13 @@ static double at(const rb_view *v, int64_t s, int64_t t, int64_t h, int64_t i)
     return (double)block[i % d->block];
 }
 
-static int32_t index_at(const rb_view *v, int64_t i)
+int32_t ref_index(const rb_view *v, int64_t i)
 {
     return ((const int32_t *)rb_at(v, 0, 0, 0))[i];
 }
 
-typedef struct report {
-    char *buf;
-    size_t size;
-    bool bad;
-} report;
-
-/* Written so that NaN fails. */
-static void expect(report *r, double got, double want, double tol, const char *what, int64_t t,
-                   int64_t i)
+void ref_expect(ref_report *r, double got, double want, double tol, const char *what, int64_t t,
+                int64_t i)
 {
     if (r->bad || fabs(got - want) <= tol)
         return;
@@ -42,16 +32,16 @@ static void expect(report *r, double got, double want, double tol, const char *w
              (long long)i, got, want, tol);
 }
 
-static void check_embed(const rb_call *b, const rb_call *a, report *r)
+static void check_embed(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *y = &a->t[0];
     for (int64_t t = 0; t < y->n[1]; t++)
         for (int64_t i = 0; i < y->n[3]; i++)
-            expect(r, at(y, 0, t, 0, i), at(&b->t[1], 0, 0, index_at(&b->t[2], t), i), 0, "y", t,
-                   i);
+            ref_expect(r, ref_at(y, 0, t, 0, i), ref_at(&b->t[1], 0, 0, ref_index(&b->t[2], t), i),
+                       0, "y", t, i);
 }
 
-static void check_rmsnorm(const rb_call *b, const rb_call *a, report *r)
+static void check_rmsnorm(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *x = &b->t[1];
     const int64_t m = x->n[3];
@@ -60,12 +50,12 @@ static void check_rmsnorm(const rb_call *b, const rb_call *a, report *r)
             for (int64_t h = 0; h < x->n[2]; h++) {
                 double sum = 0;
                 for (int64_t i = 0; i < m; i++)
-                    sum += at(x, s, t, h, i) * at(x, s, t, h, i);
+                    sum += ref_at(x, s, t, h, i) * ref_at(x, s, t, h, i);
                 const double inv = 1 / sqrt(sum / (double)m + (double)b->p.eps);
                 for (int64_t i = 0; i < m; i++) {
-                    const double want = at(x, s, t, h, i) * inv * at(&b->t[2], 0, 0, 0, i);
-                    expect(r, at(&a->t[0], s, t, h, i), want,
-                           (4 + sqrt((double)m)) * EPS * fabs(want) + TINY, "y", t, i);
+                    const double want = ref_at(x, s, t, h, i) * inv * ref_at(&b->t[2], 0, 0, 0, i);
+                    ref_expect(r, ref_at(&a->t[0], s, t, h, i), want,
+                               (4 + sqrt((double)m)) * EPS * fabs(want) + TINY, "y", t, i);
                 }
             }
 }
@@ -94,7 +84,8 @@ static void weight_row(float *row, const rb_view *w, int64_t m)
     free(panel);
 }
 
-static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, bool act_i8, report *r)
+static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, bool act_i8,
+                       ref_report *r)
 {
     const rb_view *x = &b->t[0], *w = &b->t[2 + 3 * o], *bias = &b->t[3 + 3 * o];
     const int64_t n = x->n[3];
@@ -105,48 +96,65 @@ static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, boo
             memcpy(xt, rb_at(x, s, t, 0), (size_t)n * sizeof *xt);
             if (act_i8)
                 quantise(xt, n);
-            double sum = bias->buffer ? at(bias, 0, 0, 0, m) : 0, size = fabs(sum);
+            double sum = bias->buffer ? ref_at(bias, 0, 0, 0, m) : 0, size = fabs(sum);
             for (int64_t k = 0; k < n; k++) {
                 sum += (double)row[k] * (double)xt[k];
                 size += fabs((double)row[k] * (double)xt[k]);
             }
-            expect(r, at(&a->t[1 + 3 * o], s, t, 0, m), sum,
-                   EPS * (4 + 2 * sqrt((double)n)) * size + TINY, "y", t, m);
+            ref_expect(r, ref_at(&a->t[1 + 3 * o], s, t, 0, m), sum,
+                       EPS * (4 + 2 * sqrt((double)n)) * size + TINY, "y", t, m);
         }
     free(row);
     free(xt);
 }
 
-static void check_matmul(const rb_call *b, const rb_call *a, bool act_i8, report *r)
+static void check_matmul(const rb_call *b, const rb_call *a, bool act_i8, ref_report *r)
 {
     for (int o = 0; o < 3; o++)
         for (int64_t m = 0; b->t[2 + 3 * o].buffer && m < b->t[1 + 3 * o].n[3]; m++)
             matmul_row(b, a, o, m, act_i8, r);
 }
 
-static void check_matmul_heads(const rb_call *b, const rb_call *a, report *r)
+/* One head's matrix as [out][in], decoded row by row. */
+static double *head_matrix(const rb_view *w, int64_t h, bool transposed)
 {
-    const rb_view *x = &b->t[0];
-    for (int o = 0; o < 2; o++) {
-        const rb_view *y = &a->t[1 + 2 * o], *w = &b->t[2 + 2 * o];
-        const bool transposed = b->p.transposed >> o & 1;
-        for (int64_t u = 0; w->buffer && u < y->n[0] * y->n[1] * y->n[2] * y->n[3]; u++) {
-            const int64_t i = u % y->n[3], h = u / y->n[3] % y->n[2];
-            const int64_t t = u / y->n[3] / y->n[2] % y->n[1], s = u / y->n[3] / y->n[2] / y->n[1];
-            double sum = 0, size = 0;
-            for (int64_t k = 0; k < x->n[3]; k++) {
-                const double wk = transposed ? at(w, 0, h, k, i) : at(w, 0, h, i, k);
-                const double term = wk * at(x, s, t, x->n[2] == 1 ? 0 : h, k);
-                sum += term;
-                size += fabs(term);
-            }
-            expect(r, at(y, s, t, h, i), sum, EPS * (4 + 2 * sqrt((double)x->n[3])) * size + TINY,
-                   "y", t, i);
-        }
+    float *row = malloc((size_t)w->n[3] * sizeof *row);
+    double *m = malloc((size_t)(w->n[2] * w->n[3]) * sizeof *m);
+    for (int64_t i = 0; i < w->n[2]; i++) {
+        rb_dtype_get(w->dtype)->decode_row(row, rb_at(w, 0, h, i), w->n[3]);
+        for (int64_t k = 0; k < w->n[3]; k++)
+            m[transposed ? k * w->n[2] + i : i * w->n[3] + k] = (double)row[k];
     }
+    free(row);
+    return m;
 }
 
-static void check_rope(const rb_call *b, const rb_call *a, report *r)
+static void check_head(const rb_call *b, const rb_call *a, int o, int64_t h, ref_report *r)
+{
+    const rb_view *x = &b->t[0], *y = &a->t[1 + 2 * o];
+    double *m = head_matrix(&b->t[2 + 2 * o], h, b->p.transposed >> o & 1);
+    for (int64_t u = 0; u < y->n[0] * y->n[1] * y->n[3]; u++) {
+        const int64_t i = u % y->n[3], t = u / y->n[3] % y->n[1], s = u / y->n[3] / y->n[1];
+        double sum = 0, size = 0;
+        for (int64_t k = 0; k < x->n[3]; k++) {
+            const double term = m[i * x->n[3] + k] * ref_at(x, s, t, x->n[2] == 1 ? 0 : h, k);
+            sum += term;
+            size += fabs(term);
+        }
+        ref_expect(r, ref_at(y, s, t, h, i), sum,
+                   EPS * (4 + 2 * sqrt((double)x->n[3])) * size + TINY, "y", t, i);
+    }
+    free(m);
+}
+
+static void check_matmul_heads(const rb_call *b, const rb_call *a, ref_report *r)
+{
+    for (int o = 0; o < 2; o++)
+        for (int64_t h = 0; b->t[2 + 2 * o].buffer && h < b->t[2 + 2 * o].n[1]; h++)
+            check_head(b, a, o, h, r);
+}
+
+static void check_rope(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const int64_t half = b->t[0].n[3] / 2;
     for (int o = 0; o < 2; o++) {
@@ -157,19 +165,21 @@ static void check_rope(const rb_call *b, const rb_call *a, report *r)
                     for (int64_t j = 0; j < half; j++) {
                         const bool neox = b->p.pairing == RB_ROPE_NEOX;
                         const int64_t i0 = neox ? j : 2 * j, i1 = neox ? j + half : 2 * j + 1;
-                        const int64_t pos = index_at(&b->t[3], s * x->n[1] + t);
-                        const double co = at(&b->t[2], 0, 0, pos, j);
-                        const double si = at(&b->t[2], 0, 0, pos, half + j);
-                        const double x0 = at(x, s, t, h, i0), x1 = at(x, s, t, h, i1);
+                        const int64_t pos = ref_index(&b->t[3], s * x->n[1] + t);
+                        const double co = ref_at(&b->t[2], 0, 0, pos, j);
+                        const double si = ref_at(&b->t[2], 0, 0, pos, half + j);
+                        const double x0 = ref_at(x, s, t, h, i0), x1 = ref_at(x, s, t, h, i1);
                         const double tol =
                             2 * EPS * (fabs(x0) + fabs(x1)) * (fabs(co) + fabs(si)) + TINY;
-                        expect(r, at(&a->t[o], s, t, h, i0), x0 * co - x1 * si, tol, "x", t, i0);
-                        expect(r, at(&a->t[o], s, t, h, i1), x0 * si + x1 * co, tol, "x", t, i1);
+                        ref_expect(r, ref_at(&a->t[o], s, t, h, i0), x0 * co - x1 * si, tol, "x", t,
+                                   i0);
+                        ref_expect(r, ref_at(&a->t[o], s, t, h, i1), x0 * si + x1 * co, tol, "x", t,
+                                   i1);
                     }
     }
 }
 
-static void check_kv_store(const rb_call *b, const rb_call *a, report *r)
+static void check_kv_store(const rb_call *b, const rb_call *a, ref_report *r)
 {
     for (int o = 0; o < 6; o += 2) {
         const rb_view *to = &a->t[o], *from = &b->t[o + 1];
@@ -177,17 +187,18 @@ static void check_kv_store(const rb_call *b, const rb_call *a, report *r)
             for (int64_t t = 0; t < from->n[1]; t++)
                 for (int64_t h = 0; h < to->n[2]; h++)
                     for (int64_t i = 0; i < from->n[3]; i++) {
-                        float want = (float)at(from, s, t, from->n[2] == 1 ? 0 : h, i);
+                        float want = (float)ref_at(from, s, t, from->n[2] == 1 ? 0 : h, i);
                         if (to->dtype == RB_F16)
                             want = rb_f16_to_f32(rb_f32_to_f16(want));
-                        expect(r, at(to, s, b->past[s] + t, h, i), (double)want, 0, "cache", t, i);
+                        ref_expect(r, ref_at(to, s, b->past[s] + t, h, i), (double)want, 0, "cache",
+                                   t, i);
                     }
     }
 }
 
 /* One query row: double softmax over the visible keys. */
 static void check_attend_row(const rb_call *b, const rb_call *a, int64_t s, int64_t t, int64_t h,
-                             report *r)
+                             ref_report *r)
 {
     const rb_view *q = &b->t[1], *k = &b->t[2], *k2 = &b->t[3], *v = &b->t[4];
     const int64_t n = b->past[s] + t + 1, d1 = k->n[3], d = q->n[3];
@@ -195,10 +206,10 @@ static void check_attend_row(const rb_call *b, const rb_call *a, int64_t s, int6
     for (int64_t j = 0; j < n; j++) {
         double dot = 0, size = 0;
         for (int64_t i = 0; i < d; i++) {
-            const double kv = i < d1 ? at(k, s, j, h * k->n[2] / q->n[2], i)
-                                     : at(k2, s, j, h * k2->n[2] / q->n[2], i - d1);
-            dot += at(q, s, t, h, i) * kv;
-            size += fabs(at(q, s, t, h, i) * kv);
+            const double kv = i < d1 ? ref_at(k, s, j, h * k->n[2] / q->n[2], i)
+                                     : ref_at(k2, s, j, h * k2->n[2] / q->n[2], i - d1);
+            dot += ref_at(q, s, t, h, i) * kv;
+            size += fabs(ref_at(q, s, t, h, i) * kv);
         }
         p[j] = dot * (double)b->p.scale;
         best = fmax(best, p[j]);
@@ -209,17 +220,17 @@ static void check_attend_row(const rb_call *b, const rb_call *a, int64_t s, int6
     for (int64_t i = 0; i < v->n[3]; i++) {
         double want = 0, size = 0;
         for (int64_t j = 0; j < n; j++) {
-            const double term = p[j] / sum * at(v, s, j, h * v->n[2] / q->n[2], i);
+            const double term = p[j] / sum * ref_at(v, s, j, h * v->n[2] / q->n[2], i);
             want += term;
             size += fabs(term);
         }
-        expect(r, at(&a->t[0], s, t, h, i), want,
-               size * (2 * shake + EPS * (16 + 4 * sqrt((double)n))) + TINY, "o", t, i);
+        ref_expect(r, ref_at(&a->t[0], s, t, h, i), want,
+                   size * (2 * shake + EPS * (16 + 4 * sqrt((double)n))) + TINY, "o", t, i);
     }
     free(p);
 }
 
-static void check_attend(const rb_call *b, const rb_call *a, report *r)
+static void check_attend(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *q = &b->t[1];
     for (int64_t s = 0; s < q->n[0]; s++)
@@ -228,43 +239,44 @@ static void check_attend(const rb_call *b, const rb_call *a, report *r)
                 check_attend_row(b, a, s, t, h, r);
 }
 
-static void check_silu_gate(const rb_call *b, const rb_call *a, report *r)
+static void check_silu_gate(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *y = &a->t[0];
     for (int64_t t = 0; t < y->n[1]; t++)
         for (int64_t i = 0; i < y->n[3]; i++) {
-            const double g = at(&b->t[1], 0, t, 0, i);
-            const double want = g / (1 + exp(-g)) * at(&b->t[2], 0, t, 0, i);
-            expect(r, at(y, 0, t, 0, i), want, 8 * EPS * fabs(want) + TINY, "y", t, i);
+            const double g = ref_at(&b->t[1], 0, t, 0, i);
+            const double want = g / (1 + exp(-g)) * ref_at(&b->t[2], 0, t, 0, i);
+            ref_expect(r, ref_at(y, 0, t, 0, i), want, 8 * EPS * fabs(want) + TINY, "y", t, i);
         }
 }
 
-static void check_add(const rb_call *b, const rb_call *a, report *r)
+static void check_add(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *x = &b->t[0];
     for (int64_t t = 0; t < x->n[1]; t++)
         for (int64_t i = 0; i < x->n[3]; i++)
-            expect(r, at(&a->t[0], 0, t, 0, i),
-                   (double)((float)at(x, 0, t, 0, i) + (float)at(&b->t[1], 0, t, 0, i)), 0, "x", t,
-                   i);
+            ref_expect(r, ref_at(&a->t[0], 0, t, 0, i),
+                       (double)((float)ref_at(x, 0, t, 0, i) + (float)ref_at(&b->t[1], 0, t, 0, i)),
+                       0, "x", t, i);
 }
 
 /* y = y / 2 + 3/4 again and again: errors of one step are halved by the next. */
-static void check_roof_fma(const rb_call *b, const rb_call *a, report *r)
+static void check_roof_fma(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *y = &b->t[0];
     for (int64_t t = 0; t < y->n[1]; t++)
         for (int64_t i = 0; i < y->n[3]; i++) {
-            double want = at(y, 0, t, 0, i);
+            double want = ref_at(y, 0, t, 0, i);
             for (int64_t k = 0; k < b->p.reps; k++)
                 want = want / 2 + 0.75;
-            expect(r, at(&a->t[0], 0, t, 0, i), want, 4 * EPS * (fabs(want) + 1), "y", t, i);
+            ref_expect(r, ref_at(&a->t[0], 0, t, 0, i), want, 4 * EPS * (fabs(want) + 1), "y", t,
+                       i);
         }
 }
 
 /* y becomes bytes; a column the sum of its lane's four products with the row's first four, of which
  * negative ones are 0. */
-static void check_roof_dot_i8(const rb_call *b, const rb_call *a, report *r)
+static void check_roof_dot_i8(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *y = &b->t[0];
     const int64_t sums = y->n[3] / 4;
@@ -272,82 +284,89 @@ static void check_roof_dot_i8(const rb_call *b, const rb_call *a, report *r)
         for (int64_t i = 0; i < y->n[3]; i++) {
             double sum = 0;
             for (int64_t k = 0; k < 4; k++)
-                sum += nearbyint(at(y, 0, t, 0, 4 * (i % sums) + k)) *
-                       fmax(0, nearbyint(at(y, 0, t, 0, k)));
-            expect(r, at(&a->t[0], 0, t, 0, i), sum * (double)b->p.reps, 0, "y", t, i);
+                sum += nearbyint(ref_at(y, 0, t, 0, 4 * (i % sums) + k)) *
+                       fmax(0, nearbyint(ref_at(y, 0, t, 0, k)));
+            ref_expect(r, ref_at(&a->t[0], 0, t, 0, i), sum * (double)b->p.reps, 0, "y", t, i);
         }
 }
 
 /* The instruction takes denormals for zero. */
-static void check_roof_dot_bf16(const rb_call *b, const rb_call *a, report *r)
+static void check_roof_dot_bf16(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *y = &b->t[0];
     for (int64_t t = 0; t < y->n[1]; t++)
         for (int64_t i = 0; i < y->n[3]; i++) {
-            const float x = (float)at(y, 0, t, 0, i);
+            const float x = (float)ref_at(y, 0, t, 0, i);
             uint32_t bits;
             memcpy(&bits, &x, sizeof bits);
             const double upper = (double)rb_bf16_to_f32((uint16_t)(bits >> 16));
             const double want = (double)x + (double)b->p.reps * upper / 2;
-            expect(r, at(&a->t[0], 0, t, 0, i), want, 4 * EPS * fabs(want) + 4 * (double)FLT_MIN,
-                   "y", t, i);
+            ref_expect(r, ref_at(&a->t[0], 0, t, 0, i), want,
+                       4 * EPS * fabs(want) + 4 * (double)FLT_MIN, "y", t, i);
         }
 }
 
-static void check_roof_exp(const rb_call *b, const rb_call *a, report *r)
+static void check_roof_exp(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *y = &b->t[0];
     for (int64_t t = 0; t < y->n[1]; t++)
         for (int64_t i = 0; i < y->n[3]; i++) {
-            double want = at(y, 0, t, 0, i), tol = 0;
+            double want = ref_at(y, 0, t, 0, i), tol = 0;
             for (int64_t k = 0; k < b->p.reps; k++) {
                 want = exp(-want); /* an error d of the argument is d exp(-y) of the result */
                 tol = want * (tol + 8 * EPS) + TINY;
             }
-            expect(r, at(&a->t[0], 0, t, 0, i), want, 2 * tol, "y", t, i);
+            ref_expect(r, ref_at(&a->t[0], 0, t, 0, i), want, 2 * tol, "y", t, i);
         }
 }
 
 /* Sums of both signs: partial sums grow like the root of the sum of squares. */
-static void check_roof_read(const rb_call *b, const rb_call *a, report *r)
+static void check_roof_read(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *x = &b->t[1];
     for (int64_t t = 0; t < x->n[1]; t++) {
         double sum = 0, squares = 0;
         for (int64_t i = 0; i < x->n[3]; i++) {
-            sum += at(x, 0, t, 0, i);
-            squares += at(x, 0, t, 0, i) * at(x, 0, t, 0, i);
+            sum += ref_at(x, 0, t, 0, i);
+            squares += ref_at(x, 0, t, 0, i) * ref_at(x, 0, t, 0, i);
         }
         const double size = fabs(sum) + sqrt(squares), steps = sqrt((double)x->n[3]);
-        expect(r, at(&a->t[0], 0, t, 0, 0), sum, EPS * (4 + steps) * size + TINY, "y", t, 0);
+        ref_expect(r, ref_at(&a->t[0], 0, t, 0, 0), sum, EPS * (4 + steps) * size + TINY, "y", t,
+                   0);
     }
 }
 
-static void check_roof_rows(const rb_call *b, const rb_call *a, report *r)
+static void check_roof_rows(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *x = &b->t[1], *z = &b->t[2];
     for (int64_t t = 0; t < x->n[1]; t++)
         for (int64_t i = 0; i < x->n[3]; i++) {
-            const double add = z->buffer ? (double)b->p.scale * at(z, 0, t, 0, i) : 0;
-            const double want = at(x, 0, t, 0, i) + add;
-            expect(r, at(&a->t[0], 0, t, 0, i), want,
-                   z->buffer ? 2 * EPS * (fabs(want) + fabs(add)) + TINY : 0, "y", t, i);
+            const double add = z->buffer ? (double)b->p.scale * ref_at(z, 0, t, 0, i) : 0;
+            const double want = ref_at(x, 0, t, 0, i) + add;
+            ref_expect(r, ref_at(&a->t[0], 0, t, 0, i), want,
+                       z->buffer ? 2 * EPS * (fabs(want) + fabs(add)) + TINY : 0, "y", t, i);
         }
 }
 
-static void check_roof_launch(const rb_call *b, const rb_call *a, report *r)
+static void check_roof_launch(const rb_call *b, const rb_call *a, ref_report *r)
 {
     for (int64_t t = 0; t < b->t[0].n[1]; t++)
-        expect(r, at(&a->t[0], 0, t, 0, 0), 0, 0, "y", t, 0);
+        ref_expect(r, ref_at(&a->t[0], 0, t, 0, 0), 0, 0, "y", t, 0);
 }
 
 const char *ref_check(const rb_kernel *k, const rb_call *before, const rb_call *after, char *buf,
                       size_t size)
 {
-    static void (*const check[RB_N_OP])(const rb_call *, const rb_call *, report *) = {
+    static void (*const check[RB_N_OP])(const rb_call *, const rb_call *, ref_report *) = {
         [RB_OP_EMBED] = check_embed,
         [RB_OP_RMSNORM] = check_rmsnorm,
         [RB_OP_MATMUL_HEADS] = check_matmul_heads,
+        [RB_OP_LAYERNORM] = ref_layernorm,
+        [RB_OP_RELU2] = ref_relu2,
+        [RB_OP_GELU] = ref_gelu,
+        [RB_OP_GELU_ERF] = ref_gelu_erf,
+        [RB_OP_ROUTE] = ref_route,
+        [RB_OP_EXPERTS] = ref_experts,
         [RB_OP_ROPE] = check_rope,
         [RB_OP_KV_STORE] = check_kv_store,
         [RB_OP_ATTEND] = check_attend,
@@ -362,7 +381,7 @@ const char *ref_check(const rb_kernel *k, const rb_call *before, const rb_call *
         [RB_OP_ROOF_TRIAD] = check_roof_rows,
         [RB_OP_ROOF_LAUNCH] = check_roof_launch,
     };
-    report r = { buf, size, false };
+    ref_report r = { buf, size, false };
     if (k->op->id == RB_OP_MATMUL)
         check_matmul(before, after, k->act_i8, &r);
     else if (check[k->op->id])

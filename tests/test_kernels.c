@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <criterion/logging.h>
 
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,29 +113,29 @@ static void run_nothing(const rb_call *c, int phase, int64_t first, int64_t last
     (void)c, (void)phase, (void)first, (void)last, (void)shared, (void)own;
 }
 
+/* The first output that is data. */
 static int output_of(const rb_op *op)
 {
     int a = 0;
-    while (op->arg[a].mode == 'r')
+    while (op->arg[a].mode == 'r' || op->arg[a].streams == RB_IS_CTRL)
         a++;
     return a;
 }
 
+/* The largest element of the first row: others may be small beside what rounding does. */
 static void run_off_by_little(const rb_call *c, int phase, int64_t first, int64_t last,
                               void *shared, void *own)
 {
     const rb_kernel *k = victim(mutated);
     k->run(c, phase, first, last, shared, own);
     const rb_view *y = &c->t[output_of(k->op)];
-    const int64_t row = mutated == RB_OP_KV_STORE ? c->past[0] : 0;
-    float x;
-    if (phase != k->n_phase - 1 && mutated != RB_OP_ATTEND)
+    if ((phase != k->n_phase - 1 && mutated != RB_OP_ATTEND) || y->dtype != RB_F32)
         return;
-    if (y->dtype != RB_F32)
-        return;
-    memcpy(&x, rb_at(y, 0, row, 0), sizeof x);
-    x = x * 1.001f + 1e-4f;
-    memcpy(rb_at(y, 0, row, 0), &x, sizeof x);
+    float *row = (float *)rb_at(y, 0, mutated == RB_OP_KV_STORE ? c->past[0] : 0, 0);
+    int64_t most = 0;
+    for (int64_t i = 1; i < y->n[3]; i++)
+        most = fabsf(row[i]) > fabsf(row[most]) ? i : most;
+    row[most] = row[most] * 1.001f + 1e-4f;
 }
 
 static void run_beyond_the_row(const rb_call *c, int phase, int64_t first, int64_t last,
@@ -193,6 +194,39 @@ Test(kernels, the_checker_sees_wrong_kernels)
         cr_expect_eq(caught(op, run_beyond_the_row), CASES, "op %d: damage passed", (int)op);
         cr_expect_eq(caught(op, run_with_nan), CASES, "op %d: NaN passed", (int)op);
     }
+}
+
+/* Routes of other experts, or in another order. */
+static void run_swapped_route(const rb_call *c, int phase, int64_t first, int64_t last,
+                              void *shared, void *own)
+{
+    victim(RB_OP_ROUTE)->run(c, phase, first, last, shared, own);
+    int32_t *id = (int32_t *)rb_at(&c->t[0], 0, first, 0);
+    const int32_t n = (int32_t)c->t[2].n[3], last_id = (int32_t)c->t[0].n[3] - 1;
+    if (last_id > 0) {
+        const int32_t kept = id[0];
+        id[0] = id[last_id];
+        id[last_id] = kept;
+    } else {
+        id[0] = (id[0] + 1) % n;
+    }
+}
+
+Test(kernels, the_checker_sees_wrong_routes)
+{
+    rb_kernel k = *victim(RB_OP_ROUTE);
+    char buf[256];
+    int n = 0, could = 0;
+    k.run = run_swapped_route;
+    for (uint64_t seed = 1; seed <= CASES; seed++) {
+        rb_case c;
+        cr_assert_eq(rb_case_make(&c, &k, RB_FILL_RANDOM, seed, NULL), RB_OK);
+        could += c.call.t[2].n[3] > 1; /* of one expert there is one route */
+        rb_case_free(&c);
+        n += try_case(&k, RB_FILL_RANDOM, seed, buf, sizeof buf) != NULL;
+    }
+    cr_expect_eq(n, could, "%d of %d wrong routes were seen", n, could);
+    cr_expect_geq(could, CASES / 2);
 }
 
 Test(kernels, the_checker_sees_old_cache_rows_overwritten)
