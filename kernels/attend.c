@@ -3,16 +3,16 @@
  * tokens, are the rows of one pass over that head's K and V, so sharing pays by construction.
  * Extents say the variant: MHA, GQA, MQA; K in one or two column segments; d_qk != d_v.
  * Few tokens: keys are split too, and a second phase combines the parts.
- * Refuses: masks other than causal. Read next: attend_op.c (contract and counts). */
-#include "attend.h"
-#include "rows.h"
+ * Refuses: masks other than causal. Read next: attend_op.c (contract and counts), attend_tile.h. */
+#include "attend_tile.h"
 
 /* One thread's scratch. Rows are (token, head) pairs of the work unit. */
 typedef struct work {
-    f32 *q, *acc;     /* [row][d_qk] scaled, [row][d_v] */
-    f32 *m, *l;       /* [row] running maximum, sum of exp */
-    f32 *score;       /* [TILE] */
-    f32 *k1, *k2, *v; /* [TILE][..] decoded tile */
+    f32 *q;           /* [row][..] scaled, interleaved by block */
+    f32 *k1, *k2, *v; /* [TILE][..] decoded tile, whole vectors a row */
+    f32 *score;       /* [row of block][TILE] */
+    f32 *acc;         /* [row][d_v] */
+    f32 *m, *l, *by;  /* [row] */
 } work;
 
 /* A work unit: a KV group, a tile of tokens and a range of keys of one sequence. */
@@ -20,32 +20,55 @@ typedef struct unit {
     int64_t seq, group, token, n_token, split, key, key_end;
 } unit;
 
-/* A tile of K or V rows, decoded or (f32) where it lies. */
-typedef struct rows_view {
-    const f32 *base;
-    int64_t step; /* in elements */
-} rows_view;
-
-static work work_at(const rb_call *c, void *own)
+/* Elements of a row of q: whole vectors of each piece. */
+static int64_t q_width(const rb_call *c)
 {
-    const int64_t rows = tile_tokens(c) * heads_per_group(c);
-    const int64_t d_qk = c->t[Q].n[3], d_v = c->t[V].n[3], d1 = c->t[K].n[3];
-    work w = { .q = own };
-    w.acc = w.q + rows * d_qk;
-    w.m = w.acc + rows * d_v;
-    w.l = w.m + rows;
-    w.score = w.l + rows;
-    w.k1 = w.score + TILE;
-    w.k2 = w.k1 + TILE * d1;
-    w.v = w.k2 + TILE * (d_qk - d1);
-    return w;
+    return (whole_vectors(c->t[K].n[3]) + whole_vectors(columns_qk(c) - c->t[K].n[3])) * V_LANES;
+}
+
+/* The tile is read where it lies if each element is then converted once: all rows of the unit are
+ * one block and see the same keys. */
+static bool reads_in_place(const rb_call *c)
+{
+    return tile_tokens(c) == 1 && heads_per_group(c) <= MOST_ROWS && !v_in_k(c) &&
+           c->t[K].dtype == RB_F16 && c->t[V].dtype == RB_F16 &&
+           (!c->t[K2].buffer || c->t[K2].dtype == RB_F16);
+}
+
+static int64_t block_rows(int64_t rows)
+{
+    enum { FEWER_ROWS = V_LANES == 16 ? 4 : V_LANES == 8 ? 2 : 1 };
+    return rows <= MOST_ROWS ? rows : FEWER_ROWS;
+}
+
+/* Lays the scratch out from own on; returns its end. */
+static const f32 *lay_out(const rb_call *c, work *w, f32 *own)
+{
+    const int64_t rows = tile_tokens(c) * heads_per_group(c), d_v = c->t[V].n[3];
+    const int64_t d1 = c->t[K].n[3], d2 = columns_qk(c) - d1;
+    w->q = own;
+    w->k1 = w->q + rows * q_width(c);
+    w->k2 = w->k1 + TILE * whole_vectors(d1) * V_LANES;
+    w->v = w->k2 + TILE * whole_vectors(d2) * V_LANES;
+    w->score = w->v + TILE * whole_vectors(d_v) * V_LANES;
+    w->acc = w->score + MOST_ROWS * TILE;
+    w->m = w->acc + rows * d_v;
+    w->l = w->m + rows;
+    w->by = w->l + rows;
+    return w->by + rows;
 }
 
 static int64_t own_bytes(const rb_call *c)
 {
-    const int64_t rows = tile_tokens(c) * heads_per_group(c);
-    const int64_t d_qk = c->t[Q].n[3], d_v = c->t[V].n[3];
-    return (rows * (d_qk + d_v + 2) + TILE * (1 + d_qk + d_v)) * (int64_t)sizeof(f32);
+    work w;
+    return (const char *)lay_out(c, &w, NULL) - (const char *)NULL;
+}
+
+/* As many parts as this or any shorter context has: who plans scratch asks for the longest. */
+static int64_t splits_planned(const rb_call *c)
+{
+    const int64_t n = (most_seen(c) - 1) / SPLIT + 1;
+    return at_most(n, most_splits(c));
 }
 
 /* Partial results of split keys: [row][split][m, l, acc[d_v]]. */
@@ -53,7 +76,7 @@ static int64_t shared_bytes(const rb_call *c)
 {
     if (!splits_keys(c))
         return 0;
-    return n_query_rows(c) * max_splits(c) * (2 + c->t[V].n[3]) * (int64_t)sizeof(f32);
+    return n_query_rows(c) * splits_planned(c) * (2 + c->t[V].n[3]) * (int64_t)sizeof(f32);
 }
 
 static f32 *partial_at(const rb_call *c, void *shared, int64_t seq, int64_t token, int64_t head,
@@ -72,7 +95,7 @@ static int64_t units(const rb_call *c, int phase)
 }
 
 /* Token tiles are dealt from both ends in turn: later tokens see more keys, and every thread gets a
- * contiguous range of units. */
+ * contiguous range of units. Groups follow each other, since their rows of a key do in memory. */
 static unit unit_at(const rb_call *c, int64_t u)
 {
     const int64_t tiles = token_tiles(c), groups = n_groups(c), splits = max_splits(c);
@@ -95,140 +118,67 @@ static rows_view tile_rows(const rb_call *c, int arg, const unit *u, int64_t key
                            f32 *scratch)
 {
     const rb_view *view = &c->t[arg];
-    const int64_t head = u->group * view->n[2] / n_groups(c);
-    if (view->dtype == RB_F32) {
-        for (int64_t j = 0; j < n; j++)
-            decoded(RB_F32, view->n[3]);
-        return (rows_view){ (const f32 *)rb_at(view, u->seq, key, head),
-                            view->step_bytes[1] / (int64_t)sizeof(f32) };
+    const int64_t head = u->group * view->n[2] / n_groups(c), d = view->n[3];
+    const int64_t step = whole_vectors(d) * V_LANES;
+    if (view->dtype == RB_F32 || reads_in_place(c)) {
+        decoded(view->dtype, n * d);
+        return (rows_view){ rb_at(view, u->seq, key, head), view->step_bytes[1] };
     }
     for (int64_t j = 0; j < n; j++)
-        decode_row(scratch + j * view->n[3], rb_at(view, u->seq, key + j, head), view->n[3],
-                   view->dtype);
-    return (rows_view){ scratch, view->n[3] };
+        decode_row(scratch + j * step, rb_at(view, u->seq, key + j, head), d, view->dtype);
+    return (rows_view){ (const char *)scratch, step * (int64_t)sizeof(f32) };
+}
+
+/* The same rows of the tile to come; past the last key nothing is fetched. */
+static ahead ahead_rows(const rb_call *c, int arg, const unit *u, int64_t key)
+{
+    const rb_view *view = &c->t[arg];
+    if (!view->buffer || key >= keys_seen(c, u->seq, u->token + u->n_token - 1))
+        return (ahead){ .bytes = 0 };
+    const int64_t head = u->group * view->n[2] / n_groups(c);
+    return (ahead){ { rb_at(view, u->seq, key, head), view->step_bytes[1] },
+                    rb_row_bytes(view->dtype, view->n[3]) };
+}
+
+/* dst[step k ..] = by src[k ..], a vector each. */
+static void scale_vectors(f32 *dst, int64_t step, const f32 *src, int64_t n, sf by)
+{
+    for (int64_t k = 0; k < n; k += V_LANES, dst += step) {
+        if (n - k < V_LANES)
+            v_store_n(dst, v_mul(v_load_n(src + k, n - k), v_set(by)), n - k);
+        else
+            v_store(dst, v_mul(v_load(src + k), v_set(by)));
+    }
 }
 
 static void scale_row(f32 *dst, const f32 *src, int64_t n, sf by)
 {
-    for (int64_t k = 0; k < n; k += V_LANES) {
-        const int64_t m = n - k < V_LANES ? n - k : V_LANES;
-        v_store_n(dst + k, v_mul(v_load_n(src + k, m), v_set(by)), m);
-    }
+    scale_vectors(dst, V_LANES, src, n, by);
 }
 
-RB_INLINE void dot_keys(vf acc[V_LANES], const f32 *q, rows_view k, int64_t d, int64_t n)
+/* A query times the scale of the scores, as row r of `rows` interleaved ones. */
+static void load_query(const rb_call *c, f32 *q, int64_t r, int64_t rows, const unit *u,
+                       int64_t token, int64_t head)
 {
-    int64_t i = 0;
-    if (n == V_LANES) {
-        for (; i + V_LANES <= d; i += V_LANES) {
-            const vf qv = v_load(q + i);
-            UNROLL
-            for (int j = 0; j < V_LANES; j++)
-                acc[j] = v_fma(qv, v_load(k.base + j * k.step + i), acc[j]);
-        }
-    }
-    for (; i < d; i += V_LANES) {
-        const int64_t w = d - i < V_LANES ? d - i : V_LANES;
-        const vf qv = v_load_n(q + i, w);
-        for (int64_t j = 0; j < n; j++)
-            acc[j] = v_fma(qv, v_load_n(k.base + j * k.step + i, w), acc[j]);
-    }
+    const int64_t d1 = c->t[K].n[3], d2 = columns_qk(c) - d1, step = rows * V_LANES;
+    const f32 *first = (const f32 *)rb_at(&c->t[Q], u->seq, token, head);
+    const f32 *second =
+        c->t[Q2].buffer ? (const f32 *)rb_at(&c->t[Q2], u->seq, token, head) : first + d1;
+    const sf by = s_const((double)c->p.scale);
+    scale_vectors(q + r * V_LANES, step, first, d1, by);
+    scale_vectors(q + whole_vectors(d1) * step + r * V_LANES, step, second, d2, by);
 }
 
-/* score[j] = q . k[j] for n keys; returns the larger of m and the largest score. */
-static sf scores(f32 *score, const f32 *q, rows_view k1, int64_t d1, rows_view k2, int64_t d2,
-                 int64_t n, sf m)
-{
-    vf best = v_set(m);
-    for (int64_t j = 0; j < n; j += V_LANES) {
-        const int64_t lanes = n - j < V_LANES ? n - j : V_LANES;
-        vf acc[V_LANES];
-        for (int i = 0; i < V_LANES; i++)
-            acc[i] = v_zero();
-        dot_keys(acc, q, (rows_view){ k1.base + j * k1.step, k1.step }, d1, lanes);
-        if (d2 > 0)
-            dot_keys(acc, q + d1, (rows_view){ k2.base + j * k2.step, k2.step }, d2, lanes);
-        const vf s = v_hsum_rows(acc, lanes);
-        best = v_max_n(best, s, lanes);
-        v_store_n(score + j, s, lanes);
-    }
-    return v_hmax(best);
-}
-
-/* score[j] = exp(score[j] - m); returns their sum. */
-static sf exponentials(f32 *score, int64_t n, sf m)
-{
-    vf sum = v_zero();
-    for (int64_t j = 0; j < n; j += V_LANES) {
-        const int64_t lanes = n - j < V_LANES ? n - j : V_LANES;
-        const vf p = v_keep_n(v_exp(v_sub(v_load_n(score + j, lanes), v_set(m))), lanes);
-        v_store_n(score + j, p, lanes);
-        sum = v_add(sum, p);
-    }
-    return v_hsum(sum);
-}
-
-enum { CHUNK = 4 }; /* vectors of acc that stay in registers over a tile of keys */
-
-RB_INLINE void add_chunk(f32 *acc, const f32 *p, rows_view v, int64_t n, bool fresh)
-{
-    vf a[CHUNK];
-    UNROLL
-    for (int i = 0; i < CHUNK; i++)
-        a[i] = fresh ? v_zero() : v_load(acc + i * V_LANES);
-    for (int64_t j = 0; j < n; j++) {
-        const vf pv = v_bcast(p + j);
-        UNROLL
-        for (int i = 0; i < CHUNK; i++)
-            a[i] = v_fma(pv, v_load(v.base + j * v.step + i * V_LANES), a[i]);
-    }
-    UNROLL
-    for (int i = 0; i < CHUNK; i++)
-        v_store(acc + i * V_LANES, a[i]);
-}
-
-/* acc[d] (fresh: 0) += sum over j of p[j] v[j][d] */
-static void add_values(f32 *acc, const f32 *p, rows_view v, int64_t d, int64_t n, bool fresh)
-{
-    int64_t i = 0;
-    for (; i + CHUNK * V_LANES <= d; i += CHUNK * V_LANES)
-        add_chunk(acc + i, p, (rows_view){ v.base + i, v.step }, n, fresh);
-    for (; i < d; i += V_LANES) {
-        const int64_t w = d - i < V_LANES ? d - i : V_LANES;
-        vf a = fresh ? v_zero() : v_load_n(acc + i, w);
-        for (int64_t j = 0; j < n; j++)
-            a = v_fma(v_bcast(p + j), v_load_n(v.base + j * v.step + i, w), a);
-        v_store_n(acc + i, a, w);
-    }
-}
-
-/* One row (token, head) against one decoded tile of n keys. */
-static void row_tile(const rb_call *c, const work *w, int64_t row, rows_view k1, rows_view k2,
-                     rows_view v, int64_t n, bool fresh)
-{
-    const int64_t d_qk = c->t[Q].n[3], d_v = c->t[V].n[3], d1 = c->t[K].n[3];
-    const sf before = fresh ? s_const(-INFINITY) : s_load(w->m + row);
-    const sf m = scores(w->score, w->q + row * d_qk, k1, d1, k2, d_qk - d1, n, before);
-    sf sum = exponentials(w->score, n, m);
-    if (!fresh) {
-        const sf by = s_exp(s_sub(before, m));
-        sum = s_fma(s_load(w->l + row), by, sum);
-        scale_row(w->acc + row * d_v, w->acc + row * d_v, d_v, by);
-    }
-    s_store(w->m + row, m);
-    s_store(w->l + row, sum);
-    add_values(w->acc + row * d_v, w->score, v, d_v, n, fresh);
-}
-
-/* Queries that see any key of the unit's range, times the scale of the scores. */
+/* Queries that see any key of the unit's range. */
 static void load_queries(const rb_call *c, const work *w, const unit *u)
 {
-    const int64_t heads = heads_per_group(c), d = c->t[Q].n[3];
-    for (int64_t t = 0; t < u->n_token; t++)
-        for (int64_t h = 0; keys_seen(c, u->seq, u->token + t) > u->key && h < heads; h++)
-            scale_row(w->q + (t * heads + h) * d,
-                      (const f32 *)rb_at(&c->t[Q], u->seq, u->token + t, u->group * heads + h), d,
-                      s_const((double)c->p.scale));
+    const int64_t heads = heads_per_group(c), rows = u->n_token * heads, most = block_rows(rows);
+    for (int64_t row = 0; row < rows; row++) {
+        const int64_t token = u->token + row / heads, first = row / most * most;
+        if (keys_seen(c, u->seq, token) > u->key)
+            load_query(c, w->q + first * q_width(c), row - first, at_most(rows - first, most), u,
+                       token, u->group * heads + row % heads);
+    }
 }
 
 /* Rows that see any key of the unit's range leave their result in o, or in the partials. */
@@ -253,23 +203,51 @@ static void finish(const rb_call *c, const work *w, const unit *u, void *shared)
     }
 }
 
+/* Keys key .. key+n-1 for every row of the unit, block by block. */
+static void all_rows(const rb_call *c, const work *w, const unit *u, const tile *t, int64_t key,
+                     int64_t n)
+{
+    const int64_t heads = heads_per_group(c), rows = u->n_token * heads, most = block_rows(rows);
+    const int64_t blocks = (rows + most - 1) / most, groups = TILE / V_LANES;
+    for (int64_t row = 0; row < rows; row += most) {
+        block b = { .q = w->q + row * q_width(c),
+                    .acc = w->acc + row * t->d_v,
+                    .m = w->m + row,
+                    .l = w->l + row,
+                    .by = w->by + row,
+                    .score = w->score,
+                    .ahead = row / most * TILE / blocks,
+                    .ahead_step = (TILE + blocks * groups - 1) / (blocks * groups),
+                    .rows = at_most(rows - row, most) };
+        for (int64_t r = 0; r < b.rows; r++) {
+            const int64_t left = keys_seen(c, u->seq, u->token + (row + r) / heads) - key;
+            b.seen[r] = left < 0 ? 0 : at_most(left, n);
+        }
+        if (b.seen[b.rows - 1] > 0)
+            block_tile(t, &b);
+    }
+}
+
 static void attend_unit(const rb_call *c, const unit *u, void *shared, void *own)
 {
-    const work w = work_at(c, own);
-    const int64_t heads = heads_per_group(c);
+    work w;
+    lay_out(c, &w, own);
     load_queries(c, &w, u);
+    tile t = { .d1 = c->t[K].n[3],
+               .d2 = columns_qk(c) - c->t[K].n[3],
+               .d_v = c->t[V].n[3],
+               .half = reads_in_place(c) };
     for (int64_t key = u->key; key < u->key_end; key += TILE) {
-        const int64_t n = u->key_end - key < TILE ? u->key_end - key : TILE;
-        const rows_view k1 = tile_rows(c, K, u, key, n, w.k1);
-        const rows_view k2 = c->t[K2].buffer ? tile_rows(c, K2, u, key, n, w.k2) : k1;
-        const rows_view v = tile_rows(c, V, u, key, n, w.v);
-        for (int64_t t = 0; t < u->n_token; t++) {
-            const int64_t left = keys_seen(c, u->seq, u->token + t) - key;
-            if (left <= 0)
-                continue;
-            for (int64_t h = 0; h < heads; h++)
-                row_tile(c, &w, t * heads + h, k1, k2, v, left < n ? left : n, key == u->key);
-        }
+        const int64_t n = at_most(u->key_end - key, TILE);
+        t.fresh = key == u->key;
+        t.next[0] = ahead_rows(c, K, u, key + TILE);
+        t.next[1] = ahead_rows(c, K2, u, key + TILE);
+        if (!v_in_k(c))
+            t.next[2] = ahead_rows(c, V, u, key + TILE);
+        t.k1 = tile_rows(c, K, u, key, n, w.k1);
+        t.k2 = t.d2 > 0 ? tile_rows(c, K2, u, key, n, w.k2) : t.k1;
+        t.val = v_in_k(c) ? t.k1 : tile_rows(c, V, u, key, n, w.v);
+        all_rows(c, &w, u, &t, key, n);
     }
     finish(c, &w, u, shared);
 }
@@ -292,7 +270,9 @@ static void combine(const rb_call *c, int64_t u, void *shared, void *own)
         s_store(factor + i, by);
     }
     f32 *o = (f32 *)rb_at(&c->t[O], seq, token, head);
-    add_values(o, factor, (rows_view){ part + 2, step }, d, parts, true);
+    const tile t = { .val = { (const char *)(part + 2), step * (int64_t)sizeof(f32) }, .d_v = d };
+    const block b = { .acc = o, .score = factor };
+    add_values(&t, &b, 0, 0, parts, 1, BEGIN, RB_F32);
     scale_row(o, o, d, s_div(s_const(1.0), l));
 }
 

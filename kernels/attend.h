@@ -6,8 +6,8 @@
 
 #include "op.h"
 
-enum { O, Q, K, K2, V };
-enum { TILE = 64, SPLIT = 128, ROWS_WANTED = 32 };
+enum { O, Q, K, K2, V, Q2 };
+enum { TILE = 64, SPLIT = 128, ROWS_WANTED = 32, UNITS_WANTED = 128 };
 
 _Static_assert(SPLIT % TILE == 0, "a split is whole tiles: the counts of rescales rest on it");
 
@@ -15,6 +15,23 @@ _Static_assert(SPLIT % TILE == 0, "a split is whole tiles: the counts of rescale
 static inline int64_t keys_seen(const rb_call *c, int64_t s, int64_t t)
 {
     return c->past[s] + t + 1;
+}
+
+/* Columns of q and of K: in one or two pieces each. */
+static inline int64_t columns_qk(const rb_call *c)
+{
+    return c->t[K].n[3] + (c->t[K2].buffer ? c->t[K2].n[3] : 0);
+}
+
+/* V is K, or the first columns of K's rows: what has been decoded for one serves the other. */
+static inline bool v_in_k(const rb_call *c)
+{
+    const rb_view *k = &c->t[K], *v = &c->t[V];
+    bool same = v->buffer == k->buffer && v->dtype == k->dtype &&
+                v->offset_bytes == k->offset_bytes && v->n[2] == k->n[2] && v->n[3] <= k->n[3];
+    for (int a = 0; a < 3; a++)
+        same = same && (v->step_bytes[a] == k->step_bytes[a] || v->n[a] == 1);
+    return same;
 }
 
 /* Groups of heads that read the same K and V: as many as the operand that shares least has heads.
@@ -47,24 +64,42 @@ static inline int64_t token_tiles(const rb_call *c)
     return (c->t[Q].n[1] + tile_tokens(c) - 1) / tile_tokens(c);
 }
 
+/* The most keys that a query sees. */
+static inline int64_t most_seen(const rb_call *c)
+{
+    int64_t most = 0;
+    for (int64_t s = 0; s < c->t[Q].n[0]; s++)
+        if (keys_seen(c, s, c->t[Q].n[1] - 1) > most)
+            most = keys_seen(c, s, c->t[Q].n[1] - 1);
+    return most;
+}
+
+/* Parts of the keys are whole tiles, at least SPLIT keys, and grow with the context once there are
+ * units for many threads: what is combined stays little. */
+static inline int64_t most_splits(const rb_call *c)
+{
+    const int64_t n = UNITS_WANTED / (c->t[Q].n[0] * n_groups(c) * token_tiles(c));
+    return n > 1 ? n : 1;
+}
+
 static inline int64_t split_keys(const rb_call *c)
 {
-    return splits_keys(c) ? SPLIT : INT64_MAX / 2;
+    if (!splits_keys(c))
+        return INT64_MAX / 2;
+    const int64_t even = (most_seen(c) + most_splits(c) - 1) / most_splits(c);
+    return even > SPLIT ? (even + TILE - 1) / TILE * TILE : SPLIT;
 }
 
 /* Parts that the keys of token t of sequence s fall into. */
 static inline int64_t n_splits(const rb_call *c, int64_t s, int64_t t)
 {
-    return splits_keys(c) ? (keys_seen(c, s, t) + SPLIT - 1) / SPLIT : 1;
+    const int64_t keys = split_keys(c);
+    return (keys_seen(c, s, t) - 1) / keys + 1;
 }
 
 static inline int64_t max_splits(const rb_call *c)
 {
-    int64_t most = 1;
-    for (int64_t s = 0; s < c->t[Q].n[0]; s++)
-        if (n_splits(c, s, c->t[Q].n[1] - 1) > most)
-            most = n_splits(c, s, c->t[Q].n[1] - 1);
-    return most;
+    return (most_seen(c) - 1) / split_keys(c) + 1;
 }
 
 /* Rows of queries: tokens x heads, over all sequences. */

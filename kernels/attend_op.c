@@ -6,11 +6,15 @@
 static const char *check(const rb_call *c)
 {
     const rb_view *q = &c->t[Q], *o = &c->t[O], *k = &c->t[K], *k2 = &c->t[K2], *v = &c->t[V];
-    const int64_t groups = n_groups(c), d2 = k2->buffer ? k2->n[3] : 0;
+    const rb_view *q2 = &c->t[Q2];
+    const int64_t groups = n_groups(c);
     if (k->n[0] != q->n[0] || v->n[0] != q->n[0] || (k2->buffer && k2->n[0] != q->n[0]))
         return "q, K and V differ in sequences";
-    if (q->n[3] != k->n[3] + d2)
-        return "q is not as wide as K's segments together";
+    if (q2->buffer && (!k2->buffer || q2->n[3] != k2->n[3] || q2->n[0] != q->n[0] ||
+                       q2->n[1] != q->n[1] || q2->n[2] != q->n[2]))
+        return "q2 does not have q's rows and k2's columns";
+    if (q->n[3] != (q2->buffer ? k->n[3] : columns_qk(c)))
+        return "q is not as wide as K's segments together, or as k where there is q2";
     if (o->n[0] != q->n[0] || o->n[1] != q->n[1] || o->n[2] != q->n[2] || o->n[3] != v->n[3])
         return "o does not have q's rows and v's columns";
     if (q->n[2] % groups || groups % k->n[2] || groups % v->n[2] ||
@@ -70,6 +74,12 @@ static int64_t combines(const rb_call *c)
     return splits_keys(c) ? parts(c) : 0;
 }
 
+/* Elements of V that are decoded in their own right: none where K's are the same. */
+static int64_t v_columns_decoded(const rb_call *c)
+{
+    return v_in_k(c) ? 0 : c->t[V].n[3];
+}
+
 /* Keys that the work units of one group decode: a tile of tokens goes as far as its last token. */
 static int64_t keys_decoded(const rb_call *c)
 {
@@ -82,7 +92,7 @@ static int64_t keys_decoded(const rb_call *c)
     return sum;
 }
 
-enum { H, D_QK, D_V, S, N, PARTS, RESCALES, COMBINES, GROUPS, KEYS, D_K1, D_K2 };
+enum { H, D_QK, D_V, S, N, PARTS, RESCALES, COMBINES, GROUPS, KEYS, D_K1, D_K2, D_V1 };
 
 /* 2 d_qk H S, softmax H (5 S + n): scale, -max, exp, sum, times 1/sum; 1/sum once; 2 d_v H S */
 static const rb_term flops[] = {
@@ -109,7 +119,7 @@ const rb_term rb_attend_special_overhead[] = {
 };
 const rb_term rb_attend_k_elements[] = { { 1, { GROUPS, KEYS, D_K1 } }, { 0 } };
 const rb_term rb_attend_k2_elements[] = { { 1, { GROUPS, KEYS, D_K2 } }, { 0 } };
-const rb_term rb_attend_v_elements[] = { { 1, { GROUPS, KEYS, D_V } }, { 0 } };
+const rb_term rb_attend_v_elements[] = { { 1, { GROUPS, KEYS, D_V1 } }, { 0 } };
 
 const rb_op rb_attend_op = {
     .id = RB_OP_ATTEND,
@@ -118,11 +128,12 @@ const rb_op rb_attend_op = {
              { "q", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
              { "k", 'r', RB_ROWS_SEEN, -1, RB_IS_KV | RB_IS_ACT, 0 },
              { "k2", 'r', RB_ROWS_SEEN, -1, RB_IS_KV | RB_IS_ACT, RB_OPTIONAL },
-             { "v", 'r', RB_ROWS_SEEN, -1, RB_IS_KV | RB_IS_ACT, 0 } },
+             { "v", 'r', RB_ROWS_SEEN, -1, RB_IS_KV | RB_IS_ACT, 0 },
+             { "q2", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, RB_OPTIONAL } },
     .token_arg = Q,
     .key_arg = { K, K2, V },
     .dim = { { "H", Q, 2, NULL },
-             { "d_qk", Q, 3, NULL },
+             { "d_qk", Q, 3, columns_qk },
              { "d_v", V, 3, NULL },
              { "S", Q, 0, pairs },
              { "n", Q, 0, tokens },
@@ -132,7 +143,8 @@ const rb_op rb_attend_op = {
              { "G", Q, 0, n_groups },
              { "keys", Q, 0, keys_decoded },
              { "d_k1", K, 3, NULL },
-             { "d_k2", K2, 3, NULL } },
+             { "d_k2", K2, 3, NULL },
+             { "d_v1", V, 3, v_columns_decoded } },
     .flops = flops,
     .special = special,
     .check = check,

@@ -261,26 +261,49 @@ static rb_status make_kv_store(maker *m)
     return RB_OK;
 }
 
+/* Heads and columns of K, K2 and V. */
+typedef struct attend_shape {
+    int64_t groups, heads, g_k, g_k2, g_v, d1, d2, d_v;
+} attend_shape;
+
+static attend_shape make_attend_shape(maker *m)
+{
+    attend_shape a = { .groups = PICK(m, 1, 2, 4) };
+    a.heads = a.groups * (a.groups == 1 ? PICK(m, 1, 3, 4, 6, 7, 8, 9, 40) : PICK(m, 1, 2, 3, 4));
+    a.g_k = chance(m, 3) ? 1 : a.groups;
+    a.g_v = a.g_k == a.groups && chance(m, 3) ? 1 : a.groups;
+    a.g_k2 = chance(m, 2) ? a.groups : 1;
+    a.d1 = columns(m, RB_F32);
+    a.d_v = columns(m, RB_F32);
+    a.d2 = m->k->key[1] == RB_NO_DTYPE ? 0 : PICK(m, 1, 4, 16, 20);
+    return a;
+}
+
 static rb_status make_attend(maker *m)
 {
     const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 1, 2, 5, 15, 16, 17, 35);
     const int64_t past = PICK(m, 0, 1, 9, 70, 127, 128, 300);
-    const int64_t room = past + t + PICK(m, 0, 2), groups = PICK(m, 1, 2, 4);
-    const int64_t heads = groups * (groups == 1 ? PICK(m, 1, 3, 40) : PICK(m, 1, 2, 3));
-    const int64_t g_k = chance(m, 3) ? 1 : groups, g_v = g_k == groups && chance(m, 3) ? 1 : groups;
-    const int64_t d1 = columns(m, RB_F32), d_v = columns(m, RB_F32);
-    const int64_t d2 = m->k->key[1] == RB_NO_DTYPE ? 0 : PICK(m, 1, 4, 16, 20);
-    m->c->call.p.scale = 1.0f / sqrtf((float)(d1 + d2));
-    TRY(operand(m, 0, RB_F32, RB_ACT, s, t, heads, d_v));
-    TRY(operand(m, 1, RB_F32, RB_ACT, s, t, heads, d1 + d2));
-    TRY(operand(m, 2, m->k->key[0], RB_KV, s, room, g_k, d1));
-    if (d2 > 0)
-        TRY(operand(m, 3, m->k->key[1], RB_KV, s, room, chance(m, 2) ? groups : 1, d2));
-    TRY(operand(m, 4, m->k->key[2], RB_KV, s, room, g_v, d_v));
-    /* V inside K's rows, as in absorbed MLA */
-    if (m->k->key[0] == m->k->key[2] && d_v <= d1 && g_k == g_v && chance(m, 2)) {
+    const int64_t room = past + t + PICK(m, 0, 2);
+    attend_shape a = make_attend_shape(m);
+    const bool same_kv = m->k->key[0] == m->k->key[2], absorbed = same_kv && chance(m, 4);
+    if (absorbed) { /* one latent head, which is V as well, and one of positions */
+        a.g_k = a.g_k2 = a.g_v = a.groups = 1;
+        a.d_v = a.d1;
+    }
+    const bool two = a.d2 > 0 && chance(m, 2);
+    m->c->call.p.scale = 1.0f / sqrtf((float)(a.d1 + a.d2));
+    TRY(operand(m, 0, RB_F32, RB_ACT, s, t, a.heads, a.d_v));
+    TRY(operand(m, 1, RB_F32, RB_ACT, s, t, a.heads, two ? a.d1 : a.d1 + a.d2));
+    if (two)
+        TRY(operand(m, 5, RB_F32, RB_ACT, s, t, a.heads, a.d2));
+    TRY(operand(m, 2, m->k->key[0], RB_KV, s, room, a.g_k, a.d1));
+    if (a.d2 > 0)
+        TRY(operand(m, 3, m->k->key[1], RB_KV, s, room, a.g_k2, a.d2));
+    TRY(operand(m, 4, m->k->key[2], RB_KV, s, room, a.g_v, a.d_v));
+    /* V inside K's rows, or K itself */
+    if (absorbed || (same_kv && a.d_v <= a.d1 && a.g_k == a.g_v && chance(m, 2))) {
         m->c->call.t[4] = m->c->call.t[2];
-        m->c->call.t[4].n[3] = d_v;
+        m->c->call.t[4].n[3] = a.d_v;
     }
     make_past(m, s, past);
     if (chance(m, 2))

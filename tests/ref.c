@@ -200,16 +200,18 @@ static void check_kv_store(const rb_call *b, const rb_call *a, ref_report *r)
 static void check_attend_row(const rb_call *b, const rb_call *a, int64_t s, int64_t t, int64_t h,
                              ref_report *r)
 {
-    const rb_view *q = &b->t[1], *k = &b->t[2], *k2 = &b->t[3], *v = &b->t[4];
-    const int64_t n = b->past[s] + t + 1, d1 = k->n[3], d = q->n[3];
+    const rb_view *q = &b->t[1], *k = &b->t[2], *k2 = &b->t[3], *v = &b->t[4], *q2 = &b->t[5];
+    const int64_t n = b->past[s] + t + 1, d1 = k->n[3], d = d1 + (k2->buffer ? k2->n[3] : 0);
     double *p = malloc((size_t)n * sizeof *p), best = -INFINITY, sum = 0, shake = 0;
     for (int64_t j = 0; j < n; j++) {
         double dot = 0, size = 0;
         for (int64_t i = 0; i < d; i++) {
             const double kv = i < d1 ? ref_at(k, s, j, h * k->n[2] / q->n[2], i)
                                      : ref_at(k2, s, j, h * k2->n[2] / q->n[2], i - d1);
-            dot += ref_at(q, s, t, h, i) * kv;
-            size += fabs(ref_at(q, s, t, h, i) * kv);
+            const double qi =
+                q2->buffer && i >= d1 ? ref_at(q2, s, t, h, i - d1) : ref_at(q, s, t, h, i);
+            dot += qi * kv;
+            size += fabs(qi * kv);
         }
         p[j] = dot * (double)b->p.scale;
         best = fmax(best, p[j]);

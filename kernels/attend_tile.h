@@ -1,0 +1,323 @@
+/* One block of query rows against one tile of keys: scores, online softmax, sums of values, with
+ * all accumulators in registers, so that a key or value that is loaded (and converted, where the
+ * tile is the cache itself) serves every row of the block. Rows may see different numbers of keys.
+ * Refuses to know about caches, heads and splits. Read next: attend.c, which walks blocks. */
+#ifndef RB_ATTEND_TILE_H
+#define RB_ATTEND_TILE_H
+
+#include "attend.h"
+#include "rows.h"
+
+/* Rows of the largest block: what registers hold beside a few keys or vectors of values. */
+enum { MOST_ROWS = V_LANES == 16 ? 8 : V_LANES == 8 ? 4 : 1 };
+
+/* Rows of K or V: row j at base + j * step bytes, where they lie or decoded. */
+typedef struct rows_view {
+    const char *base;
+    int64_t step;
+} rows_view;
+
+/* Rows of the cache that the next tile is made of, to be fetched meanwhile. */
+typedef struct ahead {
+    rows_view rows;
+    int64_t bytes; /* of a row; 0: none */
+} ahead;
+
+/* What a block meets. half: the rows lie in the cache as f16, else they are f32. */
+typedef struct tile {
+    rows_view k1, k2, val;
+    ahead next[3];
+    int64_t d1, d2, d_v;
+    bool half, fresh; /* fresh: the first tile of its range, nothing to rescale */
+} tile;
+
+/* Up to MOST_ROWS rows. q is interleaved: vector i of row r at (i * rows + r) * V_LANES, K's
+ * columns before K2's, each padded to whole vectors. */
+typedef struct block {
+    const f32 *q;
+    f32 *acc;                  /* [row][d_v] */
+    f32 *m, *l;                /* [row] running maximum, sum of exp */
+    f32 *by;                   /* [row] what acc is rescaled by */
+    f32 *score;                /* [row][TILE] */
+    int64_t ahead, ahead_step; /* first key of the next tile to fetch, how many a group of keys */
+    int64_t rows;              /* rising numbers of keys seen: */
+    int64_t seen[MOST_ROWS];
+} block;
+
+static inline int64_t whole_vectors(int64_t d)
+{
+    return (d + V_LANES - 1) / V_LANES;
+}
+
+static inline int64_t at_most(int64_t n, int64_t most)
+{
+    return n < most ? n : most;
+}
+
+/* ---- scores ---- */
+
+/* One vector of columns of `keys` keys for `rows` rows. */
+RB_INLINE void dot_step(vf *a, const f32 *q, rows_view k, int64_t i, int64_t n, int rows, int keys,
+                        rb_dtype dtype)
+{
+    vf qv[MOST_ROWS];
+    UNROLL
+    for (int r = 0; r < rows; r++)
+        qv[r] = load_plain(q + r * V_LANES, 0, n, RB_F32);
+    UNROLL
+    for (int j = 0; j < keys; j++) {
+        const vf kv = load_plain(k.base + j * k.step, i, n, dtype);
+        UNROLL
+        for (int r = 0; r < rows; r++)
+            a[r * keys + j] = v_fma(qv[r], kv, a[r * keys + j]);
+    }
+}
+
+/* a[row][key] += q . k over d columns; vectors of q are q_step elements apart. */
+RB_INLINE void dot_columns(vf *a, const f32 *q, int64_t q_step, rows_view k, int64_t d, int rows,
+                           int keys, rb_dtype dtype)
+{
+    int64_t i = 0;
+    for (; i + V_LANES <= d; i += V_LANES, q += q_step)
+        dot_step(a, q, k, i, V_LANES, rows, keys, dtype);
+    if (i < d)
+        dot_step(a, q, k, i, d - i, rows, keys, dtype);
+}
+
+/* sums[row * V_LANES + key] for keys j .. j + keys of both segments. q begins at the first of
+ * `rows` rows of an interleaved block of q_rows. */
+RB_INLINE void dot_keys(vf *sums, const tile *t, const f32 *q, int64_t q_rows, int64_t j, int rows,
+                        int keys, rb_dtype dtype)
+{
+    vf a[MOST_ROWS * 4];
+    UNROLL
+    for (int i = 0; i < rows * keys; i++)
+        a[i] = v_zero();
+    const int64_t step = q_rows * V_LANES;
+    dot_columns(a, q, step, (rows_view){ t->k1.base + j * t->k1.step, t->k1.step }, t->d1, rows,
+                keys, dtype);
+    if (t->d2 > 0)
+        dot_columns(a, q + whole_vectors(t->d1) * step, step,
+                    (rows_view){ t->k2.base + j * t->k2.step, t->k2.step }, t->d2, rows, keys,
+                    dtype);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int i = 0; i < keys; i++)
+            sums[r * V_LANES + i] = a[r * keys + i];
+    }
+}
+
+/* Keys j .. j + V_LANES of the tile as sums[row][key], as far as each row sees them: those that all
+ * rows see together, in fours, the rest row by row. */
+RB_INLINE void dot_group(vf *sums, const tile *t, const block *b, int64_t j, int rows,
+                         rb_dtype dtype)
+{
+    const int keys = V_LANES < 4 ? V_LANES : rows > 6 || (V_LANES < 16 && rows > 3) ? 2 : 4;
+    const int64_t common = at_most(b->seen[0] - j, V_LANES);
+    int64_t i = 0;
+    for (; i + keys <= common; i += keys)
+        dot_keys(sums + i, t, b->q, rows, j + i, rows, keys, dtype);
+    for (; i < common; i++)
+        dot_keys(sums + i, t, b->q, rows, j + i, rows, 1, dtype);
+    if (i == V_LANES)
+        return;
+    for (int r = 0; r < rows; r++)
+        for (int64_t x = i; x < V_LANES; x++) {
+            sums[r * V_LANES + x] = v_zero();
+            if (j + x < b->seen[r])
+                dot_keys(sums + r * V_LANES + x, t, b->q + r * V_LANES, rows, j + x, 1, 1, dtype);
+        }
+}
+
+/* Keys key .. key+n-1 of the next tile on their way to the cache. */
+RB_INLINE void fetch_ahead(const tile *t, int64_t key, int64_t n)
+{
+    enum { LINE = 64 };
+    for (int a = 0; a < 3; a++) {
+        const char *row = t->next[a].rows.base + key * t->next[a].rows.step;
+        for (int64_t j = 0; j < n; j++, row += t->next[a].rows.step)
+            for (int64_t at = 0; at < t->next[a].bytes; at += LINE)
+                v_prefetch((const f32 *)(row + at));
+    }
+}
+
+/* score[row][key]; best[row]: lanes of the larger of what it was and the scores. */
+RB_INLINE void score_rows(const tile *t, const block *b, vf *best, int rows, rb_dtype dtype)
+{
+    int64_t next = b->ahead;
+    for (int64_t j = 0; j < b->seen[rows - 1]; j += V_LANES, next += b->ahead_step) {
+        vf sums[MOST_ROWS * V_LANES];
+        fetch_ahead(t, next, b->ahead_step);
+        dot_group(sums, t, b, j, rows, dtype);
+        for (int r = 0; r < rows; r++) {
+            const int64_t lanes = at_most(b->seen[r] - j, V_LANES);
+            if (lanes <= 0)
+                continue;
+            f32 *score = b->score + r * TILE + j;
+            const vf s = v_hsum_rows(sums + r * V_LANES, lanes);
+            if (lanes == V_LANES) { /* masks are slow */
+                best[r] = v_max_n(best[r], s, V_LANES);
+                v_store(score, s);
+            } else {
+                best[r] = v_max_n(best[r], s, lanes);
+                v_store_n(score, s, lanes);
+            }
+        }
+    }
+}
+
+/* ---- softmax ---- */
+
+/* score[j] = exp(score[j] - m); returns their sum. */
+static inline sf exponentials(f32 *score, int64_t n, sf m)
+{
+    vf sum = v_zero();
+    int64_t j = 0;
+    for (; j + V_LANES <= n; j += V_LANES) {
+        const vf p = v_exp(v_sub(v_load(score + j), v_set(m)));
+        v_store(score + j, p);
+        sum = v_add(sum, p);
+    }
+    if (j < n) {
+        const vf p = v_keep_n(v_exp(v_sub(v_load_n(score + j, n - j), v_set(m))), n - j);
+        v_store_n(score + j, p, n - j);
+        sum = v_add(sum, p);
+    }
+    return v_hsum(sum);
+}
+
+/* Scores to exponentials; m, l and what the sums of values so far are rescaled by. */
+static inline void softmax_row(const tile *t, const block *b, int64_t r, sf m)
+{
+    sf sum = exponentials(b->score + r * TILE, b->seen[r], m);
+    if (!t->fresh) {
+        const sf by = s_exp(s_sub(s_load(b->m + r), m));
+        sum = s_fma(s_load(b->l + r), by, sum);
+        s_store(b->by + r, by);
+    }
+    s_store(b->m + r, m);
+    s_store(b->l + r, sum);
+}
+
+/* ---- values ---- */
+
+typedef enum { BEGIN, RESCALE, GO_ON } from; /* what a sum of values starts from: 0, by acc, acc */
+
+/* acc[row][i ..] of `vecs` vectors (of n lanes, if vecs is 1) over keys [key, key_end). */
+RB_INLINE void add_chunk(const tile *t, const block *b, int64_t first, int64_t key, int64_t key_end,
+                         int64_t i, int64_t n, int rows, int vecs, from how, rb_dtype dtype)
+{
+    vf a[MOST_ROWS * 4];
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        f32 *acc = b->acc + (first + r) * t->d_v + i;
+        UNROLL
+        for (int x = 0; x < vecs; x++) {
+            a[r * vecs + x] = how == BEGIN ? v_zero() : load_plain(acc + x * V_LANES, 0, n, RB_F32);
+            if (how == RESCALE)
+                a[r * vecs + x] = v_mul(a[r * vecs + x], v_bcast(b->by + first + r));
+        }
+    }
+    const f32 *p = b->score + first * TILE;
+    const char *v = t->val.base + key * t->val.step;
+    for (int64_t j = key; j < key_end; j++, v += t->val.step) {
+        vf vv[4];
+        UNROLL
+        for (int x = 0; x < vecs; x++)
+            vv[x] = load_plain(v, i + x * V_LANES, n, dtype);
+        UNROLL
+        for (int r = 0; r < rows; r++) {
+            const vf pv = v_bcast(p + r * TILE + j);
+            UNROLL
+            for (int x = 0; x < vecs; x++)
+                a[r * vecs + x] = v_fma(pv, vv[x], a[r * vecs + x]);
+        }
+    }
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        f32 *acc = b->acc + (first + r) * t->d_v + i;
+        UNROLL
+        for (int x = 0; x < vecs; x++) {
+            if (n < V_LANES)
+                v_store_n(acc + x * V_LANES, a[r * vecs + x], n);
+            else
+                v_store(acc + x * V_LANES, a[r * vecs + x]);
+        }
+    }
+}
+
+/* acc[row] = what it starts from + the sum over keys [key, key_end) of p[row][key] v[key], for
+ * `rows` rows from `first` on. */
+RB_INLINE void add_values(const tile *t, const block *b, int64_t first, int64_t key,
+                          int64_t key_end, int rows, from how, rb_dtype dtype)
+{
+    const int vecs = rows > 6 || (V_LANES < 16 && rows > 3) ? 2 : 4;
+    int64_t i = 0;
+    for (; i + vecs * V_LANES <= t->d_v; i += vecs * V_LANES)
+        add_chunk(t, b, first, key, key_end, i, V_LANES, rows, vecs, how, dtype);
+    for (; i + V_LANES <= t->d_v; i += V_LANES)
+        add_chunk(t, b, first, key, key_end, i, V_LANES, rows, 1, how, dtype);
+    if (i < t->d_v)
+        add_chunk(t, b, first, key, key_end, i, t->d_v - i, rows, 1, how, dtype);
+}
+
+/* Keys that all rows see together, then what later rows see beyond them. */
+RB_INLINE void value_rows(const tile *t, const block *b, int rows, rb_dtype dtype)
+{
+    const int64_t common = b->seen[0];
+    from how = t->fresh ? BEGIN : RESCALE;
+    if (common > 0) {
+        add_values(t, b, 0, 0, common, rows, how, dtype);
+        how = GO_ON;
+    }
+    for (int r = 0; r < rows; r++)
+        if (b->seen[r] > common)
+            add_values(t, b, r, common, b->seen[r], 1, how, dtype);
+}
+
+/* ---- a block of a known number of rows ---- */
+
+RB_INLINE void block_tile_as(const tile *t, const block *b, int rows, rb_dtype dtype)
+{
+    vf best[MOST_ROWS];
+    for (int r = 0; r < rows; r++)
+        best[r] = v_set(t->fresh ? s_const(-INFINITY) : s_load(b->m + r));
+    score_rows(t, b, best, rows, dtype);
+    for (int r = 0; r < rows; r++)
+        if (b->seen[r] > 0)
+            softmax_row(t, b, r, v_hmax(best[r]));
+    value_rows(t, b, rows, dtype);
+}
+
+#define BLOCK_OF(rows)                                                                             \
+    NOINLINE static void block_f32_##rows(const tile *t, const block *b)                           \
+    {                                                                                              \
+        block_tile_as(t, b, rows <= MOST_ROWS ? rows : 1, RB_F32);                                 \
+    }                                                                                              \
+    NOINLINE static void block_f16_##rows(const tile *t, const block *b)                           \
+    {                                                                                              \
+        block_tile_as(t, b, rows <= MOST_ROWS ? rows : 1, RB_F16);                                 \
+    }
+BLOCK_OF(1)
+BLOCK_OF(2)
+BLOCK_OF(3)
+BLOCK_OF(4)
+BLOCK_OF(5)
+BLOCK_OF(6)
+BLOCK_OF(7)
+BLOCK_OF(8)
+
+/* The block's rows against the tile. */
+static void block_tile(const tile *t, const block *b)
+{
+    static void (*const run[2][8])(const tile *t, const block *b) = {
+        { block_f32_1, block_f32_2, block_f32_3, block_f32_4, block_f32_5, block_f32_6, block_f32_7,
+          block_f32_8 },
+        { block_f16_1, block_f16_2, block_f16_3, block_f16_4, block_f16_5, block_f16_6, block_f16_7,
+          block_f16_8 },
+    };
+    run[t->half][b->rows - 1](t, b);
+}
+
+#endif
