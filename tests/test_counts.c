@@ -218,7 +218,7 @@ Test(counts, an_uncounted_launch_is_seen)
 static void expect_proven(const char *name, rb_isa isa, int order)
 {
     json_t *v;
-    int32_t prompt[N_PROMPT];
+    int32_t prompt[N_VECTOR_PROMPT];
     rb_model *model = vector_model(name, &v);
     rb_session_params p = rb_session_defaults();
     rb_session *s;
@@ -230,8 +230,8 @@ static void expect_proven(const char *name, rb_isa isa, int order)
     p.isa = isa;
     p.capped = p.prove = true;
     cr_assert_eq(rb_session_open(&s, model, &p, NULL), RB_OK);
-    vector_tokens(v, "prompt", prompt, N_PROMPT);
-    cr_assert_eq(rb_session_run(s, RB_PREFILL, prompt, N_PROMPT, true, NULL), RB_OK);
+    vector_tokens(v, "prompt", prompt, N_VECTOR_PROMPT);
+    cr_assert_eq(rb_session_run(s, RB_PREFILL, prompt, N_VECTOR_PROMPT, true, NULL), RB_OK);
     const rb_proof *proof = rb_session_proof(s);
     const rb_cost c = ledger_cost(s, RB_PREFILL);
     cr_expect_str_eq(proof->mismatch, "", "%s: %s", name, proof->mismatch);

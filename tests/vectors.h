@@ -7,7 +7,7 @@
 #include "../engine/engine.h"
 #include "files.h"
 
-enum { N_PROMPT = 5 }; /* tokens of every vector */
+enum { N_VECTOR_PROMPT = 5 }; /* tokens of every vector */
 
 /* Opens tests/vectors/NAME.json and makes its model, f32 weights from seed 1; fails the test. */
 rb_model *vector_model(const char *name, json_t **vector);
