@@ -74,6 +74,27 @@ void rb_config_set_defaults(rb_config *c)
     r->n_ctx_train = r->n_ctx_train ? r->n_ctx_train : c->n_ctx_train;
 }
 
+void rb_config_clear_unused(rb_config *c)
+{
+    rb_rope_scaling *r = &c->rope_scaling;
+    const rb_rope_scaling none = { .factor = 1, .beta_fast = 32, .beta_slow = 1, .attn_factor = 1 };
+    const float factor = r->factor;
+    if (r->kind != RB_SCALING_YARN) {
+        const rb_scaling_kind kind = r->kind;
+        *r = none;
+        r->kind = kind;
+        r->factor = kind == RB_SCALING_NONE ? 1 : factor;
+    }
+    if (!rb_config_is_mla(c))
+        c->mla_split = false;
+    if (c->n_expert)
+        return;
+    c->n_ff_expert = c->n_dense_lead = 0;
+    c->gating = RB_GATING_SOFTMAX;
+    c->expert_renorm = c->expert_bias = c->shared_gate = c->experts_fused = false;
+    c->expert_scale = 1;
+}
+
 void rb_config_set_arch(rb_config *c, rb_arch arch)
 {
     const rb_arch_info *a = &info[arch];

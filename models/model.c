@@ -17,6 +17,7 @@ rb_status rb_model_new(rb_model **model, const rb_config *config, const char *fo
     if (!m)
         return rb_fail(err, RB_ERR_MEMORY, "out of memory");
     m->config = *config;
+    rb_config_clear_unused(&m->config);
     snprintf(m->format, sizeof m->format, "%s", format);
     m->layer = calloc((size_t)config->n_layer, sizeof *m->layer);
     if (!m->layer)

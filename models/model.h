@@ -53,6 +53,8 @@ extern const char *const rb_gating_name[2];
 /* Sets what follows from the architecture alone; then, where nothing is set, the defaults. */
 void rb_config_set_arch(rb_config *config, rb_arch arch);
 void rb_config_set_defaults(rb_config *config);
+/* What a model has no use for gets one value, so that equal models have equal configs. */
+void rb_config_clear_unused(rb_config *config);
 
 /* A file name or title as config->name: cut to fit, control characters replaced. */
 void rb_config_set_name(rb_config *config, const char *name);

@@ -387,5 +387,20 @@ rb_config small_config(rb_arch arch)
                     .norm_eps = 1e-5f,
                     .rope_base = 1e4f };
     rb_config_set_arch(&c, arch);
+    if (arch == RB_ARCH_GPTNEOX)
+        c.n_head_kv = c.n_head;
+    if (arch == RB_ARCH_PLM || arch == RB_ARCH_DEEPSEEK2) {
+        c.n_head_kv = c.n_head;
+        c.kv_lora_rank = 32;
+        c.d_head_k = 24; /* 16 and 8 rotated */
+        c.d_rot = 8;
+    }
+    if (arch == RB_ARCH_QWEN2MOE || arch == RB_ARCH_QWEN3MOE || arch == RB_ARCH_DEEPSEEK2) {
+        c.n_expert = 6;
+        c.n_expert_used = 2;
+        c.n_ff_expert = 32;
+        c.n_ff_shared = arch == RB_ARCH_QWEN3MOE ? 0 : 64;
+        c.n_dense_lead = arch == RB_ARCH_DEEPSEEK2;
+    }
     return c;
 }

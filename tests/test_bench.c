@@ -233,6 +233,7 @@ static rb_plan_lists small_lists(void)
                             .threads = { one, 1 },
                             .isa = { isa, 1 },
                             .seq = { one, 1 },
+                            .attn = { one, 1 },
                             .depth = { depth, 2 },
                             .prompt = { prompt, 2 },
                             .gen = { gen, 1 },

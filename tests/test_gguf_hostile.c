@@ -413,7 +413,7 @@ Test(hostile, floats_that_are_none)
         expect_file_refused(&g, RB_ERR_FORMAT, "rope_base");
         g = gguf_make("llama");
         gguf_kv_f32(&g, "llama.rope.scaling.factor", bad[i]);
-        expect_file_refused(&g, RB_ERR_UNSUPPORTED, "rope scaling");
+        expect_file_refused(&g, RB_ERR_FORMAT, "rope scaling");
     }
 }
 
@@ -421,9 +421,10 @@ Test(hostile, floats_that_are_none)
 
 Test(refused, architectures)
 {
-    gguf_file g = gguf_make("gptneox");
+    gguf_file g = gguf_make("gpt2");
     expect_file_refused(&g, RB_ERR_UNSUPPORTED,
-                        "architecture 'gptneox' is not supported; llama, qwen2 and qwen3 are");
+                        "architecture 'gpt2' is not supported; llama, qwen2, qwen3, qwen2moe, "
+                        "qwen3moe, gptneox, plm and deepseek2 are");
     g = gguf_make("");
     expect_file_refused(&g, RB_ERR_UNSUPPORTED, "architecture '' is not supported");
 }
@@ -432,15 +433,18 @@ Test(refused, variants_of_the_forward_pass)
 {
     gguf_file g = gguf_make("llama");
     gguf_kv_u32(&g, "llama.expert_count", 8);
+    expect_file_refused(&g, RB_ERR_FORMAT, "'llama.expert_used_count' is missing");
+    g = gguf_make("qwen2");
+    gguf_kv_u32(&g, "qwen2.expert_count", 8);
     expect_file_refused(&g, RB_ERR_UNSUPPORTED, "mixture of experts");
     g = gguf_make("llama");
     gguf_kv_u32(&g, "llama.attention.sliding_window", 63);
     expect_file_refused(&g, RB_ERR_UNSUPPORTED, "sliding-window attention (63 of 64 tokens)");
-    static const char *const scaling[] = { "yarn", "longrope", "" };
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const scaling[] = { "longrope", "" };
+    for (size_t i = 0; i < 2; i++) {
         g = gguf_make("llama");
         gguf_kv_string(&g, "llama.rope.scaling.type", scaling[i]);
-        expect_file_refused(&g, RB_ERR_UNSUPPORTED, "none and linear are");
+        expect_file_refused(&g, RB_ERR_UNSUPPORTED, "none, linear and yarn are");
     }
     g = gguf_make("llama");
     gguf_add_tensor(&g, "blk.0.attn_output.bias", 32, 0, 0);

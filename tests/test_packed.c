@@ -168,8 +168,10 @@ static rb_config config_of(rb_arch arch, bool tied, int64_t n_vocab)
     c.n_embd = 64;
     c.n_ff = 160;
     c.n_head = 4;
-    c.n_head_kv = 2;
-    c.d_head_k = c.d_head_v = c.d_rot = 16;
+    if (!rb_config_is_mla(&c)) {
+        c.n_head_kv = arch == RB_ARCH_GPTNEOX ? 4 : 2;
+        c.d_head_k = c.d_head_v = c.d_rot = 16;
+    }
     c.n_vocab = n_vocab;
     c.tied = tied;
     cr_assert_eq(rb_config_check(&c, &err), RB_OK, "%s", err.text);
@@ -266,7 +268,7 @@ Test(packed, logits_are_those_of_the_unpacked_model)
         for (rb_arch arch = 0; arch < RB_N_ARCH; arch++) {
             const rb_config c = config_of(arch, arch == RB_ARCH_QWEN2, 80);
             rb_model *plain = make(&c, type[i], false), *packed = make_packed(&c, type[i], false);
-            cr_assert_eq(packed->layer[1].w_down.dtype, packed_type[i]);
+            cr_assert_eq(packed->layer[1].wo.dtype, packed_type[i]);
             for (rb_isa isa = RB_ISA_SCALAR; isa < RB_ISA_BLAS; isa++) {
                 if (!rb_isa_supported(isa))
                     continue;

@@ -37,12 +37,12 @@ TestSuite(store, .init = make_dir, .fini = remove_dir);
 static json_t *row(int n_gen)
 {
     return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:i,"
-                     " s:{s:s}, s:f, s:b}",
+                     " s:{s:s}, s:f, s:b, s:s, s:s}",
                      "build_commit", "c0ffee", "schema_version", 1, "n_prompt", 0, "n_gen", n_gen,
                      "n_depth", 0, "n_seq", 1, "n_layer_run", 4, "n_batch", 2048, "n_ubatch", 512,
                      "type_k", "f16", "type_v", "f16", "act", "native", "isa", "avx2",
                      "attn_variant", "gqa", "n_threads", 2, "env", "model_digest", "xxh3:12",
-                     "median_ns", 1.5, "blas", 1);
+                     "median_ns", 1.5, "blas", 1, "mla_auto", "flops", "ffn_act", "silu");
 }
 
 static rb_store *open_store(void)
@@ -141,7 +141,8 @@ Test(store, knows_the_rows_it_has_by_what_they_counted)
 {
     static const char *const number[] = { "n_prompt", "n_gen",    "n_depth",   "n_seq",
                                           "n_batch",  "n_ubatch", "n_threads", "n_layer_run" };
-    static const char *const word[] = { "type_k", "type_v", "act", "isa", "attn_variant" };
+    static const char *const word[] = { "type_k",       "type_v",   "act",    "isa",
+                                        "attn_variant", "mla_auto", "ffn_act" };
     rb_store *s = open_store();
     append(s, row(5));
     for (int again = 0; again < 2; again++) {
