@@ -196,6 +196,11 @@ rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err);
 uint64_t rb_terms_eval(const rb_op *op, const rb_term *terms, const rb_call *call);
 /* The whole cost of running call with kernel k. *assumed is set if a distinct count was assumed. */
 rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed);
+/* Bytes of operand j that no earlier operand of its buffer covers in one direction. By rows: from
+ * intervals of columns, where all that may overlap has the same rows; -1: it has not. By map: in
+ * any case, a byte of memory for each byte of the buffer. */
+int64_t rb_fresh_by_rows(const rb_op *op, const rb_call *call, int j, bool write, bool *assumed);
+int64_t rb_fresh_by_map(const rb_op *op, const rb_call *call, int j, bool write);
 /* The last call at some place, and its cost. Calls over more sequences are not remembered. */
 enum { RB_MOST_PAST = 4 };
 typedef struct rb_costed {
