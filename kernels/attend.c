@@ -37,7 +37,7 @@ static bool reads_in_place(const rb_call *c)
 
 static int64_t block_rows(int64_t rows)
 {
-    enum { FEWER_ROWS = V_LANES == 16 ? 4 : V_LANES == 8 ? 2 : 1 };
+    enum { FEWER_ROWS = V_LANES >= 8 ? 4 : 1 };
     return rows <= MOST_ROWS ? rows : FEWER_ROWS;
 }
 

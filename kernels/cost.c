@@ -321,20 +321,139 @@ static bool goes(const rb_arg *arg, bool write)
     return write ? writes(arg) : reads(arg);
 }
 
+/* Whether operands i and j may share bytes in a direction. */
+static bool may_share(const rb_op *op, const rb_call *call, int i, int j, bool write)
+{
+    int64_t fi, li, fj, lj;
+    if (call->t[i].buffer != call->t[j].buffer || !goes(&op->arg[i], write))
+        return false;
+    bounds_of(op, call, i, &fi, &li);
+    bounds_of(op, call, j, &fj, &lj);
+    return fi < lj && fj < li;
+}
+
 /* Whether an earlier operand of the same direction may cover bytes of operand j. */
 static bool may_overlap(const rb_op *op, const rb_call *call, int j, bool write)
 {
-    for (int i = 0; i < j; i++) {
-        int64_t fi, li, fj, lj;
-        if (call->t[i].buffer != call->t[j].buffer || !goes(&op->arg[i], write))
-            continue;
-        bounds_of(op, call, i, &fi, &li);
-        bounds_of(op, call, j, &fj, &lj);
-        if (fi < lj && fj < li)
+    for (int i = 0; i < j; i++)
+        if (may_share(op, call, i, j, write))
             return true;
-    }
     return false;
 }
+
+/* ---- operands that overlap in the columns of the same rows ---- */
+
+typedef struct interval {
+    int64_t from, to;
+} interval;
+
+/* Whether a has b's rows, but for their columns. */
+static bool aligned(const rb_view *a, const rb_view *b)
+{
+    for (int x = 0; x < 3; x++)
+        if (a->n[x] != b->n[x] || (a->n[x] > 1 && a->step_bytes[x] != b->step_bytes[x]))
+            return false;
+    return true;
+}
+
+/* Rows that follow each other as one (parts of a tensor that differ in their number: W_UK and
+ * W_UV).
+ */
+static rb_view merged(const rb_arg *arg, rb_view v)
+{
+    if (arg->rows != RB_ROWS_GATHERED && v.step_bytes[2] == rb_row_bytes(v.dtype, v.n[3])) {
+        v.n[3] *= v.n[2];
+        v.n[2] = 1;
+    }
+    return v;
+}
+
+/* Whether rows of a view stay apart if each is as wide as the hull of all that lies in it. */
+static bool rows_apart(const rb_view *v, int64_t hull)
+{
+    bool done[3] = { false };
+    if ((v->n[0] > 1 && v->step_bytes[0] == 0) || (v->n[1] > 1 && v->step_bytes[1] == 0))
+        return false; /* sequences that share rows see different numbers of them */
+    for (int64_t reach = hull;;) {
+        int next = -1; /* the axis of the next larger step */
+        for (int x = 0; x < 3; x++)
+            if (!done[x] && v->n[x] > 1 && v->step_bytes[x] != 0 &&
+                (next < 0 || v->step_bytes[x] < v->step_bytes[next]))
+                next = x;
+        if (next < 0)
+            return true;
+        if (v->step_bytes[next] < reach)
+            return false;
+        reach += (v->n[next] - 1) * v->step_bytes[next];
+        done[next] = true;
+    }
+}
+
+/* Length of [0, width) that none of n intervals covers; sorts them. */
+static int64_t uncovered(int64_t width, interval *in, int n)
+{
+    for (int i = 1; i < n; i++)
+        for (int k = i; k > 0 && in[k].from < in[k - 1].from; k--) {
+            const interval t = in[k];
+            in[k] = in[k - 1];
+            in[k - 1] = t;
+        }
+    int64_t free_bytes = 0, at = 0;
+    for (int i = 0; i < n && at < width; i++) {
+        if (in[i].from > at)
+            free_bytes += (in[i].from < width ? in[i].from : width) - at;
+        at = in[i].to > at ? in[i].to : at;
+    }
+    return at < width ? free_bytes + width - at : free_bytes;
+}
+
+static int64_t count_rows(const rb_op *op, const rb_call *call, int j, const rb_view *v,
+                          bool *assumed)
+{
+    const rb_arg *arg = &op->arg[j];
+    if (arg->rows == RB_ROWS_GATHERED)
+        return rb_distinct_rows(&call->t[arg->index], v->n[2], assumed);
+    int64_t rows = 0;
+    for (int64_t s = 0; s < v->n[0]; s++) {
+        int64_t from, to;
+        token_rows(op, arg, v, call, s, &from, &to);
+        rows += (to - from) * (v->step_bytes[2] == 0 ? 1 : v->n[2]);
+    }
+    return rows;
+}
+
+static int64_t fresh_by_rows(const rb_op *op, const rb_call *call, int j, bool write, bool merge,
+                             bool *assumed)
+{
+    const rb_arg *arg = &op->arg[j];
+    const rb_view v = merge ? merged(arg, call->t[j]) : call->t[j];
+    const int64_t width = rb_row_bytes(v.dtype, v.n[3]);
+    interval in[RB_MAX_ARG], hull = { 0, width };
+    int n = 0;
+    for (int i = 0; i < j; i++) {
+        if (!may_share(op, call, i, j, write))
+            continue;
+        const rb_view a = merge ? merged(&op->arg[i], call->t[i]) : call->t[i];
+        if (op->arg[i].rows != arg->rows || op->arg[i].index != arg->index || !aligned(&a, &v))
+            return -1;
+        const int64_t from = a.offset_bytes - v.offset_bytes;
+        in[n] = (interval){ from, from + rb_row_bytes(a.dtype, a.n[3]) };
+        hull.from = in[n].from < hull.from ? in[n].from : hull.from;
+        hull.to = in[n].to > hull.to ? in[n].to : hull.to;
+        n++;
+    }
+    if (!rows_apart(&v, hull.to - hull.from))
+        return -1;
+    return count_rows(op, call, j, &v, assumed) * uncovered(width, in, n);
+}
+
+int64_t rb_fresh_by_rows(const rb_op *op, const rb_call *call, int j, bool write, bool *assumed)
+{
+    const int64_t fresh = fresh_by_rows(op, call, j, write, false, assumed);
+    return fresh >= 0 ? fresh : fresh_by_rows(op, call, j, write, true, assumed);
+}
+
+/* ---- operands that overlap in any way ---- */
 
 static void mark_row(const rb_view *v, int64_t s, int64_t t, int64_t h, uint8_t *map)
 {
@@ -361,9 +480,7 @@ static void mark_operand(const rb_op *op, const rb_call *call, int i, uint8_t *m
     }
 }
 
-/* Bytes of operand j that no earlier operand of its buffer covers in this direction; the slow,
- * general way over a byte map, for calls whose operands really overlap (V inside K's rows). */
-static int64_t fresh_bytes(const rb_op *op, const rb_call *call, int j, bool write)
+int64_t rb_fresh_by_map(const rb_op *op, const rb_call *call, int j, bool write)
 {
     const size_t size = call->t[j].buffer->bytes;
     uint8_t *before = calloc(2, size);
@@ -381,6 +498,14 @@ static int64_t fresh_bytes(const rb_op *op, const rb_call *call, int j, bool wri
     return fresh;
 }
 
+static int64_t fresh_bytes(const rb_op *op, const rb_call *call, int j, bool write, bool *assumed)
+{
+    if (!may_overlap(op, call, j, write))
+        return operand_bytes(op, call, j, assumed);
+    const int64_t fresh = rb_fresh_by_rows(op, call, j, write, assumed);
+    return fresh >= 0 ? fresh : rb_fresh_by_map(op, call, j, write);
+}
+
 static void add_bytes(rb_cost *cost, const rb_op *op, const rb_call *call, bool *assumed)
 {
     for (int j = 0; j < RB_MAX_ARG && op->arg[j].name; j++) {
@@ -388,9 +513,7 @@ static void add_bytes(rb_cost *cost, const rb_op *op, const rb_call *call, bool 
         for (int write = 0; v->buffer && write < 2; write++) {
             if (!goes(&op->arg[j], write))
                 continue;
-            const int64_t bytes = may_overlap(op, call, j, write)
-                                      ? fresh_bytes(op, call, j, write)
-                                      : operand_bytes(op, call, j, assumed);
+            const int64_t bytes = fresh_bytes(op, call, j, write, assumed);
             (write ? cost->wr : cost->rd)[v->stream] += (uint64_t)bytes;
         }
     }

@@ -203,6 +203,11 @@ rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed);
 int64_t rb_distinct_rows(const rb_view *index, int64_t n_rows, bool *assumed);
 /* E (1 - (1 - k/E)^n) of E = n_rows after n draws of k different rows each. */
 double rb_expected_rows(int64_t n_rows, int64_t k, int64_t n_draws);
+/* Bytes of operand j that no earlier operand of its buffer covers in one direction. By rows: from
+ * intervals of columns, where all that may overlap has the same rows; -1: it has not. By map: in
+ * any case, a byte of memory for each byte of the buffer. */
+int64_t rb_fresh_by_rows(const rb_op *op, const rb_call *call, int j, bool write, bool *assumed);
+int64_t rb_fresh_by_map(const rb_op *op, const rb_call *call, int j, bool write);
 /* The last call at some place, and its cost. Calls over more sequences are not remembered. */
 enum { RB_MOST_PAST = 4 };
 typedef struct rb_costed {
