@@ -22,6 +22,22 @@ static rb_config seed_config(rb_arch arch)
                     .rope_freqs = arch == RB_ARCH_LLAMA,
                     .tied = arch == RB_ARCH_QWEN3 };
     rb_config_set_arch(&c, arch);
+    if (arch == RB_ARCH_GPTNEOX)
+        c.n_head_kv = c.n_head;
+    if (arch == RB_ARCH_PLM || arch == RB_ARCH_DEEPSEEK2) {
+        c.n_head_kv = c.n_head;
+        c.kv_lora_rank = 32;
+        c.d_rot = 4;
+        c.mla_split = arch == RB_ARCH_DEEPSEEK2;
+        c.q_lora_rank = c.mla_split ? 32 : 0;
+    }
+    if (arch >= RB_ARCH_QWEN2MOE && arch != RB_ARCH_GPTNEOX && arch != RB_ARCH_PLM) {
+        c.n_expert = 2;
+        c.n_expert_used = 1;
+        c.n_ff_expert = 32;
+        c.n_ff_shared = arch == RB_ARCH_QWEN3MOE ? 0 : 32;
+        c.expert_bias = c.experts_fused = arch == RB_ARCH_DEEPSEEK2;
+    }
     return c;
 }
 
