@@ -414,7 +414,7 @@ rb_status rb_store_append(rb_store *s, struct json_t *record, rb_error *err);
 char *rb_routing_text(const rb_config *c, const rb_result *r, char *buf, size_t size);
 
 /* The kernels of a result as a markdown table; shares are of its median repetition. */
-void rb_kernel_table(FILE *out, const rb_result *r);
+void rb_kernel_table(FILE *out, const rb_config *c, const rb_result *r);
 /* The formulas behind the counts of n results, for people. */
 void rb_explain(FILE *out, const rb_model *model, const rb_result *const *r, int n);
 

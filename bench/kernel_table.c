@@ -132,7 +132,7 @@ static rb_table columns_for(const rb_result *r, bool mixed)
     return t;
 }
 
-void rb_kernel_table(FILE *out, const rb_result *r)
+void rb_kernel_table(FILE *out, const rb_config *c, const rb_result *r)
 {
     kernel_row rows[MAX_ROWS];
     rb_cells cells;
@@ -145,8 +145,9 @@ void rb_kernel_table(FILE *out, const rb_result *r)
         fill(r, &rows[i], whole, mixed, cells);
         rb_table_fit(&t, cells);
     }
-    fprintf(out, "\nKernels of %s, %lld layers (bytes: weights, cache and activations):\n\n",
-            rb_test_name(&r->test, name, sizeof name), (long long)r->test.n_layer);
+    fprintf(out, "\nKernels of %s, %s, %lld layers (bytes: weights, cache and activations):\n\n",
+            rb_test_name(&r->test, name, sizeof name), rb_attn_name(c, r->test.attn),
+            (long long)r->test.n_layer);
     rb_table_head(out, &t);
     for (int i = 0; i < n; i++) {
         fill(r, &rows[i], whole, mixed, cells);

@@ -168,7 +168,7 @@ void rb_report_kernels(rb_report *rep, const rb_result *r)
     if (rep->format != RB_FORMAT_MD || !can_write(rep))
         return;
     char text[600];
-    rb_kernel_table(rep->out, r);
+    rb_kernel_table(rep->out, &rep->subject->model->config, r);
     rb_routing_text(&rep->subject->model->config, r, text, sizeof text);
     if (text[0])
         fprintf(rep->out, "\n%s\n", text);

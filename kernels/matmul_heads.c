@@ -101,9 +101,9 @@ static unit unit_at(const rb_call *c, int64_t u)
         u -= n_heads(c) * pieces(c, 0);
         r.out = 1;
     }
-    const int64_t step = unit_width(c, r.out);
-    r.head = u / pieces(c, r.out);
-    r.first = u % pieces(c, r.out) * step;
+    const int64_t step = unit_width(c, r.out), n = pieces(c, r.out);
+    r.head = n > 0 ? u / n : 0; /* an output that is there has a piece */
+    r.first = n > 0 ? u % n * step : 0;
     const int64_t rest = width(c, r.out) - r.first;
     r.n = (int)(rest < step ? rest : step);
     return r;

@@ -13,8 +13,10 @@
     X(matmul_i8, isa)                                                                              \
     X(matmul_heads, isa)                                                                           \
     X(layernorm, isa)                                                                              \
-    X(act, isa) X(route, isa) X(experts, isa) X(matmul, isa) X(rope, isa) X(kv, isa)               \
-        X(attend, isa) X(glu, isa) X(elt, isa) X(roof, isa)
+    X(act, isa)                                                                                    \
+    X(route, isa)                                                                                  \
+    X(experts, isa)                                                                                \
+    X(matmul, isa) X(rope, isa) X(kv, isa) X(attend, isa) X(glu, isa) X(elt, isa) X(roof, isa)
 
 #if defined __x86_64__
 #define ISAS(X) X(scalar) X(avx2) X(avx512)
