@@ -107,3 +107,20 @@ Test(cost, intervals_of_columns_are_what_a_map_says)
         cr_expect_eq(answered, asked, "%d of %d by rows, rule %d", answered, asked, i);
     }
 }
+
+/* Parts of one tensor that differ in their number of rows, as W_UK and W_UV of every head do. */
+Test(cost, rows_that_follow_each_other_count_as_one)
+{
+    enum { HEADS = 3, FIRST = 5, SECOND = 7, COLUMNS = 4 };
+    const rb_op op = op_of(RB_ROWS_ALL);
+    rb_buffer b;
+    cr_assert_eq(rb_buffer_alloc(&b, 1 << 12, false, NULL), RB_OK);
+    const rb_view all = rb_view_dense(&b, RB_F32, RB_WEIGHT, 0, 1, HEADS, FIRST + SECOND, COLUMNS);
+    const rb_call call = { .t = { rb_view_slice(all, 2, 0, FIRST),
+                                  rb_view_slice(all, 2, FIRST, SECOND) } };
+    bool assumed = false;
+    const int64_t fresh = rb_fresh_by_rows(&op, &call, 1, false, &assumed);
+    cr_expect_eq(fresh, HEADS * SECOND * COLUMNS * 4);
+    cr_expect_eq(fresh, rb_fresh_by_map(&op, &call, 1, false));
+    rb_buffer_free(&b);
+}
