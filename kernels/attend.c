@@ -37,7 +37,7 @@ static bool reads_in_place(const rb_call *c)
 
 static int64_t block_rows(int64_t rows)
 {
-    enum { FEWER_ROWS = V_LANES >= 8 ? 4 : 1 };
+    enum { FEWER_ROWS = V_LANES > 1 ? 4 : 1 };
     return rows <= MOST_ROWS ? rows : FEWER_ROWS;
 }
 
@@ -95,7 +95,7 @@ static int64_t units(const rb_call *c, int phase)
 }
 
 /* Token tiles are dealt from both ends in turn: later tokens see more keys, and every thread gets a
- * contiguous range of units. Groups follow each other, since their rows of a key do in memory. */
+ * contiguous range of units. */
 static unit unit_at(const rb_call *c, int64_t u)
 {
     const int64_t tiles = token_tiles(c), groups = n_groups(c), splits = max_splits(c);
@@ -127,17 +127,6 @@ static rows_view tile_rows(const rb_call *c, int arg, const unit *u, int64_t key
     for (int64_t j = 0; j < n; j++)
         decode_row(scratch + j * step, rb_at(view, u->seq, key + j, head), d, view->dtype);
     return (rows_view){ (const char *)scratch, step * (int64_t)sizeof(f32) };
-}
-
-/* The same rows of the tile to come; past the last key nothing is fetched. */
-static ahead ahead_rows(const rb_call *c, int arg, const unit *u, int64_t key)
-{
-    const rb_view *view = &c->t[arg];
-    if (!view->buffer || key >= keys_seen(c, u->seq, u->token + u->n_token - 1))
-        return (ahead){ .bytes = 0 };
-    const int64_t head = u->group * view->n[2] / n_groups(c);
-    return (ahead){ { rb_at(view, u->seq, key, head), view->step_bytes[1] },
-                    rb_row_bytes(view->dtype, view->n[3]) };
 }
 
 /* dst[step k ..] = by src[k ..], a vector each. */
@@ -208,7 +197,6 @@ static void all_rows(const rb_call *c, const work *w, const unit *u, const tile 
                      int64_t n)
 {
     const int64_t heads = heads_per_group(c), rows = u->n_token * heads, most = block_rows(rows);
-    const int64_t blocks = (rows + most - 1) / most, groups = TILE / V_LANES;
     for (int64_t row = 0; row < rows; row += most) {
         block b = { .q = w->q + row * q_width(c),
                     .acc = w->acc + row * t->d_v,
@@ -216,8 +204,6 @@ static void all_rows(const rb_call *c, const work *w, const unit *u, const tile 
                     .l = w->l + row,
                     .by = w->by + row,
                     .score = w->score,
-                    .ahead = row / most * TILE / blocks,
-                    .ahead_step = (TILE + blocks * groups - 1) / (blocks * groups),
                     .rows = at_most(rows - row, most) };
         for (int64_t r = 0; r < b.rows; r++) {
             const int64_t left = keys_seen(c, u->seq, u->token + (row + r) / heads) - key;
@@ -240,10 +226,6 @@ static void attend_unit(const rb_call *c, const unit *u, void *shared, void *own
     for (int64_t key = u->key; key < u->key_end; key += TILE) {
         const int64_t n = at_most(u->key_end - key, TILE);
         t.fresh = key == u->key;
-        t.next[0] = ahead_rows(c, K, u, key + TILE);
-        t.next[1] = ahead_rows(c, K2, u, key + TILE);
-        if (!v_in_k(c))
-            t.next[2] = ahead_rows(c, V, u, key + TILE);
         t.k1 = tile_rows(c, K, u, key, n, w.k1);
         t.k2 = t.d2 > 0 ? tile_rows(c, K2, u, key, n, w.k2) : t.k1;
         t.val = v_in_k(c) ? t.k1 : tile_rows(c, V, u, key, n, w.v);
@@ -278,7 +260,7 @@ static void combine(const rb_call *c, int64_t u, void *shared, void *own)
 
 static int64_t own_bytes_both(const rb_call *c)
 {
-    const int64_t combining = max_splits(c) * (int64_t)sizeof(f32), attending = own_bytes(c);
+    const int64_t combining = splits_planned(c) * (int64_t)sizeof(f32), attending = own_bytes(c);
     return attending > combining ? attending : combining;
 }
 
