@@ -41,27 +41,43 @@ static int64_t block_rows(int64_t rows)
     return rows <= MOST_ROWS ? rows : FEWER_ROWS;
 }
 
-/* Lays the scratch out from own on; returns its end. */
-static const f32 *lay_out(const rb_call *c, work *w, f32 *own)
+/* Elements of each part of a thread's scratch, in the order of work's members. */
+enum { N_PART = 9 };
+static void part_sizes(const rb_call *c, int64_t n[N_PART])
 {
     const int64_t rows = tile_tokens(c) * heads_per_group(c), d_v = c->t[V].n[3];
     const int64_t d1 = c->t[K].n[3], d2 = columns_qk(c) - d1;
-    w->q = own;
-    w->k1 = w->q + rows * q_width(c);
-    w->k2 = w->k1 + TILE * whole_vectors(d1) * V_LANES;
-    w->v = w->k2 + TILE * whole_vectors(d2) * V_LANES;
-    w->score = w->v + TILE * whole_vectors(d_v) * V_LANES;
-    w->acc = w->score + MOST_ROWS * TILE;
-    w->m = w->acc + rows * d_v;
-    w->l = w->m + rows;
-    w->by = w->l + rows;
-    return w->by + rows;
+    const int64_t size[N_PART] = { rows * q_width(c),
+                                   TILE * whole_vectors(d1) * V_LANES,
+                                   TILE * whole_vectors(d2) * V_LANES,
+                                   TILE * whole_vectors(d_v) * V_LANES,
+                                   MOST_ROWS * TILE,
+                                   rows * d_v,
+                                   rows,
+                                   rows,
+                                   rows };
+    for (int i = 0; i < N_PART; i++)
+        n[i] = size[i];
+}
+
+static work lay_out(const rb_call *c, f32 *own)
+{
+    work w;
+    int64_t n[N_PART];
+    f32 **const part[N_PART] = { &w.q, &w.k1, &w.k2, &w.v, &w.score, &w.acc, &w.m, &w.l, &w.by };
+    part_sizes(c, n);
+    for (int i = 0; i < N_PART; own += n[i++])
+        *part[i] = own;
+    return w;
 }
 
 static int64_t own_bytes(const rb_call *c)
 {
-    work w;
-    return (const char *)lay_out(c, &w, NULL) - (const char *)NULL;
+    int64_t n[N_PART], sum = 0;
+    part_sizes(c, n);
+    for (int i = 0; i < N_PART; i++)
+        sum += n[i];
+    return sum * (int64_t)sizeof(f32);
 }
 
 /* As many parts as this or any shorter context has: who plans scratch asks for the longest. */
@@ -216,8 +232,7 @@ static void all_rows(const rb_call *c, const work *w, const unit *u, const tile 
 
 static void attend_unit(const rb_call *c, const unit *u, void *shared, void *own)
 {
-    work w;
-    lay_out(c, &w, own);
+    const work w = lay_out(c, own);
     load_queries(c, &w, u);
     tile t = { .d1 = c->t[K].n[3],
                .d2 = columns_qk(c) - c->t[K].n[3],
