@@ -37,31 +37,47 @@ static bool reads_in_place(const rb_call *c)
 
 static int64_t block_rows(int64_t rows)
 {
-    enum { FEWER_ROWS = V_LANES >= 8 ? 4 : 1 };
+    enum { FEWER_ROWS = V_LANES > 1 ? 4 : 1 };
     return rows <= MOST_ROWS ? rows : FEWER_ROWS;
 }
 
-/* Lays the scratch out from own on; returns its end. */
-static const f32 *lay_out(const rb_call *c, work *w, f32 *own)
+/* Elements of each part of a thread's scratch, in the order of work's members. */
+enum { N_PART = 9 };
+static void part_sizes(const rb_call *c, int64_t n[N_PART])
 {
     const int64_t rows = tile_tokens(c) * heads_per_group(c), d_v = c->t[V].n[3];
     const int64_t d1 = c->t[K].n[3], d2 = columns_qk(c) - d1;
-    w->q = own;
-    w->k1 = w->q + rows * q_width(c);
-    w->k2 = w->k1 + TILE * whole_vectors(d1) * V_LANES;
-    w->v = w->k2 + TILE * whole_vectors(d2) * V_LANES;
-    w->score = w->v + TILE * whole_vectors(d_v) * V_LANES;
-    w->acc = w->score + MOST_ROWS * TILE;
-    w->m = w->acc + rows * d_v;
-    w->l = w->m + rows;
-    w->by = w->l + rows;
-    return w->by + rows;
+    const int64_t size[N_PART] = { rows * q_width(c),
+                                   TILE * whole_vectors(d1) * V_LANES,
+                                   TILE * whole_vectors(d2) * V_LANES,
+                                   TILE * whole_vectors(d_v) * V_LANES,
+                                   MOST_ROWS * TILE,
+                                   rows * d_v,
+                                   rows,
+                                   rows,
+                                   rows };
+    for (int i = 0; i < N_PART; i++)
+        n[i] = size[i];
+}
+
+static work lay_out(const rb_call *c, f32 *own)
+{
+    work w;
+    int64_t n[N_PART];
+    f32 **const part[N_PART] = { &w.q, &w.k1, &w.k2, &w.v, &w.score, &w.acc, &w.m, &w.l, &w.by };
+    part_sizes(c, n);
+    for (int i = 0; i < N_PART; own += n[i++])
+        *part[i] = own;
+    return w;
 }
 
 static int64_t own_bytes(const rb_call *c)
 {
-    work w;
-    return (const char *)lay_out(c, &w, NULL) - (const char *)NULL;
+    int64_t n[N_PART], sum = 0;
+    part_sizes(c, n);
+    for (int i = 0; i < N_PART; i++)
+        sum += n[i];
+    return sum * (int64_t)sizeof(f32);
 }
 
 /* As many parts as this or any shorter context has: who plans scratch asks for the longest. */
@@ -95,7 +111,7 @@ static int64_t units(const rb_call *c, int phase)
 }
 
 /* Token tiles are dealt from both ends in turn: later tokens see more keys, and every thread gets a
- * contiguous range of units. Groups follow each other, since their rows of a key do in memory. */
+ * contiguous range of units. */
 static unit unit_at(const rb_call *c, int64_t u)
 {
     const int64_t tiles = token_tiles(c), groups = n_groups(c), splits = max_splits(c);
@@ -127,17 +143,6 @@ static rows_view tile_rows(const rb_call *c, int arg, const unit *u, int64_t key
     for (int64_t j = 0; j < n; j++)
         decode_row(scratch + j * step, rb_at(view, u->seq, key + j, head), d, view->dtype);
     return (rows_view){ (const char *)scratch, step * (int64_t)sizeof(f32) };
-}
-
-/* The same rows of the tile to come; past the last key nothing is fetched. */
-static ahead ahead_rows(const rb_call *c, int arg, const unit *u, int64_t key)
-{
-    const rb_view *view = &c->t[arg];
-    if (!view->buffer || key >= keys_seen(c, u->seq, u->token + u->n_token - 1))
-        return (ahead){ .bytes = 0 };
-    const int64_t head = u->group * view->n[2] / n_groups(c);
-    return (ahead){ { rb_at(view, u->seq, key, head), view->step_bytes[1] },
-                    rb_row_bytes(view->dtype, view->n[3]) };
 }
 
 /* dst[step k ..] = by src[k ..], a vector each. */
@@ -208,7 +213,6 @@ static void all_rows(const rb_call *c, const work *w, const unit *u, const tile 
                      int64_t n)
 {
     const int64_t heads = heads_per_group(c), rows = u->n_token * heads, most = block_rows(rows);
-    const int64_t blocks = (rows + most - 1) / most, groups = TILE / V_LANES;
     for (int64_t row = 0; row < rows; row += most) {
         block b = { .q = w->q + row * q_width(c),
                     .acc = w->acc + row * t->d_v,
@@ -216,8 +220,6 @@ static void all_rows(const rb_call *c, const work *w, const unit *u, const tile 
                     .l = w->l + row,
                     .by = w->by + row,
                     .score = w->score,
-                    .ahead = row / most * TILE / blocks,
-                    .ahead_step = (TILE + blocks * groups - 1) / (blocks * groups),
                     .rows = at_most(rows - row, most) };
         for (int64_t r = 0; r < b.rows; r++) {
             const int64_t left = keys_seen(c, u->seq, u->token + (row + r) / heads) - key;
@@ -230,8 +232,7 @@ static void all_rows(const rb_call *c, const work *w, const unit *u, const tile 
 
 static void attend_unit(const rb_call *c, const unit *u, void *shared, void *own)
 {
-    work w;
-    lay_out(c, &w, own);
+    const work w = lay_out(c, own);
     load_queries(c, &w, u);
     tile t = { .d1 = c->t[K].n[3],
                .d2 = columns_qk(c) - c->t[K].n[3],
@@ -240,10 +241,6 @@ static void attend_unit(const rb_call *c, const unit *u, void *shared, void *own
     for (int64_t key = u->key; key < u->key_end; key += TILE) {
         const int64_t n = at_most(u->key_end - key, TILE);
         t.fresh = key == u->key;
-        t.next[0] = ahead_rows(c, K, u, key + TILE);
-        t.next[1] = ahead_rows(c, K2, u, key + TILE);
-        if (!v_in_k(c))
-            t.next[2] = ahead_rows(c, V, u, key + TILE);
         t.k1 = tile_rows(c, K, u, key, n, w.k1);
         t.k2 = t.d2 > 0 ? tile_rows(c, K2, u, key, n, w.k2) : t.k1;
         t.val = v_in_k(c) ? t.k1 : tile_rows(c, V, u, key, n, w.v);
@@ -278,7 +275,7 @@ static void combine(const rb_call *c, int64_t u, void *shared, void *own)
 
 static int64_t own_bytes_both(const rb_call *c)
 {
-    const int64_t combining = max_splits(c) * (int64_t)sizeof(f32), attending = own_bytes(c);
+    const int64_t combining = splits_planned(c) * (int64_t)sizeof(f32), attending = own_bytes(c);
     return attending > combining ? attending : combining;
 }
 

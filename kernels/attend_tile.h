@@ -9,7 +9,13 @@
 #include "rows.h"
 
 /* Rows of the largest block: what registers hold beside a few keys or vectors of values. */
-enum { MOST_ROWS = V_LANES == 16 ? 8 : V_LANES == 8 ? 4 : 1 };
+enum { MOST_ROWS = V_LANES > 1 ? 8 : 1 };
+
+/* Keys, and vectors of values, beside `rows` rows of accumulators: 16 or 32 registers. */
+RB_INLINE int beside(int rows)
+{
+    return V_LANES == 1 ? 1 : V_LANES == 16 ? rows > 6 ? 2 : 4 : rows > 6 ? 1 : rows > 3 ? 2 : 4;
+}
 
 /* Rows of K or V: row j at base + j * step bytes, where they lie or decoded. */
 typedef struct rows_view {
@@ -17,16 +23,9 @@ typedef struct rows_view {
     int64_t step;
 } rows_view;
 
-/* Rows of the cache that the next tile is made of, to be fetched meanwhile. */
-typedef struct ahead {
-    rows_view rows;
-    int64_t bytes; /* of a row; 0: none */
-} ahead;
-
 /* What a block meets. half: the rows lie in the cache as f16, else they are f32. */
 typedef struct tile {
     rows_view k1, k2, val;
-    ahead next[3];
     int64_t d1, d2, d_v;
     bool half, fresh; /* fresh: the first tile of its range, nothing to rescale */
 } tile;
@@ -35,12 +34,11 @@ typedef struct tile {
  * columns before K2's, each padded to whole vectors. */
 typedef struct block {
     const f32 *q;
-    f32 *acc;                  /* [row][d_v] */
-    f32 *m, *l;                /* [row] running maximum, sum of exp */
-    f32 *by;                   /* [row] what acc is rescaled by */
-    f32 *score;                /* [row][TILE] */
-    int64_t ahead, ahead_step; /* first key of the next tile to fetch, how many a group of keys */
-    int64_t rows;              /* rising numbers of keys seen: */
+    f32 *acc;     /* [row][d_v] */
+    f32 *m, *l;   /* [row] running maximum, sum of exp */
+    f32 *by;      /* [row] what acc is rescaled by */
+    f32 *score;   /* [row][TILE] */
+    int64_t rows; /* rising numbers of keys seen: */
     int64_t seen[MOST_ROWS];
 } block;
 
@@ -108,16 +106,33 @@ RB_INLINE void dot_keys(vf *sums, const tile *t, const f32 *q, int64_t q_rows, i
     }
 }
 
+/* Heads lie side by side in a cache, so that the rows of one are scattered: keys some way ahead,
+ * and the values of these keys, are asked for early. */
+RB_INLINE void fetch_ahead(const tile *t, int64_t key, int keys)
+{
+    enum { AHEAD = 32, LINE = 64, HALF = 2 };
+    const char *k = t->k1.base + (key + AHEAD) * t->k1.step, *v = t->val.base + key * t->val.step;
+    for (int j = 0; j < keys; j++, k += t->k1.step, v += t->val.step) {
+        for (int64_t at = 0; at < t->d1 * HALF; at += LINE)
+            v_prefetch((const f32 *)(k + at));
+        for (int64_t at = 0; at < t->d_v * HALF; at += LINE)
+            v_prefetch((const f32 *)(v + at));
+    }
+}
+
 /* Keys j .. j + V_LANES of the tile as sums[row][key], as far as each row sees them: those that all
  * rows see together, in fours, the rest row by row. */
 RB_INLINE void dot_group(vf *sums, const tile *t, const block *b, int64_t j, int rows,
                          rb_dtype dtype)
 {
-    const int keys = V_LANES < 4 ? V_LANES : rows > 6 || (V_LANES < 16 && rows > 3) ? 2 : 4;
+    const int keys = beside(rows);
     const int64_t common = at_most(b->seen[0] - j, V_LANES);
     int64_t i = 0;
-    for (; i + keys <= common; i += keys)
+    for (; i + keys <= common; i += keys) {
+        if (dtype == RB_F16)
+            fetch_ahead(t, j + i, keys);
         dot_keys(sums + i, t, b->q, rows, j + i, rows, keys, dtype);
+    }
     for (; i < common; i++)
         dot_keys(sums + i, t, b->q, rows, j + i, rows, 1, dtype);
     if (i == V_LANES)
@@ -130,25 +145,11 @@ RB_INLINE void dot_group(vf *sums, const tile *t, const block *b, int64_t j, int
         }
 }
 
-/* Keys key .. key+n-1 of the next tile on their way to the cache. */
-RB_INLINE void fetch_ahead(const tile *t, int64_t key, int64_t n)
-{
-    enum { LINE = 64 };
-    for (int a = 0; a < 3; a++) {
-        const char *row = t->next[a].rows.base + key * t->next[a].rows.step;
-        for (int64_t j = 0; j < n; j++, row += t->next[a].rows.step)
-            for (int64_t at = 0; at < t->next[a].bytes; at += LINE)
-                v_prefetch((const f32 *)(row + at));
-    }
-}
-
 /* score[row][key]; best[row]: lanes of the larger of what it was and the scores. */
 RB_INLINE void score_rows(const tile *t, const block *b, vf *best, int rows, rb_dtype dtype)
 {
-    int64_t next = b->ahead;
-    for (int64_t j = 0; j < b->seen[rows - 1]; j += V_LANES, next += b->ahead_step) {
+    for (int64_t j = 0; j < b->seen[rows - 1]; j += V_LANES) {
         vf sums[MOST_ROWS * V_LANES];
-        fetch_ahead(t, next, b->ahead_step);
         dot_group(sums, t, b, j, rows, dtype);
         for (int r = 0; r < rows; r++) {
             const int64_t lanes = at_most(b->seen[r] - j, V_LANES);
@@ -252,7 +253,7 @@ RB_INLINE void add_chunk(const tile *t, const block *b, int64_t first, int64_t k
 RB_INLINE void add_values(const tile *t, const block *b, int64_t first, int64_t key,
                           int64_t key_end, int rows, from how, rb_dtype dtype)
 {
-    const int vecs = rows > 6 || (V_LANES < 16 && rows > 3) ? 2 : 4;
+    const int vecs = V_LANES == 1 ? 4 : beside(rows);
     int64_t i = 0;
     for (; i + vecs * V_LANES <= t->d_v; i += vecs * V_LANES)
         add_chunk(t, b, first, key, key_end, i, V_LANES, rows, vecs, how, dtype);
