@@ -28,7 +28,10 @@ static rb_status open_one(const rb_session *s, rb_buffer *buffer, rb_view *view,
      * come from the one page of zeros that all untouched memory shares, and cost no traffic. */
     if (status == RB_OK && buffer->data)
         memset(buffer->data, 0, buffer->bytes);
+    /* Heads lie outermost: what one work unit of attention reads then streams by in order. */
     *view = rb_view_dense(buffer, w.dtype, RB_KV, 0, p->n_seq, p->n_ctx, w.heads, w.columns);
+    view->step_bytes[1] = rb_row_bytes(w.dtype, w.columns);
+    view->step_bytes[2] = view->step_bytes[1] * p->n_ctx;
     return status;
 }
 

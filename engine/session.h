@@ -6,8 +6,8 @@
 
 #include "engine.h"
 
-/* One layer's cache: two tensors [n_seq][n_ctx][heads][columns], each in its own buffer. K and V of
- * every head; or the latent (k) and the rotated key that all heads share (v). */
+/* One layer's cache: two tensors, in memory [n_seq][heads][n_ctx][columns], each in its own buffer.
+ * K and V of every head; or the latent (k) and the rotated key that all heads share (v). */
 typedef struct rb_kv_layer {
     rb_buffer k_buffer, v_buffer;
     rb_view k, v;
