@@ -218,6 +218,8 @@ typedef struct rb_plan_lists {
     rb_list layers, batch, ubatch, type_k, type_v, threads, isa, seq, depth, attn;
     rb_list prompt, gen, pair; /* pair: two numbers per entry, n counts numbers */
     bool capped, act_f32, gelu_erf, mla_roof;
+    bool latent; /* of a latent model: its caches are all of type_k, but for RB_ATTN_MLA_NAIVE_FULL
+                  */
 } rb_plan_lists;
 
 typedef struct rb_plan {

@@ -12,7 +12,8 @@
 enum { N_VIEW = sizeof(rb_layer) / sizeof(rb_view) };
 _Static_assert(N_VIEW * sizeof(rb_view) == sizeof(rb_layer), "rb_layer holds views only");
 
-/* A field that is missing here would let different models pass for one. */
+/* A field that is missing here would let different models pass for one; how a file stacks experts
+ * is no difference. */
 static void add_config(XXH3_state_t *state, const rb_config *c)
 {
     const rb_rope_scaling *r = &c->rope_scaling;
@@ -25,8 +26,7 @@ static void add_config(XXH3_state_t *state, const rb_config *c)
                            (int)c->ffn,          c->tied,        c->qkv_bias,
                            c->qk_norm,           c->rope_freqs,  c->linear_bias,
                            c->parallel_residual, c->mla_split,   (int)c->gating,
-                           c->expert_renorm,     c->expert_bias, c->shared_gate,
-                           c->experts_fused };
+                           c->expert_renorm,     c->expert_bias, c->shared_gate };
     const float number[] = { c->norm_eps,  c->rope_base, c->expert_scale, r->factor,
                              r->beta_fast, r->beta_slow, r->attn_factor,  r->log_mul };
     XXH3_128bits_update(state, rb_arch_name[c->arch], strlen(rb_arch_name[c->arch]) + 1);

@@ -57,8 +57,12 @@ static void put_launch(FILE *out, const rb_costed *last, rb_site site, const rb_
 {
     char name[128];
     const rb_kernel *k = last->k;
-    if (!k)
+    if (!k) { /* latent attention: calls may take either order */
+        fprintf(out, "  %s: %llu launches, %llu FLOPs in the test, in steps of another order\n",
+                rb_site_name[site], (unsigned long long)sum->calls,
+                (unsigned long long)sum->cost.flops);
         return;
+    }
     fprintf(out, "  %s: %s, %llu launches, %llu FLOPs in the test\n", rb_site_name[site],
             rb_kernel_name(k, name, sizeof name), (unsigned long long)sum->calls,
             (unsigned long long)sum->cost.flops);

@@ -41,6 +41,12 @@ static void add(rb_plan *plan, rb_test t, int64_t n_prompt, int64_t n_gen)
         plan->test[plan->n++] = t;
 }
 
+/* Whether another type of V gives the same tests again. */
+static bool is_repeated(const rb_plan_lists *l, const int64_t *at)
+{
+    return l->latent && at[ATTN] != RB_ATTN_MLA_NAIVE_FULL && at[TYPE_V] != l->type_v.at[0];
+}
+
 /* All tests at one point of the axes. */
 static void add_point(rb_plan *plan, const rb_plan_lists *l, const int64_t *at)
 {
@@ -60,6 +66,10 @@ static void add_point(rb_plan *plan, const rb_plan_lists *l, const int64_t *at)
         .gelu_erf = l->gelu_erf,
         .mla_roof = l->mla_roof,
     };
+    if (is_repeated(l, at))
+        return;
+    if (l->latent && t.attn != RB_ATTN_MLA_NAIVE_FULL)
+        t.type_v = t.type_k;
     for (int i = 0; i < l->prompt.n; i++)
         add(plan, t, l->prompt.at[i], 0);
     for (int i = 0; i < l->gen.n; i++)

@@ -150,7 +150,8 @@ static void put_workload(json_t *o, const rb_subject *s, const rb_result *r)
     put_text(o, "arch", rb_arch_name[m->config.arch]);
     put_text(o, "attn_variant", rb_attn_name(&m->config, r->test.attn));
     put_bool(o, "attn_exact", true);
-    put_text(o, "mla_auto", r->test.mla_roof ? "roof" : "flops");
+    const bool chooses = rb_config_is_mla(&m->config) && r->test.attn <= RB_ATTN_MLA;
+    put_text(o, "mla_auto", chooses && r->test.mla_roof ? "roof" : "flops");
     put_text(o, "ffn_act", ffn_act(&m->config, &r->test));
     put_int(o, "n_layer", m->config.n_layer);
     put_int(o, "n_layer_run", r->test.n_layer);

@@ -42,11 +42,14 @@ double rb_trial_guess(const rb_bench *b, const rb_test *t)
         bytes_per_s = 0.5e9 * m->roof[RB_ROOF_READ_DRAM].value;
     }
     const rb_config *c = &b->model->config;
-    const double layer = (double)rb_model_layer_bytes(b->model);
     const double embed = (double)c->n_vocab * (double)c->n_embd;
-    const double per_layer = ((double)b->model->n_params - embed) / (double)c->n_layer;
+    const double met =
+        rb_flops_per_token(b->model); /* experts that a token does not take left out */
+    const double all = 2 * (double)b->model->n_params / (double)c->n_layer;
+    const double layer = (double)rb_model_layer_bytes(b->model) * (met / all);
+    const double per_layer = met - 2 * embed / (double)c->n_layer;
     const double layers = (double)t->n_layer, tokens = (double)(t->n_prompt * t->n_seq);
-    return tokens * 2 * per_layer * layers / flops_per_s +
+    return tokens * per_layer * layers / flops_per_s +
            (double)t->n_gen * (layer * layers + 2 * embed) / bytes_per_s + 0.05;
 }
 
@@ -234,13 +237,17 @@ static void extend_first(schedule *s)
 {
     const int64_t most = s->b->reach.n_layer;
     rb_slot *slot;
+    rb_roofs *roofs;
     if (most <= s->b->model->n_layer_alloc)
         return;
-    for (int k = 0; k < s->n; k++)
-        if (!s->over[k] && s->plan->test[s->first + k].n_layer == most) {
-            (void)rb_slot_for(s->b, &s->plan->test[s->first + k], &slot, NULL);
-            return;
-        }
+    for (int k = 0; k < s->n; k++) {
+        const rb_test *t = &s->plan->test[s->first + k];
+        if (s->over[k] || t->n_layer != most)
+            continue;
+        if (rb_roofs_for(s->b, t, &roofs, NULL) == RB_OK) /* sessions may want to know them */
+            (void)rb_slot_for(s->b, t, &slot, NULL);
+        return;
+    }
 }
 
 rb_status rb_bench_run(rb_bench *b, const rb_plan *plan, const rb_sink *sink, rb_error *err)

@@ -368,6 +368,18 @@ static rb_view merged(const rb_arg *arg, rb_view v)
     return v;
 }
 
+/* Whether all heads of a lie beside all heads of b, token by token: parts of one wide row (q and k
+ * of one matrix). */
+static bool beside(const rb_view *a, const rb_view *b)
+{
+    const int64_t x = rb_row_bytes(a->dtype, a->n[3]), y = rb_row_bytes(b->dtype, b->n[3]);
+    const int64_t span = (b->n[2] - 1) * b->step_bytes[2] + (x > y ? x : y);
+    const int64_t apart = a->offset_bytes > b->offset_bytes ? a->offset_bytes - b->offset_bytes
+                                                            : b->offset_bytes - a->offset_bytes;
+    return apart >= span && (b->n[1] == 1 || apart + span <= b->step_bytes[1]) &&
+           (b->n[0] == 1 || apart + span + (b->n[1] - 1) * b->step_bytes[1] <= b->step_bytes[0]);
+}
+
 /* Whether rows of a view stay apart if each is as wide as the hull of all that lies in it. */
 static bool rows_apart(const rb_view *v, int64_t hull)
 {
@@ -436,6 +448,8 @@ static int64_t fresh_by_rows(const rb_op *op, const rb_call *call, int j, bool w
         const rb_view a = merge ? merged(&op->arg[i], call->t[i]) : call->t[i];
         if (op->arg[i].rows != arg->rows || op->arg[i].index != arg->index || !aligned(&a, &v))
             return -1;
+        if (beside(&a, &v))
+            continue;
         const int64_t from = a.offset_bytes - v.offset_bytes;
         in[n] = (interval){ from, from + rb_row_bytes(a.dtype, a.n[3]) };
         hull.from = in[n].from < hull.from ? in[n].from : hull.from;

@@ -55,7 +55,7 @@ static own_scratch own_at(void *own)
 static int64_t own_bytes(const rb_call *c)
 {
     const int64_t h = 2 * c->t[X].n[3], f = d_expert(c) > d_shared(c) ? d_expert(c) : d_shared(c);
-    const int64_t rows = n_tokens(c) > 1 ? PANEL * (h > f ? h : f) : 0;
+    const int64_t rows = n_tokens(c) > 1 || n_pairs(c) > 1 ? PANEL * (h > f ? h : f) : 0;
     return (2 * DOT_TOKENS * PANEL + rows) * (int64_t)sizeof(f32);
 }
 

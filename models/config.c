@@ -1,6 +1,6 @@
 /* Configs by hand: which values make sense, and "key=value".
  * The ranges keep every product of extents below 2^56, so that nobody behind them checks again.
- * Refuses to know what any file calls these things (arch.c does). Read next: preset.c. */
+ * Refuses to know what any file calls these things (metadata.c does). Read next: preset.c. */
 #include "model.h"
 
 #include <ctype.h>
@@ -129,9 +129,37 @@ static rb_status check_heads(const rb_config *c, rb_error *err)
     return RB_OK;
 }
 
+/* What files have no key for, but which follows from the architecture, or from nothing. */
+static rb_status check_told(const rb_config *c, rb_error *err)
+{
+    const bool v2 = c->arch == RB_ARCH_DEEPSEEK2, qwen2 = c->arch == RB_ARCH_QWEN2MOE;
+    const char *wrong = NULL;
+    if (c->parallel_residual && c->arch != RB_ARCH_GPTNEOX)
+        wrong = "parallel residuals";
+    else if (c->n_expert && !v2 && c->expert_renorm != rb_arch_get(c->arch)->expert_renorm)
+        wrong = c->expert_renorm ? "renormalised shares" : "shares that are not renormalised";
+    else if (c->n_expert && !v2 && c->n_dense_lead)
+        wrong = "leading dense layers";
+    else if (c->n_ff_shared && !v2 && !qwen2)
+        wrong = "shared experts";
+    else if (v2 && c->n_ff_expert && c->n_ff_shared % c->n_ff_expert)
+        wrong = "a shared expert that is no whole number of experts wide";
+    else if (c->n_expert && c->shared_gate != qwen2)
+        wrong = qwen2 ? "a shared expert without a gate" : "a gate of the shared expert";
+    else if (c->n_dense_lead > c->n_layer)
+        wrong = "more leading dense layers than layers";
+    return wrong ? rb_fail(err, RB_ERR_FORMAT, "architecture %s does not have %s",
+                           rb_arch_name[c->arch], wrong)
+                 : RB_OK;
+}
+
 static rb_status check_experts(const rb_config *c, rb_error *err)
 {
     const rb_arch_info *info = rb_arch_get(c->arch);
+    const double elements = (double)c->n_expert * (double)c->n_ff_expert * (double)c->n_embd;
+    if (elements * (double)c->n_layer > 0x1p50)
+        return rb_fail(err, RB_ERR_FORMAT, "experts of %.3g elements are absurd",
+                       elements * (double)c->n_layer);
     if (c->n_expert ? !info->experts : info->experts == RB_EXPERTS_ALWAYS)
         return rb_fail(err, RB_ERR_FORMAT, "n_expert is %" PRId64 ": architecture %s has %s",
                        c->n_expert, rb_arch_name[c->arch],
@@ -139,7 +167,7 @@ static rb_status check_experts(const rb_config *c, rb_error *err)
     if (!c->n_expert)
         return c->n_expert_used || c->n_ff_shared
                    ? rb_fail(err, RB_ERR_FORMAT, "experts are used, but n_expert is 0")
-                   : RB_OK;
+                   : check_told(c, err);
     if (c->n_expert_used < 1 || c->n_expert_used > c->n_expert || c->n_ff_expert < 1)
         return rb_fail(err, RB_ERR_FORMAT,
                        "n_expert_used is %" PRId64 " of %" PRId64 " experts, n_ff_expert %" PRId64
@@ -150,7 +178,7 @@ static rb_status check_experts(const rb_config *c, rb_error *err)
                        (double)c->expert_scale);
     if (c->shared_gate && !c->n_ff_shared)
         return rb_fail(err, RB_ERR_FORMAT, "a gate of the shared expert, but n_ff_shared is 0");
-    return RB_OK;
+    return check_told(c, err);
 }
 
 static rb_status check_scaling(const rb_config *c, rb_error *err)

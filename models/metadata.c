@@ -173,6 +173,20 @@ static void read_keys(meta *m, rb_config *c)
     refuse_window(m, c->n_ctx_train);
 }
 
+/* Files that give the sizes of heads apart tell of their cache as of one head. */
+static void check_latent_head(meta *m, const rb_config *c)
+{
+    const int64_t key = c->kv_lora_rank + c->d_rot;
+    const bool right = c->n_head_kv == 1 && integer(m, "attention.key_length", key) == key &&
+                       integer(m, "attention.value_length", c->kv_lora_rank) == c->kv_lora_rank;
+    if (!right && m->status == RB_OK)
+        m->status = rb_fail(m->err, RB_ERR_FORMAT,
+                            "%s: key_length_mla is there, but head_count_kv, key_length and "
+                            "value_length are not those of one latent head of %" PRId64
+                            " + %" PRId64 " columns",
+                            m->g->file[0].label, c->kv_lora_rank, c->d_rot);
+}
+
 /* Latent attention. key_length means two things: where key_length_mla stands beside it, it is of
  * the latent cache (one head of rank + d_rot), else of the heads. */
 static void read_latent(meta *m, rb_config *c)
@@ -188,6 +202,7 @@ static void read_latent(meta *m, rb_config *c)
                             m->g->file[0].label, c->kv_lora_rank, m->arch);
     if (find(m, "attention.key_length_mla")) {
         require(m, "attention.value_length_mla");
+        check_latent_head(m, c);
         c->d_head_k = integer(m, "attention.key_length_mla", 0);
         c->d_head_v = integer(m, "attention.value_length_mla", 0);
         c->n_head_kv = c->n_head;

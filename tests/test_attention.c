@@ -62,7 +62,7 @@ Test(attention, intensity_of_the_core_is_an_exact_rational)
     expect_core_oi("deepseek-v2-lite", RB_ATTN_MLA_ABSORBED, 34816, 1152);
 }
 
-/* Elements of cache of one token in one layer, in f16, and all of it in a real session. */
+/* Elements of cache of one token in one layer, in f16. */
 static void expect_cache(const char *preset, rb_attn attn, int64_t elements)
 {
     rb_model *m = dry_preset(preset);
@@ -70,7 +70,6 @@ static void expect_cache(const char *preset, rb_attn attn, int64_t elements)
     const int64_t n_layer = m->config.n_layer;
     cr_expect_eq(rb_session_kv_bytes_per_token(s), n_layer * elements * 2, "%s %s", preset,
                  rb_attn_name(&m->config, attn));
-    cr_expect_eq(rb_session_kv_bytes(s), 256 * n_layer * elements * 2);
     rb_session_close(s);
     rb_model_close(m);
 }
@@ -117,11 +116,11 @@ Test(attention, memory_in_use_agrees)
             const int64_t before = resident();
             cr_assert_eq(rb_session_open(&s, m, &p, &err), RB_OK, "%s", err.text);
             grown[big] = resident() - before;
-            said[big] = rb_session_kv_bytes(s);
+            said[big] = rb_session_kv_bytes(s) + p.n_ctx * c.d_rot * 4; /* rotary angles */
             rb_session_close(s);
         }
         const double ratio = (double)(grown[1] - grown[0]) / (double)(said[1] - said[0]);
-        cr_expect(fabs(ratio - 1) < 0.15, "%s: grew by %lld for %lld bytes of cache",
+        cr_expect(fabs(ratio - 1) < 0.03, "%s: grew by %lld for %lld bytes of cache",
                   rb_attn_name(&c, attn), (long long)(grown[1] - grown[0]),
                   (long long)(said[1] - said[0]));
     }

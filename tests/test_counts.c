@@ -335,14 +335,15 @@ Test(counts, do_not_depend_on_isa_or_threads)
 
 /* ---- real shapes, dry: closed forms with f16 weights and cache ---- */
 
-static void expect_real(const json_t *want, const char *key, const rb_model *model, rb_attn attn,
+/* Whether the file has such a run. */
+static bool expect_real(const json_t *want, const char *key, const rb_model *model, rb_attn attn,
                         rb_phase phase, int64_t n_tok, int64_t n_past)
 {
     rb_session_params p = rb_session_defaults();
     rb_session *s;
     rb_error err;
     if (!json_object_get(want, key))
-        return;
+        return false;
     p.n_ctx = 1024;
     p.attn = attn;
     p.dry = p.no_fuse = true;
@@ -352,9 +353,11 @@ static void expect_real(const json_t *want, const char *key, const rb_model *mod
     const rb_cost c = ledger_cost(s, phase);
     expect_counts(&c, json_object_get(want, key), key, 1);
     rb_session_close(s);
+    return true;
 }
 
-static void expect_preset(const json_t *want, const char *preset, const char *name, bool legacy)
+/* Returns how many runs of the file it was held against. */
+static size_t expect_preset(const json_t *want, const char *preset, const char *name, bool legacy)
 {
     static const struct {
         const char *name;
@@ -365,17 +368,19 @@ static void expect_preset(const json_t *want, const char *preset, const char *na
     rb_config c = *rb_preset_find(preset);
     rb_model *model;
     rb_error err;
+    size_t n = 0;
     c.mla_split = c.mla_split && !legacy;
     cr_assert_eq(rb_model_synth(&model, &c, RB_F16, 1, true, &err), RB_OK, "%s", err.text);
     for (int o = 0; o < (rb_config_is_mla(&c) ? 3 : 1); o++) {
         const rb_attn attn = rb_config_is_mla(&c) ? order[o].attn : RB_ATTN_OWN;
         char key[128];
         snprintf(key, sizeof key, "%s|prefill512|%s", name, order[o].name);
-        expect_real(want, key, model, attn, RB_PREFILL, 512, 0);
+        n += expect_real(want, key, model, attn, RB_PREFILL, 512, 0);
         snprintf(key, sizeof key, "%s|decode@512|%s", name, order[o].name);
-        expect_real(want, key, model, attn, RB_DECODE, 1, 512);
+        n += expect_real(want, key, model, attn, RB_DECODE, 1, 512);
     }
     rb_model_close(model);
+    return n;
 }
 
 Test(counts, dry_runs_equal_closed_forms_of_real_models)
@@ -391,8 +396,10 @@ Test(counts, dry_runs_equal_closed_forms_of_real_models)
                  { "deepseek-v2-lite", "DeepSeek-V2-Lite" } };
     json_t *file = json_read("tests/vectors/counts_real_models.json");
     const json_t *want = json_object_get(file, "models");
+    size_t n = 0;
     for (size_t i = 0; i < sizeof real / sizeof *real; i++)
         for (int legacy = 0; legacy < 2; legacy++)
-            expect_preset(want, real[i].preset, real[i].name, legacy);
+            n += expect_preset(want, real[i].preset, real[i].name, legacy);
+    cr_expect_eq(n, 2 * json_object_size(want), "%zu runs", n);
     json_decref(file);
 }

@@ -62,7 +62,7 @@ const rb_option rb_test_options[] = {
       .value = "LIST",
       .preset = "f16",
       .choices = RB_CACHE_TYPES,
-      .help = "types of cached values" },
+      .help = "types of cached values; a cache of latents is all of -ctk's" },
     { .names = "--layers",
       .kind = RB_OPT_INTS,
       .value = "LIST",
@@ -188,6 +188,7 @@ rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, r
         p->layers = (rb_list){ &l->one_layer, 1 };
     p->threads = (rb_list){ &l->one_thread, 1 };
     p->act_f32 = !strcmp(rb_opt_text(args, "--act"), "f32");
+    p->latent = rb_config_is_mla(&model->config);
     p->gelu_erf = !strcmp(rb_opt_text(args, "--gelu"), "erf");
     const struct {
         const char *name;
