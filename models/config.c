@@ -1,5 +1,5 @@
 /* Configs by hand: which values make sense, and "key=value".
- * The ranges keep every product of extents below 2^56, so that nobody behind them checks again.
+ * The ranges keep weights of all layers below 2^60 bytes, so that nobody behind them checks again.
  * Refuses to know what any file calls these things (arch.c does). Read next: preset.c. */
 #include "model.h"
 
@@ -154,6 +154,9 @@ static rb_status check_sayable(const rb_config *c, rb_error *err)
     return RB_OK;
 }
 
+/* Elements of a stack: three of f32 in as many layers as can run fit in 63 bits. */
+#define MOST_IN_LAYER ((int64_t)1 << 43)
+
 static rb_status check_experts(const rb_config *c, rb_error *err)
 {
     const rb_arch_info *info = rb_arch_get(c->arch);
@@ -170,6 +173,11 @@ static rb_status check_experts(const rb_config *c, rb_error *err)
                        "n_expert_used is %" PRId64 " of %" PRId64 " experts, n_ff_expert %" PRId64
                        ": at least one, and not more than there are, are wanted",
                        c->n_expert_used, c->n_expert, c->n_ff_expert);
+    if (c->n_expert * c->n_ff_expert > MOST_IN_LAYER / c->n_embd)
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "the experts of a layer are %" PRId64 " of %" PRId64 " by %" PRId64
+                       ": more weights than can be counted",
+                       c->n_expert, c->n_embd, c->n_ff_expert);
     if (!(c->expert_scale > 0 && isfinite(c->expert_scale)))
         return rb_fail(err, RB_ERR_FORMAT, "expert_scale is %g; a positive number is wanted",
                        (double)c->expert_scale);
