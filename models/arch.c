@@ -80,7 +80,7 @@ void rb_config_clear_unused(rb_config *c)
     const rb_rope_scaling none = { .factor = 1, .beta_fast = 32, .beta_slow = 1, .attn_factor = 1 };
     const float factor = r->factor;
     if (r->kind != RB_SCALING_YARN) {
-        const rb_scaling_kind kind = r->kind;
+        const rb_scaling_kind kind = factor == 1 ? RB_SCALING_NONE : r->kind;
         *r = none;
         r->kind = kind;
         r->factor = kind == RB_SCALING_NONE ? 1 : factor;

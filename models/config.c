@@ -1,5 +1,5 @@
 /* Configs by hand: which values make sense, and "key=value".
- * The ranges keep every product of extents below 2^56, so that nobody behind them checks again.
+ * The ranges keep weights of all layers below 2^60 bytes, so that nobody behind them checks again.
  * Refuses to know what any file calls these things (metadata.c does). Read next: preset.c. */
 #include "model.h"
 
@@ -104,6 +104,9 @@ static rb_status check_ranges(rb_config *c, rb_error *err)
 static rb_status check_heads(const rb_config *c, rb_error *err)
 {
     const bool mla = rb_config_is_mla(c), latent = rb_arch_get(c->arch)->latent;
+    if (c->parallel_residual && c->arch != RB_ARCH_GPTNEOX)
+        return rb_fail(err, RB_ERR_FORMAT, "parallel_residual: architecture %s has none",
+                       rb_arch_name[c->arch]);
     if (c->n_head % c->n_head_kv != 0)
         return rb_fail(err, RB_ERR_FORMAT,
                        "n_head is %" PRId64 ", which is no multiple of n_head_kv %" PRId64,
@@ -129,37 +132,34 @@ static rb_status check_heads(const rb_config *c, rb_error *err)
     return RB_OK;
 }
 
-/* What files have no key for, but which follows from the architecture, or from nothing. */
-static rb_status check_told(const rb_config *c, rb_error *err)
+/* What files of an architecture have no key for: such a model would be another one when read. */
+static rb_status check_sayable(const rb_config *c, rb_error *err)
 {
-    const bool v2 = c->arch == RB_ARCH_DEEPSEEK2, qwen2 = c->arch == RB_ARCH_QWEN2MOE;
-    const char *wrong = NULL;
-    if (c->parallel_residual && c->arch != RB_ARCH_GPTNEOX)
-        wrong = "parallel residuals";
-    else if (c->n_expert && !v2 && c->expert_renorm != rb_arch_get(c->arch)->expert_renorm)
-        wrong = c->expert_renorm ? "renormalised shares" : "shares that are not renormalised";
-    else if (c->n_expert && !v2 && c->n_dense_lead)
-        wrong = "leading dense layers";
-    else if (c->n_ff_shared && !v2 && !qwen2)
-        wrong = "shared experts";
-    else if (v2 && c->n_ff_expert && c->n_ff_shared % c->n_ff_expert)
-        wrong = "a shared expert that is no whole number of experts wide";
-    else if (c->n_expert && c->shared_gate != qwen2)
-        wrong = qwen2 ? "a shared expert without a gate" : "a gate of the shared expert";
-    else if (c->n_dense_lead > c->n_layer)
-        wrong = "more leading dense layers than layers";
-    return wrong ? rb_fail(err, RB_ERR_FORMAT, "architecture %s does not have %s",
-                           rb_arch_name[c->arch], wrong)
-                 : RB_OK;
+    const bool own = c->arch == RB_ARCH_DEEPSEEK2, gate = c->arch == RB_ARCH_QWEN2MOE;
+    const bool renorm = own ? c->expert_renorm : rb_arch_get(c->arch)->expert_renorm;
+    if (c->n_dense_lead > (own ? c->n_layer : 0))
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "n_dense_lead is %" PRId64 " of %" PRId64
+                       " layers: at most all are, and those of deepseek2 alone",
+                       c->n_dense_lead, c->n_layer);
+    if (gate ? c->n_ff_shared < 1 : own ? c->n_ff_shared % c->n_ff_expert != 0 : c->n_ff_shared > 0)
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "n_ff_shared is %" PRId64
+                       ": deepseek2 has multiples of n_ff_expert, qwen2moe some, others none",
+                       c->n_ff_shared);
+    if (c->shared_gate != gate || c->expert_renorm != renorm)
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "architecture %s has shared_gate=%d and expert_renorm=%d",
+                       rb_arch_name[c->arch], gate, renorm);
+    return RB_OK;
 }
+
+/* Elements of a stack: three of f32 in as many layers as can run fit in 63 bits. */
+#define MOST_IN_LAYER ((int64_t)1 << 43)
 
 static rb_status check_experts(const rb_config *c, rb_error *err)
 {
     const rb_arch_info *info = rb_arch_get(c->arch);
-    const double elements = (double)c->n_expert * (double)c->n_ff_expert * (double)c->n_embd;
-    if (elements * (double)c->n_layer > 0x1p50)
-        return rb_fail(err, RB_ERR_FORMAT, "experts of %.3g elements are absurd",
-                       elements * (double)c->n_layer);
     if (c->n_expert ? !info->experts : info->experts == RB_EXPERTS_ALWAYS)
         return rb_fail(err, RB_ERR_FORMAT, "n_expert is %" PRId64 ": architecture %s has %s",
                        c->n_expert, rb_arch_name[c->arch],
@@ -167,19 +167,25 @@ static rb_status check_experts(const rb_config *c, rb_error *err)
     if (!c->n_expert)
         return c->n_expert_used || c->n_ff_shared
                    ? rb_fail(err, RB_ERR_FORMAT, "experts are used, but n_expert is 0")
-                   : check_told(c, err);
+                   : RB_OK;
     if (c->n_expert_used < 1 || c->n_expert_used > c->n_expert || c->n_ff_expert < 1)
         return rb_fail(err, RB_ERR_FORMAT,
                        "n_expert_used is %" PRId64 " of %" PRId64 " experts, n_ff_expert %" PRId64
                        ": at least one, and not more than there are, are wanted",
                        c->n_expert_used, c->n_expert, c->n_ff_expert);
+    if (c->n_expert * c->n_ff_expert > MOST_IN_LAYER / c->n_embd)
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "the experts of a layer are %" PRId64 " of %" PRId64 " by %" PRId64
+                       ": more weights than can be counted",
+                       c->n_expert, c->n_embd, c->n_ff_expert);
     if (!(c->expert_scale > 0 && isfinite(c->expert_scale)))
         return rb_fail(err, RB_ERR_FORMAT, "expert_scale is %g; a positive number is wanted",
                        (double)c->expert_scale);
-    if (c->shared_gate && !c->n_ff_shared)
-        return rb_fail(err, RB_ERR_FORMAT, "a gate of the shared expert, but n_ff_shared is 0");
-    return check_told(c, err);
+    return check_sayable(c, err);
 }
+
+/* The square of what YaRN scales scores with is a float's. */
+enum { MOST_SCALE = 10000 };
 
 static rb_status check_scaling(const rb_config *c, rb_error *err)
 {
@@ -193,11 +199,16 @@ static rb_status check_scaling(const rb_config *c, rb_error *err)
     if (r->n_ctx_train < 1)
         return rb_fail(err, RB_ERR_FORMAT, "YaRN wants the context that was trained on");
     if (!(r->beta_fast > 0 && r->beta_slow > 0 && r->attn_factor > 0) || !isfinite(r->beta_fast) ||
-        !isfinite(r->beta_slow) || !isfinite(r->attn_factor) || !isfinite(r->log_mul) ||
-        c->rope_base <= 1)
+        !isfinite(r->beta_slow) || r->attn_factor > MOST_SCALE ||
+        !(fabsf(r->log_mul) <= MOST_SCALE))
         return rb_fail(err, RB_ERR_FORMAT,
-                       "YaRN wants positive numbers (beta_fast %g, beta_slow %g, attn_factor %g)",
-                       (double)r->beta_fast, (double)r->beta_slow, (double)r->attn_factor);
+                       "YaRN wants positive numbers (beta_fast %g, beta_slow %g, attn_factor %g),"
+                       " and %d at most of what scales (log_mul %g)",
+                       (double)r->beta_fast, (double)r->beta_slow, (double)r->attn_factor,
+                       MOST_SCALE, (double)r->log_mul);
+    if (c->rope_base <= 1)
+        return rb_fail(err, RB_ERR_FORMAT, "rope_base is %g; YaRN wants more than 1",
+                       (double)c->rope_base);
     return RB_OK;
 }
 

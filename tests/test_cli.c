@@ -108,6 +108,10 @@ Test(cli, bad_words_and_missing_ones)
     want("tiny --depth-sweep=2 --layers 3", 2, "exclude each other");
     want("tiny -p 0 -n 0", 2, "nothing to run");
     want("eval tiny", 2, "--tokens");
+    want("tiny --attn mla", 2, "attention of tiny is gqa");
+    want("predict tiny --attn mla", 2, "attention of tiny is gqa");
+    want("eval tiny --tokens 3 --attn mla", 2, "attention of tiny is gqa");
+    want("tiny --no-roofs --mla-auto roof", 2, "leave out --no-roofs");
     want("predict", 2, "wants a MODEL");
     want("synth tiny", 2, "-o FILE");
     want("synth nonesuch -o /dev/null", 2, "no preset");

@@ -1,41 +1,11 @@
 /* GGUF files that lie, that lack something, or that ask for what is not done here: each must give
  * one line that names the trouble, and no model. Meant to be run under sanitizers as well.
  * Read next: files.h (the good file that every test breaks). */
-#include "files.h"
+#include "hostile.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
-
-static rb_status open_bytes(const blob *b, rb_error *err)
-{
-    rb_model *m = NULL;
-    rb_status status =
-        rb_model_from_source(&m, rb_source_memory("test.gguf", b->data, b->n), NULL, false, err);
-    cr_assert_eq(status == RB_OK, m != NULL);
-    rb_model_close(m);
-    return status;
-}
-
-static void expect_refused(const blob *b, rb_status want, const char *word)
-{
-    rb_error err = { 0 };
-    rb_status status = open_bytes(b, &err);
-    cr_assert_eq(status, want, "wanted '%s', got %d: %s", word, status, err.text);
-    cr_assert_eq(err.status, want);
-    cr_assert(strstr(err.text, word), "wanted '%s' in: %s", word, err.text);
-    cr_assert(strstr(err.text, "test.gguf"), "%s", err.text);
-    cr_assert_null(strchr(err.text, '\n'));
-}
-
-/* Frees g. */
-static void expect_file_refused(gguf_file *g, rb_status want, const char *word)
-{
-    blob b = gguf_bytes(g);
-    expect_refused(&b, want, word);
-    blob_free(&b);
-    gguf_free(g);
-}
 
 Test(hostile, the_file_that_we_break_is_good)
 {

@@ -350,6 +350,15 @@ Test(config, checks)
     EXPECT_BAD(rope_base, 0, "rope_base");
     EXPECT_BAD(rope_base, __builtin_inff(), "rope_base");
     EXPECT_BAD(arch, RB_N_ARCH, "architecture");
+    EXPECT_BAD(parallel_residual, true, "parallel_residual");
+    rb_config many =
+        small_config(RB_ARCH_QWEN3MOE); /* every extent is allowed, their product is not */
+    many.n_expert = 1 << 12;
+    many.n_ff_expert = 1 << 22;
+    many.n_embd = 1 << 10;
+    expect_bad(many, "the experts of a layer");
+    many.n_embd = 1 << 9;
+    cr_assert_eq(rb_config_check(&many, NULL), RB_OK);
 }
 
 Test(config, names_are_cut_between_characters)

@@ -91,7 +91,7 @@ static rb_status ids_of(const rb_opt_value *v, int64_t n_vocab, int32_t *ids, rb
 {
     for (int i = 0; i < v->n; i++) {
         if (v->num[i] >= n_vocab)
-            return rb_fail(err, RB_ERR_ARGUMENT,
+            return rb_fail(err, RB_ERR_FORMAT, /* input, not usage */
                            "token %lld is outside the vocabulary; the model knows ids 0 to %lld",
                            (long long)v->num[i], (long long)n_vocab - 1);
         ids[i] = (int32_t)v->num[i];
@@ -181,7 +181,7 @@ static int run_eval(const rb_args *args)
     if (eval_model(args, &err) == RB_OK)
         return RB_EXIT_OK;
     rb_complain("%s", err.text);
-    return RB_EXIT_FAILED;
+    return err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
 }
 
 const rb_command rb_cmd_eval = {
