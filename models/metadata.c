@@ -230,7 +230,7 @@ static void read_gating(meta *m, rb_config *c)
     const double scale = real(m, "expert_weights_scale", 1);
     c->expert_scale = scale == 0 ? 1 : (float)scale;
     const int64_t groups = integer(m, "expert_group_count", 1);
-    if (groups > 1 && integer(m, "expert_group_used_count", groups) < groups)
+    if (groups > 1 && integer(m, "expert_group_used_count", 0) < groups)
         refuse(m, "routing limited to groups of experts is not supported");
 }
 

@@ -153,6 +153,9 @@ Test(families, a_rank_of_q)
     gguf_add_tensor(&g, "blk.0.attn_q_b.weight", 8, 24, 0);
     gguf_kv_u32(&g, DS "attention.q_lora_rank", 8);
     expect_accepted(&g, NULL);
+    g = family_make("deepseek2"); /* the key alone makes none */
+    gguf_kv_u32(&g, DS "attention.q_lora_rank", 8);
+    expect_accepted(&g, NULL);
 }
 
 /* Some writers keep W_UK and W_UV in both forms, or without an axis for the heads. */
@@ -263,6 +266,9 @@ Test(families, routing)
     gguf_kv_u32(&g, DS "expert_group_count", 2);
     gguf_kv_u32(&g, DS "expert_group_used_count", 1);
     expect_file_refused(&g, RB_ERR_UNSUPPORTED, "groups of experts");
+    g = family_make("deepseek2"); /* how many are used is not told */
+    gguf_kv_u32(&g, DS "expert_group_count", 2);
+    expect_file_refused(&g, RB_ERR_UNSUPPORTED, "groups of experts");
     g = family_make("deepseek2");
     gguf_kv_u32(&g, DS "expert_group_count", 2);
     gguf_kv_u32(&g, DS "expert_group_used_count", 2);
@@ -346,6 +352,9 @@ Test(families, types)
 {
     gguf_file g = family_make("qwen3moe");
     gguf_find(&g, "blk.0.ffn_gate_inp.weight")->type = 1;
+    accept(g);
+    g = family_make("qwen3moe");
+    gguf_find(&g, "blk.0.ffn_gate_inp.weight")->type = 8;
     accept(g);
     g = family_make("qwen3moe");
     gguf_find(&g, "blk.0.ffn_gate_inp.weight")->type = 12;
