@@ -106,8 +106,8 @@ RB_INLINE void dot_keys(vf *sums, const tile *t, const f32 *q, int64_t q_rows, i
     }
 }
 
-/* Heads lie side by side in a cache, so that the rows of one are scattered: keys some way ahead,
- * and the values of these keys, are asked for early. */
+/* Keys some way ahead, and the values of the keys at hand, are asked for early: each work unit
+ * reads two streams, and in a cache with heads side by side the rows of both are scattered. */
 RB_INLINE void fetch_ahead(const tile *t, int64_t key, int keys)
 {
     enum { AHEAD = 32, LINE = 64, HALF = 2 };
@@ -291,14 +291,15 @@ RB_INLINE void block_tile_as(const tile *t, const block *b, int rows, rb_dtype d
     value_rows(t, b, rows, dtype);
 }
 
+/* Where MOST_ROWS is 1 all are blocks of one row. */
 #define BLOCK_OF(rows)                                                                             \
     NOINLINE static void block_f32_##rows(const tile *t, const block *b)                           \
     {                                                                                              \
-        block_tile_as(t, b, rows <= MOST_ROWS ? rows : 1, RB_F32);                                 \
+        block_tile_as(t, b, ((rows)-1) % MOST_ROWS + 1, RB_F32);                                   \
     }                                                                                              \
     NOINLINE static void block_f16_##rows(const tile *t, const block *b)                           \
     {                                                                                              \
-        block_tile_as(t, b, rows <= MOST_ROWS ? rows : 1, RB_F16);                                 \
+        block_tile_as(t, b, ((rows)-1) % MOST_ROWS + 1, RB_F16);                                   \
     }
 BLOCK_OF(1)
 BLOCK_OF(2)
