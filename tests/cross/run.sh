@@ -36,5 +36,5 @@ for f in kernels/*.c; do
     $CC $FLAGS -c -o $B/$f.o kernels/$f.c
     OBJ="$OBJ $B/$f.o"
 done
-$CC $FLAGS -o $B/check $OBJ tests/guard.c tests/ref.c tests/cross/check.c -lm
+$CC $FLAGS -o $B/check $OBJ tests/guard.c tests/ref*.c tests/cross/check.c -lm
 qemu-aarch64 -L /usr/aarch64-linux-gnu $B/check
