@@ -59,26 +59,30 @@ static latents project_latents(const rb_session *s, rb_exec *ex, const rb_layer 
     return l;
 }
 
+/* Columns of K (but for its rotated ones) and V of a head. */
+static int64_t expanded_columns(const rb_session *s)
+{
+    return rb_config_d_nope(&s->model->config) + s->model->config.d_head_v;
+}
+
+static rb_view kv_b_by_heads(const rb_session *s, const rb_layer *w)
+{
+    const rb_config *c = &s->model->config;
+    return rb_view_reshape(w->wkv_b, 1, c->n_head, expanded_columns(s), c->kv_lora_rank);
+}
+
 /* W_UK and W_UV by heads, from either form of the file. */
 static rb_view w_uk(const rb_session *s, const rb_layer *w)
 {
     const rb_config *c = &s->model->config;
-    const int64_t nope = rb_config_d_nope(c);
-    if (c->mla_split)
-        return w->wk_b;
-    return rb_view_slice(
-        rb_view_reshape(w->wkv_b, 1, c->n_head, nope + c->d_head_v, c->kv_lora_rank), 2, 0, nope);
+    return c->mla_split ? w->wk_b : rb_view_slice(kv_b_by_heads(s, w), 2, 0, rb_config_d_nope(c));
 }
 
 static rb_view w_uv(const rb_session *s, const rb_layer *w)
 {
     const rb_config *c = &s->model->config;
-    const int64_t nope = rb_config_d_nope(c);
-    if (c->mla_split)
-        return w->wv_b;
-    return rb_view_slice(
-        rb_view_reshape(w->wkv_b, 1, c->n_head, nope + c->d_head_v, c->kv_lora_rank), 2, nope,
-        c->d_head_v);
+    return c->mla_split ? w->wv_b
+                        : rb_view_slice(kv_b_by_heads(s, w), 2, rb_config_d_nope(c), c->d_head_v);
 }
 
 /* K (but for its rotated columns) and V of every head, from latents c. */
@@ -95,11 +99,6 @@ static void expand(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_view 
     }
     rb_op_matmul_heads(ex, c, 1, &out[0]);
     rb_op_matmul_heads(ex, c, 1, &out[1]);
-}
-
-static int64_t expanded_columns(const rb_session *s)
-{
-    return rb_config_d_nope(&s->model->config) + s->model->config.d_head_v;
 }
 
 /* ---- naive_full ---- */

@@ -1,30 +1,23 @@
 /* Activations of ungated feed-forward networks, element by element: relu2, y = max(x, 0)^2 (So et
- * al. 2021); gelu by tanh, and gelu_erf exactly (Hendrycks & Gimpel 2016). Work unit: up to CHUNK
- * columns of one row, so that a single token still feeds every thread. Refuses heads: reshape them
- * away. Read next: glu.c, for gated ones. */
-#include "rows.h"
+ * al. 2021); gelu by tanh, and gelu_erf exactly (Hendrycks & Gimpel 2016). Work unit: a
+ * chunk of columns. Read next: chunks.h; glu.c, for gated ones. */
+#include "chunks.h"
 
 enum { Y, X };
 enum { TOKENS, F };
-enum { CHUNK = 512 };
 
 static const char *check(const rb_call *c)
 {
     for (int i = 0; i < 4; i++)
         if (c->t[Y].n[i] != c->t[X].n[i])
             return "y and x differ in shape";
-    return c->t[Y].n[0] == 1 && c->t[Y].n[2] == 1 ? NULL : "one sequence axis, one head are wanted";
-}
-
-static int64_t chunks(const rb_call *c)
-{
-    return (c->t[Y].n[3] + CHUNK - 1) / CHUNK;
+    return check_chunks(&c->t[Y]);
 }
 
 static int64_t units(const rb_call *c, int phase)
 {
     (void)phase;
-    return c->t[Y].n[1] * chunks(c);
+    return n_chunks(&c->t[Y]);
 }
 
 RB_INLINE vf relu2(vf x, int64_t n)
@@ -54,15 +47,14 @@ RB_INLINE vf gelu_erf(vf x, int64_t n)
 RB_INLINE void run_as(const rb_call *c, int64_t first, int64_t last, vf (*f)(vf x, int64_t n))
 {
     for (int64_t u = first; u < last; u++) {
-        const int64_t t = u / chunks(c), from = u % chunks(c) * CHUNK;
-        const int64_t to = from + CHUNK < c->t[Y].n[3] ? from + CHUNK : c->t[Y].n[3];
-        f32 *y = (f32 *)rb_at(&c->t[Y], 0, t, 0);
-        const f32 *x = (const f32 *)rb_at(&c->t[X], 0, t, 0);
-        int64_t i = from;
-        for (; i + V_LANES <= to; i += V_LANES)
+        const chunk k = chunk_at(&c->t[Y], u);
+        f32 *y = (f32 *)rb_at(&c->t[Y], 0, k.token, 0);
+        const f32 *x = (const f32 *)rb_at(&c->t[X], 0, k.token, 0);
+        int64_t i = k.from;
+        for (; i + V_LANES <= k.to; i += V_LANES)
             v_store(y + i, f(v_load(x + i), V_LANES));
-        if (i < to)
-            v_store_n(y + i, f(v_load_n(x + i, to - i), to - i), to - i);
+        if (i < k.to)
+            v_store_n(y + i, f(v_load_n(x + i, k.to - i), k.to - i), k.to - i);
     }
 }
 

@@ -113,6 +113,21 @@ static inline void dot_rows(sf *sum, const char *row, int64_t step, int n_row, c
     }
 }
 
+/* n_row rows that lie step bytes apart, as f32: where they lie, or decoded to `to`. */
+static inline void rows_as_f32(const f32 **row, const char *base, int64_t step, int n_row,
+                               int64_t n, rb_dtype dtype, f32 *to)
+{
+    for (int r = 0; r < n_row; r++) {
+        row[r] = (const f32 *)(base + r * step);
+        if (dtype == RB_F32) {
+            decoded(RB_F32, n);
+            continue;
+        }
+        decode_row(to + r * n, row[r], n, dtype);
+        row[r] = to + r * n;
+    }
+}
+
 /* ---- a register tile: ROWS decoded rows x TOKENS tokens ---- */
 
 enum { DOT_ROWS = 4, DOT_TOKENS = V_LANES == 16 ? 6 : V_LANES == 8 ? 3 : 2 };

@@ -153,13 +153,7 @@ static panel panel_at(const party *p, int arg, int64_t m, int64_t cols, int64_t 
 /* The panel's rows as f32, decoded to scratch unless they are. */
 static void decode_panel(const f32 *row[PANEL], const panel *w, f32 *to)
 {
-    for (int r = 0; r < w->n; r++) {
-        row[r] = (const f32 *)(w->base + r * w->step);
-        if (w->dtype == RB_F32)
-            continue;
-        decode_row(to + r * w->cols, row[r], w->cols, w->dtype);
-        row[r] = to + r * w->cols;
-    }
+    rows_as_f32(row, w->base, w->step, w->n, w->cols, w->dtype, to);
 }
 
 /* out[i][r] = row r . x[i] */
@@ -188,14 +182,9 @@ static void panel_token(f32 *out, const panel *w, const f32 *x)
         s_store(out + r, sum[r]);
 }
 
-static int64_t lanes_at(int i, int n)
+static void activate(f32 *hidden, const f32 *gate, const f32 *up, int64_t n)
 {
-    return n - i < V_LANES ? n - i : V_LANES;
-}
-
-static void activate(f32 *hidden, const f32 *gate, const f32 *up, int n)
-{
-    for (int i = 0; i < n; i += V_LANES) {
+    for (int64_t i = 0; i < n; i += V_LANES) {
         const int64_t m = lanes_at(i, n);
         v_store_n(hidden + i, silu_gate(v_load_n(gate + i, m), v_load_n(up + i, m)), m);
     }
@@ -229,7 +218,7 @@ static void gate_up_panel(const party *p, int gate_arg, int up_arg, int64_t m, o
 }
 
 /* y += share z of a routed expert; y = z, y = gate z, y += z or y += gate z of the shared one. */
-static void add_up(const party *p, int64_t i, int64_t m, const f32 *z, int n)
+static void add_up(const party *p, int64_t i, int64_t m, const f32 *z, int64_t n)
 {
     const rb_call *c = p->c;
     f32 *y = (f32 *)rb_at(&c->t[Y], 0, token_of(p, i), 0) + m;
@@ -241,7 +230,7 @@ static void add_up(const party *p, int64_t i, int64_t m, const f32 *z, int n)
         by = p->s->gate + i;
     }
     const bool adds = p->routed || c->t[GATE].buffer;
-    for (int j = 0; j < n; j += V_LANES) {
+    for (int64_t j = 0; j < n; j += V_LANES) {
         const int64_t lanes = lanes_at(j, n);
         const vf zv = v_load_n(z + j, lanes);
         vf sum = zv;
@@ -314,7 +303,7 @@ static void clear_y(const rb_call *c, int64_t from, int64_t to)
     for (int64_t t = 0; t < n_tokens(c); t++) {
         f32 *y = (f32 *)rb_at(&c->t[Y], 0, t, 0);
         for (int64_t i = from; i < to; i += V_LANES)
-            v_store_n(y + i, v_zero(), to - i < V_LANES ? to - i : V_LANES);
+            v_store_n(y + i, v_zero(), lanes_at(i, to));
     }
 }
 

@@ -1,46 +1,39 @@
-/* silu_gate: y = silu(gate) * up, silu(g) = g / (1 + exp(-g)) (Shazeer 2020, eq. 6). Work unit: up
- * to CHUNK columns of one row, so that a single token still feeds every thread. Read next: elt.c.
- */
-#include "rows.h"
+/* silu_gate: y = silu(gate) * up, silu(g) = g / (1 + exp(-g)) (Shazeer 2020, eq. 6). Work unit: a
+ * chunk of columns. Refuses heads: see chunks.h.
+ * Read next: elt.c. */
+#include "chunks.h"
 
 enum { Y, GATE, UP };
 enum { TOKENS, F };
-enum { CHUNK = 512 };
 
 static const char *check(const rb_call *c)
 {
     for (int i = 0; i < 4; i++)
         if (c->t[Y].n[i] != c->t[GATE].n[i] || c->t[Y].n[i] != c->t[UP].n[i])
             return "y, gate and up differ in shape";
-    return c->t[Y].n[0] == 1 && c->t[Y].n[2] == 1 ? NULL : "one sequence axis, one head are wanted";
-}
-
-static int64_t chunks(const rb_call *c)
-{
-    return (c->t[Y].n[3] + CHUNK - 1) / CHUNK;
+    return check_chunks(&c->t[Y]);
 }
 
 static int64_t units(const rb_call *c, int phase)
 {
     (void)phase;
-    return c->t[Y].n[1] * chunks(c);
+    return n_chunks(&c->t[Y]);
 }
 
 static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
 {
     (void)phase, (void)shared, (void)own;
     for (int64_t u = first; u < last; u++) {
-        const int64_t t = u / chunks(c), from = u % chunks(c) * CHUNK;
-        const int64_t to = from + CHUNK < c->t[Y].n[3] ? from + CHUNK : c->t[Y].n[3];
-        f32 *y = (f32 *)rb_at(&c->t[Y], 0, t, 0);
-        const f32 *gate = (const f32 *)rb_at(&c->t[GATE], 0, t, 0);
-        const f32 *up = (const f32 *)rb_at(&c->t[UP], 0, t, 0);
-        int64_t i = from;
-        for (; i + V_LANES <= to; i += V_LANES)
+        const chunk k = chunk_at(&c->t[Y], u);
+        f32 *y = (f32 *)rb_at(&c->t[Y], 0, k.token, 0);
+        const f32 *gate = (const f32 *)rb_at(&c->t[GATE], 0, k.token, 0);
+        const f32 *up = (const f32 *)rb_at(&c->t[UP], 0, k.token, 0);
+        int64_t i = k.from;
+        for (; i + V_LANES <= k.to; i += V_LANES)
             v_store(y + i, silu_gate(v_load(gate + i), v_load(up + i)));
-        if (i < to)
-            v_store_n(y + i, silu_gate(v_load_n(gate + i, to - i), v_load_n(up + i, to - i)),
-                      to - i);
+        if (i < k.to)
+            v_store_n(y + i, silu_gate(v_load_n(gate + i, k.to - i), v_load_n(up + i, k.to - i)),
+                      k.to - i);
     }
 }
 

@@ -29,7 +29,7 @@ static sf mean_of(const f32 *x, int64_t m)
 {
     vf sum = v_zero();
     for (int64_t i = 0; i < m; i += V_LANES)
-        sum = v_add(sum, v_load_n(x + i, m - i < V_LANES ? m - i : V_LANES));
+        sum = v_add(sum, v_load_n(x + i, lanes_at(i, m)));
     return s_div(v_hsum(sum), s_const((double)m));
 }
 
@@ -38,7 +38,7 @@ static sf centre(f32 *y, const f32 *x, int64_t m, sf mean)
 {
     vf sum = v_zero();
     for (int64_t i = 0; i < m; i += V_LANES) {
-        const int64_t n = m - i < V_LANES ? m - i : V_LANES;
+        const int64_t n = lanes_at(i, m);
         const vf d = v_keep_n(v_sub(v_load_n(x + i, n), v_set(mean)), n);
         sum = v_fma(d, d, sum);
         v_store_n(y + i, d, n);
@@ -51,7 +51,7 @@ static void norm_row(f32 *y, const f32 *x, const f32 *w, const f32 *b, int64_t m
     const sf var = centre(y, x, m, mean_of(x, m));
     const vf inv = v_set(s_div(s_const(1.0), s_sqrt(s_add(var, eps))));
     for (int64_t i = 0; i < m; i += V_LANES) {
-        const int64_t n = m - i < V_LANES ? m - i : V_LANES;
+        const int64_t n = lanes_at(i, m);
         const vf d = v_mul(v_load_n(y + i, n), inv);
         v_store_n(y + i, v_add(v_mul(d, v_load_n(w + i, n)), v_load_n(b + i, n)), n);
     }

@@ -36,17 +36,8 @@ static void rows_many(const rb_call *c, int i, int64_t m, int n_row, const f32 *
 static void panel_many(const rb_call *c, int i, int64_t m, int n_row, f32 *scratch)
 {
     const rb_view *w = out_w(c, i);
-    const int64_t n = w->n[3];
     const f32 *row[PANEL];
-    for (int r = 0; r < n_row; r++) {
-        row[r] = (const f32 *)rb_at(w, 0, 0, m + r);
-        if (w->dtype != RB_F32) {
-            decode_row(scratch + r * n, row[r], n, w->dtype);
-            row[r] = scratch + r * n;
-        } else {
-            decoded(RB_F32, n);
-        }
-    }
+    rows_as_f32(row, rb_at(w, 0, 0, m), w->step_bytes[2], n_row, w->n[3], w->dtype, scratch);
     int r = 0;
     for (; r + DOT_ROWS <= n_row; r += DOT_ROWS)
         rows_many(c, i, m + r, DOT_ROWS, row + r);

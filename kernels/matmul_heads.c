@@ -185,13 +185,8 @@ static void panel_tokens(const rb_call *c, const unit *u, const f32 *converted, 
 {
     const rb_view *w = out_w(c, u->out);
     const f32 *row[PANEL];
-    for (int r = 0; r < u->n; r++) {
-        row[r] = (const f32 *)rb_at(w, 0, u->head, u->first + r);
-        if (w->dtype != RB_F32) {
-            decode_row(own + r * w->n[3], row[r], w->n[3], w->dtype);
-            row[r] = own + r * w->n[3];
-        }
-    }
+    rows_as_f32(row, rb_at(w, 0, u->head, u->first), w->step_bytes[2], u->n, w->n[3], w->dtype,
+                own);
     int r = 0;
     for (; r + DOT_ROWS <= u->n; r += DOT_ROWS)
         rows_tokens(c, u, r, DOT_ROWS, row, converted);

@@ -36,7 +36,7 @@ static int64_t units(const rb_call *c, int phase)
 static void rotate_norm(f32 *x, const f32 *cs, int64_t half)
 {
     for (int64_t j = 0; j < half; j += V_LANES) {
-        const int64_t n = half - j < V_LANES ? half - j : V_LANES;
+        const int64_t n = lanes_at(j, half);
         const vf co = v_load_n(cs + j, n), si = v_load_n(cs + half + j, n);
         vf a, b;
         v_load2_n(x + 2 * j, n, &a, &b);
@@ -47,7 +47,7 @@ static void rotate_norm(f32 *x, const f32 *cs, int64_t half)
 static void rotate_neox(f32 *x, const f32 *cs, int64_t half)
 {
     for (int64_t j = 0; j < half; j += V_LANES) {
-        const int64_t n = half - j < V_LANES ? half - j : V_LANES;
+        const int64_t n = lanes_at(j, half);
         const vf co = v_load_n(cs + j, n), si = v_load_n(cs + half + j, n);
         const vf a = v_load_n(x + j, n), b = v_load_n(x + half + j, n);
         v_store_n(x + j, v_fnma(b, si, v_mul(a, co)), n);

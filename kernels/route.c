@@ -45,11 +45,6 @@ static int64_t own_bytes(const rb_call *c)
     return 2 * n_experts(c) * (int64_t)sizeof(f32);
 }
 
-static int64_t lanes_at(int64_t i, int64_t n)
-{
-    return n - i < V_LANES ? n - i : V_LANES;
-}
-
 static void softmax(f32 *p, const f32 *x, int64_t n)
 {
     vf most = v_set(s_const(-INFINITY)), sum = v_zero();

@@ -168,6 +168,12 @@ static inline void decode_row(f32 *dst, const void *row, int64_t n, rb_dtype dty
     }
 }
 
+/* Valid lanes of the vector at i of n elements. */
+static inline int64_t lanes_at(int64_t i, int64_t n)
+{
+    return n - i < V_LANES ? n - i : V_LANES;
+}
+
 /* silu(gate) up, what a gated feed-forward network does between its matrices. 4 FLOPs a lane. */
 RB_INLINE vf silu_gate(vf gate, vf up)
 {
@@ -179,7 +185,7 @@ RB_INLINE vf silu_gate(vf gate, vf up)
 static inline void store_row(void *dst, const f32 *src, int64_t n, rb_dtype dtype)
 {
     for (int64_t k = 0; k < n; k += V_LANES) {
-        const int64_t m = n - k < V_LANES ? n - k : V_LANES;
+        const int64_t m = lanes_at(k, n);
         const vf v = m < V_LANES ? v_load_n(src + k, m) : v_load(src + k);
         if (dtype == RB_F32)
             v_store_n((f32 *)dst + k, v, m);

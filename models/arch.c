@@ -63,27 +63,30 @@ static void set_default(float *to, float value)
     *to = *to == 0 ? value : *to;
 }
 
-void rb_config_set_defaults(rb_config *c)
+static void set_scaling_defaults(rb_rope_scaling *r)
 {
-    rb_rope_scaling *r = &c->rope_scaling;
-    set_default(&c->expert_scale, 1);
     set_default(&r->factor, 1);
     set_default(&r->beta_fast, 32);
     set_default(&r->beta_slow, 1);
     set_default(&r->attn_factor, 1);
+}
+
+void rb_config_set_defaults(rb_config *c)
+{
+    rb_rope_scaling *r = &c->rope_scaling;
+    set_default(&c->expert_scale, 1);
+    set_scaling_defaults(r);
     r->n_ctx_train = r->n_ctx_train ? r->n_ctx_train : c->n_ctx_train;
 }
 
 void rb_config_clear_unused(rb_config *c)
 {
     rb_rope_scaling *r = &c->rope_scaling;
-    const rb_rope_scaling none = { .factor = 1, .beta_fast = 32, .beta_slow = 1, .attn_factor = 1 };
-    const float factor = r->factor;
     if (r->kind != RB_SCALING_YARN) {
-        const rb_scaling_kind kind = factor == 1 ? RB_SCALING_NONE : r->kind;
-        *r = none;
-        r->kind = kind;
-        r->factor = kind == RB_SCALING_NONE ? 1 : factor;
+        const bool linear = r->kind == RB_SCALING_LINEAR && r->factor != 1;
+        *r = linear ? (rb_rope_scaling){ .kind = r->kind, .factor = r->factor }
+                    : (rb_rope_scaling){ 0 };
+        set_scaling_defaults(r);
     }
     if (!rb_config_is_mla(c))
         c->mla_split = false;

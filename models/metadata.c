@@ -120,10 +120,10 @@ static void read_scaling(meta *m, rb_config *c)
     if (r->kind == RB_SCALING_LINEAR && r->factor == 1)
         r->kind = RB_SCALING_NONE;
     r->n_ctx_train = integer(m, "rope.scaling.original_context_length", c->n_ctx_train);
-    r->attn_factor = (float)real(m, "rope.scaling.attn_factor", 1);
+    r->attn_factor = (float)real(m, "rope.scaling.attn_factor", (double)r->attn_factor);
     r->log_mul = (float)real(m, "rope.scaling.yarn_log_multiplier", 0);
-    r->beta_fast = (float)real(m, "rope.scaling.yarn_beta_fast", 32);
-    r->beta_slow = (float)real(m, "rope.scaling.yarn_beta_slow", 1);
+    r->beta_fast = (float)real(m, "rope.scaling.yarn_beta_fast", (double)r->beta_fast);
+    r->beta_slow = (float)real(m, "rope.scaling.yarn_beta_slow", (double)r->beta_slow);
 }
 
 /* ---- the config ---- */

@@ -4,6 +4,7 @@
 #include "hostile.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 rb_status open_bytes(const blob *b, rb_error *err)
@@ -32,6 +33,27 @@ void expect_file_refused(gguf_file *g, rb_status want, const char *word)
     blob b = gguf_bytes(g);
     expect_refused(&b, want, word);
     blob_free(&b);
+    gguf_free(g);
+}
+
+void expect_noise_survived(gguf_file *g, int rounds, uint64_t *state)
+{
+    blob good = gguf_bytes(g);
+    const size_t directory = good.n - g->data;
+    uint8_t *broken = malloc(good.n);
+    for (int round = 0; round < rounds; round++) {
+        memcpy(broken, good.data, good.n);
+        for (int flips = 0; flips < 1 + round % 4; flips++) {
+            *state = *state * 6364136223846793005u + 1442695040888963407u;
+            broken[(*state >> 33) % directory] = (uint8_t)(*state >> 24);
+        }
+        rb_error err = { 0 };
+        blob b = { broken, good.n, good.n };
+        if (open_bytes(&b, &err) != RB_OK)
+            cr_assert(strlen(err.text) > 10 && !strchr(err.text, '\n'));
+    }
+    free(broken);
+    blob_free(&good);
     gguf_free(g);
 }
 

@@ -13,6 +13,10 @@ void expect_refused(const blob *b, rb_status want, const char *word);
 /* Frees g. */
 void expect_file_refused(gguf_file *g, rb_status want, const char *word);
 
+/* Rounds of a good file with a few bytes of its directory changed at random: no verdict, but no
+ * crash either, and a line whenever it is refused. Frees g. */
+void expect_noise_survived(gguf_file *g, int rounds, uint64_t *state);
+
 /* One layer, 32 wide, f32: of latents (rank 16; heads of 8 and 4 rotated, values of 8), of experts
  * (2 of 4, 16 wide; deepseek2 and qwen2moe with a shared one, 16 wide), of gptneox. */
 gguf_file family_make(const char *arch);

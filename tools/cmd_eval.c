@@ -35,12 +35,7 @@ static const rb_option options[] = {
       .value = "VARIANT",
       .help = "how attention is executed (default: the model's own): mla, mla-naive-full, "
               "mla-naive-latent, mla-absorbed" },
-    { .names = "--gelu",
-      .kind = RB_OPT_WORD,
-      .value = "FORM",
-      .preset = "tanh",
-      .choices = "tanh|erf",
-      .help = "GELU by tanh, as llama.cpp has it, or exact (gptneox)" },
+    RB_GELU_OPTION,
     { .names = "-ctk, --cache-type-k",
       .kind = RB_OPT_WORD,
       .value = "TYPE",

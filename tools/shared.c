@@ -84,12 +84,7 @@ const rb_option rb_test_options[] = {
           "full (K and V of every head cached), mla-naive-latent (the latent cached, expanded "
           "by every call), mla-absorbed (attention within the latent), or mla: of the last two, "
           "call by call, the cheaper" },
-    { .names = "--gelu",
-      .kind = RB_OPT_WORD,
-      .value = "FORM",
-      .preset = "tanh",
-      .choices = "tanh|erf",
-      .help = "GELU by tanh, as llama.cpp has it, or exact (gptneox)" },
+    RB_GELU_OPTION,
     { .names = "--isa",
       .kind = RB_OPT_WORDS,
       .value = "LIST",

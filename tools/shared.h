@@ -19,6 +19,12 @@ enum { RB_MAX_TOKENS = 1 << 24, RB_MAX_SEQ = 4096, RB_MAX_THREADS = 1024 };
         .max = RB_MAX_THREADS, .help = "threads (default: physical cores, or OMP_NUM_THREADS)"     \
     }
 
+#define RB_GELU_OPTION                                                                             \
+    {                                                                                              \
+        .names = "--gelu", .kind = RB_OPT_WORD, .value = "FORM", .preset = "tanh",                 \
+        .choices = "tanh|erf", .help = "GELU by tanh, as llama.cpp has it, or exact (gptneox)"     \
+    }
+
 extern const rb_option rb_test_options[]; /* -p to --seed */
 extern const int rb_n_test_options;
 
