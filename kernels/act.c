@@ -1,6 +1,6 @@
 /* Activations of ungated feed-forward networks, element by element: relu2, y = max(x, 0)^2 (So et
- * al. 2021); gelu by tanh, and gelu_erf exactly (Hendrycks & Gimpel 2016). Work unit: a
- * chunk of columns. Read next: chunks.h; glu.c, for gated ones. */
+ * al. 2021); gelu by tanh, and gelu_erf exactly (Hendrycks & Gimpel 2016). Work unit: a chunk of
+ * columns. Refuses heads. Read next: chunks.h; glu.c, for gated ones. */
 #include "chunks.h"
 
 enum { Y, X };
@@ -8,9 +8,8 @@ enum { TOKENS, F };
 
 static const char *check(const rb_call *c)
 {
-    for (int i = 0; i < 4; i++)
-        if (c->t[Y].n[i] != c->t[X].n[i])
-            return "y and x differ in shape";
+    if (!rb_view_same_shape(&c->t[Y], &c->t[X]))
+        return "y and x differ in shape";
     return check_chunks(&c->t[Y]);
 }
 

@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-/* Everything of a view but its buffer. */
-static bool same_shape(const rb_view *a, const rb_view *b)
+static bool same_but_buffer(const rb_view *a, const rb_view *b)
 {
     const size_t from = offsetof(rb_view, dtype);
     return memcmp((const char *)a + from, (const char *)b + from, sizeof *a - from) == 0;
@@ -42,7 +41,7 @@ static bool same_operands(const rb_call *a, const rb_call *b, int n)
             return false;
         if (!x)
             continue;
-        if (!same_shape(&a->t[i], &b->t[i]))
+        if (!same_but_buffer(&a->t[i], &b->t[i]))
             return false;
         for (int j = 0; j < i; j++)
             if ((a->t[j].buffer == x) != (b->t[j].buffer == y))

@@ -126,7 +126,7 @@ RB_INLINE void dot_group(vf *sums, const tile *t, const block *b, int64_t j, int
                          rb_dtype dtype)
 {
     const int keys = beside(rows);
-    const int64_t common = at_most(b->seen[0] - j, V_LANES);
+    const int64_t common = lanes_at(j, b->seen[0]);
     int64_t i = 0;
     for (; i + keys <= common; i += keys) {
         if (dtype == RB_F16)
@@ -152,7 +152,7 @@ RB_INLINE void score_rows(const tile *t, const block *b, vf *best, int rows, rb_
         vf sums[MOST_ROWS * V_LANES];
         dot_group(sums, t, b, j, rows, dtype);
         for (int r = 0; r < rows; r++) {
-            const int64_t lanes = at_most(b->seen[r] - j, V_LANES);
+            const int64_t lanes = lanes_at(j, b->seen[r]);
             if (lanes <= 0)
                 continue;
             f32 *score = b->score + r * TILE + j;

@@ -1,6 +1,6 @@
-/* add: x += y, the residual stream. Work unit: a chunk of columns, so that a
- * single token still feeds every thread. Refuses heads: see chunks.h.
- * Read next: attend.c. */
+/* add: x += y, the residual stream. Work unit: a chunk of columns.
+ * Refuses heads: reshape them away.
+ * Read next: chunks.h, attend.c. */
 #include "chunks.h"
 
 enum { X, Y };
@@ -8,9 +8,8 @@ enum { TOKENS, H };
 
 static const char *check(const rb_call *c)
 {
-    for (int i = 0; i < 4; i++)
-        if (c->t[X].n[i] != c->t[Y].n[i])
-            return "x and y differ in shape";
+    if (!rb_view_same_shape(&c->t[X], &c->t[Y]))
+        return "x and y differ in shape";
     return check_chunks(&c->t[X]);
 }
 

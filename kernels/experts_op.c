@@ -27,9 +27,8 @@ static const char *check_routed(const rb_call *c)
     if (f < 1 || f * h != gate->n[3] || h % rb_dtype_get(gate->dtype)->block ||
         h % rb_dtype_get(c->t[UP].dtype)->block || f % rb_dtype_get(c->t[DOWN].dtype)->block)
         return "rows of experts are not whole blocks as wide as x";
-    for (int i = 0; i < 4; i++)
-        if (id->n[i] != share->n[i])
-            return "ids and shares differ in shape";
+    if (!rb_view_same_shape(id, share))
+        return "ids and shares differ in shape";
     if (id->n[0] != 1 || id->n[1] != n_tokens(c) || id->n[2] != 1 || !rb_view_is_dense(id))
         return "ids are not one row a token";
     return id->n[3] <= gate->n[2] ? NULL : "more experts are taken than there are";
@@ -58,9 +57,8 @@ static const char *check_shared(const rb_call *c)
 static const char *check(const rb_call *c)
 {
     const rb_view *x = &c->t[X], *y = &c->t[Y];
-    for (int i = 0; i < 4; i++)
-        if (y->n[i] != x->n[i])
-            return "y and x differ in shape";
+    if (!rb_view_same_shape(y, x))
+        return "y and x differ in shape";
     if (x->n[0] != 1 || x->n[2] != 1)
         return "one sequence axis, one head are wanted";
     if (!c->t[GATE].buffer && !c->t[SHARED_GATE].buffer)

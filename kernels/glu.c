@@ -1,6 +1,6 @@
 /* silu_gate: y = silu(gate) * up, silu(g) = g / (1 + exp(-g)) (Shazeer 2020, eq. 6). Work unit: a
- * chunk of columns. Refuses heads: see chunks.h.
- * Read next: elt.c. */
+ * chunk of columns. Refuses heads: reshape them away.
+ * Read next: chunks.h, elt.c. */
 #include "chunks.h"
 
 enum { Y, GATE, UP };
@@ -8,10 +8,10 @@ enum { TOKENS, F };
 
 static const char *check(const rb_call *c)
 {
-    for (int i = 0; i < 4; i++)
-        if (c->t[Y].n[i] != c->t[GATE].n[i] || c->t[Y].n[i] != c->t[UP].n[i])
-            return "y, gate and up differ in shape";
-    return check_chunks(&c->t[Y]);
+    const rb_view *y = &c->t[Y];
+    if (!rb_view_same_shape(y, &c->t[GATE]) || !rb_view_same_shape(y, &c->t[UP]))
+        return "y, gate and up differ in shape";
+    return check_chunks(y);
 }
 
 static int64_t units(const rb_call *c, int phase)

@@ -8,9 +8,8 @@ enum { Y, X, W, B };
 static const char *check(const rb_call *c)
 {
     const rb_view *x = &c->t[X];
-    for (int i = 0; i < 4; i++)
-        if (c->t[Y].n[i] != x->n[i])
-            return "y and x differ in shape";
+    if (!rb_view_same_shape(&c->t[Y], x))
+        return "y and x differ in shape";
     if (x->n[2] != 1)
         return "x has heads";
     for (int a = W; a <= B; a++)

@@ -7,9 +7,8 @@ enum { Y, X, W };
 
 static const char *check(const rb_call *c)
 {
-    for (int i = 0; i < 4; i++)
-        if (c->t[Y].n[i] != c->t[X].n[i])
-            return "y and x differ in shape";
+    if (!rb_view_same_shape(&c->t[Y], &c->t[X]))
+        return "y and x differ in shape";
     return c->t[W].n[3] == c->t[X].n[3] && rb_view_elements(&c->t[W]) == c->t[W].n[3]
                ? NULL
                : "w is not one row as wide as x";

@@ -19,9 +19,8 @@ static int64_t n_used(const rb_call *c)
 static const char *check(const rb_call *c)
 {
     const rb_view *id = &c->t[ID], *share = &c->t[SHARE], *logits = &c->t[LOGITS];
-    for (int i = 0; i < 4; i++)
-        if (id->n[i] != share->n[i])
-            return "ids and shares differ in shape";
+    if (!rb_view_same_shape(id, share))
+        return "ids and shares differ in shape";
     if (logits->n[0] != 1 || logits->n[2] != 1 || id->n[0] != 1 || id->n[2] != 1 ||
         logits->n[1] != id->n[1])
         return "rows of logits and of ids are wanted, one a token";

@@ -127,6 +127,7 @@ rb_view rb_view_packed(const rb_view *matrix, const rb_buffer *b);
 void rb_pack(const rb_view *packed, const rb_view *matrix);
 bool rb_view_is_dense(const rb_view *v);
 int64_t rb_view_elements(const rb_view *v);
+bool rb_view_same_shape(const rb_view *a, const rb_view *b);
 
 /* Address of row (i0, i1, i2), for kernels; the buffer must have memory. */
 static inline char *rb_at(const rb_view *v, int64_t i0, int64_t i1, int64_t i2)

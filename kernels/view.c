@@ -125,3 +125,11 @@ int64_t rb_view_elements(const rb_view *v)
 {
     return v->n[0] * v->n[1] * v->n[2] * v->n[3];
 }
+
+bool rb_view_same_shape(const rb_view *a, const rb_view *b)
+{
+    for (int i = 0; i < 4; i++)
+        if (a->n[i] != b->n[i])
+            return false;
+    return true;
+}
