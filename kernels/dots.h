@@ -119,10 +119,8 @@ static inline void rows_as_f32(const f32 **row, const char *base, int64_t step, 
 {
     for (int r = 0; r < n_row; r++) {
         row[r] = (const f32 *)(base + r * step);
-        if (dtype == RB_F32) {
-            decoded(RB_F32, n);
+        if (dtype == RB_F32)
             continue;
-        }
         decode_row(to + r * n, row[r], n, dtype);
         row[r] = to + r * n;
     }

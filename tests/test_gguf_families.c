@@ -444,6 +444,21 @@ Test(families, numbers_of_yarn)
     accept(g);
 }
 
+/* What a file does not say of YaRN is what Peng et al. 2023 recommend. */
+Test(families, defaults_of_yarn)
+{
+    rb_model *m;
+    gguf_file g = with_yarn(DS "rope.scaling.factor", 4);
+    expect_accepted(&g, &m);
+    const rb_rope_scaling *r = &m->config.rope_scaling;
+    cr_assert_eq(r->kind, RB_SCALING_YARN);
+    cr_assert_eq(r->beta_fast, 32);
+    cr_assert_eq(r->beta_slow, 1);
+    cr_assert_eq(r->attn_factor, 1);
+    cr_assert_eq(r->log_mul, 0);
+    rb_model_close(m);
+}
+
 /* Extremes that are numbers, but whose logits could not be. */
 Test(families, numbers_of_yarn_at_the_ends)
 {

@@ -92,6 +92,42 @@ Test(kernels, every_row_equals_the_reference)
     cr_assert_eq(failed, 0);
 }
 
+/* Operands that go element by element are refused as soon as one axis of one differs. */
+Test(kernels, unequal_shapes_are_refused)
+{
+    static const struct {
+        const char *op;
+        int arg; /* whose extents are compared with another operand's */
+    } of[] = { { "add", 1 },   { "silu_gate", 1 }, { "silu_gate", 2 }, { "relu2", 1 },
+               { "gelu", 1 },  { "gelu_erf", 1 },  { "rmsnorm", 0 },   { "layernorm", 0 },
+               { "route", 1 }, { "experts", 0 },   { "experts", 6 } };
+    for (size_t o = 0; o < sizeof of / sizeof *of; o++) {
+        int refused = 0;
+        for (int i = 0; i < rb_registry_size(); i++) {
+            const rb_kernel *k = rb_registry_row(i);
+            if (strcmp(k->op->name, of[o].op) != 0 || k->isa != RB_ISA_SCALAR)
+                continue;
+            for (uint64_t seed = 1; seed <= 2 * CASES; seed++)
+                for (int axis = 0; axis < 4; axis++) {
+                    rb_case c;
+                    rb_error err;
+                    const char *arg;
+                    cr_assert_eq(rb_case_make(&c, k, RB_FILL_RANDOM, seed, &err), RB_OK);
+                    rb_view *v = &c.call.t[of[o].arg];
+                    if (v->buffer && v->n[axis] > 1) {
+                        v->n[axis]--;
+                        const char *wrong = rb_call_error(k->op, &c.call, &arg);
+                        cr_expect(wrong && strstr(wrong, "differ in shape"), "%s, axis %d: %s",
+                                  of[o].op, axis, wrong ? wrong : "taken");
+                        refused++;
+                    }
+                    rb_case_free(&c);
+                }
+        }
+        cr_expect(refused > 0, "%s has no case", of[o].op);
+    }
+}
+
 /* ---- the checker itself: wrong kernels must be seen ---- */
 
 /* The first row of an op that runs here; NULL for one that only other CPUs have. */
