@@ -9,12 +9,18 @@
 #include "rows.h"
 
 /* Rows of the largest block: what registers hold beside a few keys or vectors of values. */
-enum { MOST_ROWS = V_LANES > 1 ? 8 : 1 };
+enum { MOST_ROWS = V_LANES > 1 ? 8 : 1, LINE = 64 };
 
-/* Keys, and vectors of values, beside `rows` rows of accumulators: 16 or 32 registers. */
+/* Keys, and vectors of values, beside `rows` rows of accumulators: in 16 or 32 registers, and
+ * enough of them to hide the latency of an fma. */
+enum { MOST_BESIDE = 8 };
 RB_INLINE int beside(int rows)
 {
-    return V_LANES == 1 ? 1 : V_LANES == 16 ? rows > 6 ? 2 : 4 : rows > 6 ? 1 : rows > 3 ? 2 : 4;
+    if (V_LANES == 1)
+        return 1;
+    if (V_LANES == 16)
+        return rows > 6 ? 2 : rows > 1 ? 4 : 8;
+    return rows > 6 ? 1 : rows > 3 ? 2 : rows > 1 ? 4 : 8;
 }
 
 /* Rows of K or V: row j at base + j * step bytes, where they lie or decoded. */
@@ -54,20 +60,33 @@ static inline int64_t at_most(int64_t n, int64_t most)
 
 /* ---- scores ---- */
 
-/* One vector of columns of `keys` keys for `rows` rows. */
+/* One vector of columns of `keys` keys for `rows` rows. The fewer of the two are held. */
 RB_INLINE void dot_step(vf *a, const f32 *q, rows_view k, int64_t i, int64_t n, int rows, int keys,
                         rb_dtype dtype)
 {
-    vf qv[MOST_ROWS];
-    UNROLL
-    for (int r = 0; r < rows; r++)
-        qv[r] = load_plain(q + r * V_LANES, 0, n, RB_F32);
-    UNROLL
-    for (int j = 0; j < keys; j++) {
-        const vf kv = load_plain(k.base + j * k.step, i, n, dtype);
+    vf held[MOST_BESIDE];
+    if (rows < keys) {
         UNROLL
         for (int r = 0; r < rows; r++)
-            a[r * keys + j] = v_fma(qv[r], kv, a[r * keys + j]);
+            held[r] = v_hold(load_plain(q + r * V_LANES, 0, n, RB_F32));
+        UNROLL
+        for (int j = 0; j < keys; j++) {
+            const vf kv = v_hold(load_plain(k.base + j * k.step, i, n, dtype));
+            UNROLL
+            for (int r = 0; r < rows; r++)
+                a[r * keys + j] = v_fma(held[r], kv, a[r * keys + j]);
+        }
+        return;
+    }
+    UNROLL
+    for (int j = 0; j < keys; j++)
+        held[j] = v_hold(load_plain(k.base + j * k.step, i, n, dtype));
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        const vf qv = v_hold(load_plain(q + r * V_LANES, 0, n, RB_F32));
+        UNROLL
+        for (int j = 0; j < keys; j++)
+            a[r * keys + j] = v_fma(qv, held[j], a[r * keys + j]);
     }
 }
 
@@ -76,8 +95,11 @@ RB_INLINE void dot_columns(vf *a, const f32 *q, int64_t q_step, rows_view k, int
                            int keys, rb_dtype dtype)
 {
     int64_t i = 0;
-    for (; i + V_LANES <= d; i += V_LANES, q += q_step)
+    for (; i + V_LANES <= d; i += V_LANES, q += q_step) {
+        if (dtype == RB_F16) /* a tile ahead, as far as rows follow each other without a gap */
+            v_prefetch((const f32 *)(k.base + TILE * k.step + i * keys * 2));
         dot_step(a, q, k, i, V_LANES, rows, keys, dtype);
+    }
     if (i < d)
         dot_step(a, q, k, i, d - i, rows, keys, dtype);
 }
@@ -87,7 +109,7 @@ RB_INLINE void dot_columns(vf *a, const f32 *q, int64_t q_step, rows_view k, int
 RB_INLINE void dot_keys(vf *sums, const tile *t, const f32 *q, int64_t q_rows, int64_t j, int rows,
                         int keys, rb_dtype dtype)
 {
-    vf a[MOST_ROWS * 4];
+    vf a[MOST_ROWS * MOST_BESIDE];
     UNROLL
     for (int i = 0; i < rows * keys; i++)
         a[i] = v_zero();
@@ -106,33 +128,16 @@ RB_INLINE void dot_keys(vf *sums, const tile *t, const f32 *q, int64_t q_rows, i
     }
 }
 
-/* Keys some way ahead, and the values of the keys at hand, are asked for early: each work unit
- * reads two streams, and in a cache with heads side by side the rows of both are scattered. */
-RB_INLINE void fetch_ahead(const tile *t, int64_t key, int keys)
-{
-    enum { AHEAD = 32, LINE = 64, HALF = 2 };
-    const char *k = t->k1.base + (key + AHEAD) * t->k1.step, *v = t->val.base + key * t->val.step;
-    for (int j = 0; j < keys; j++, k += t->k1.step, v += t->val.step) {
-        for (int64_t at = 0; at < t->d1 * HALF; at += LINE)
-            v_prefetch((const f32 *)(k + at));
-        for (int64_t at = 0; at < t->d_v * HALF; at += LINE)
-            v_prefetch((const f32 *)(v + at));
-    }
-}
-
 /* Keys j .. j + V_LANES of the tile as sums[row][key], as far as each row sees them: those that all
- * rows see together, in fours, the rest row by row. */
+ * rows see together, several at once, the rest row by row. */
 RB_INLINE void dot_group(vf *sums, const tile *t, const block *b, int64_t j, int rows,
                          rb_dtype dtype)
 {
     const int keys = beside(rows);
     const int64_t common = lanes_at(j, b->seen[0]);
     int64_t i = 0;
-    for (; i + keys <= common; i += keys) {
-        if (dtype == RB_F16)
-            fetch_ahead(t, j + i, keys);
+    for (; i + keys <= common; i += keys)
         dot_keys(sums + i, t, b->q, rows, j + i, rows, keys, dtype);
-    }
     for (; i < common; i++)
         dot_keys(sums + i, t, b->q, rows, j + i, rows, 1, dtype);
     if (i == V_LANES)
@@ -209,7 +214,7 @@ typedef enum { BEGIN, RESCALE, GO_ON } from; /* what a sum of values starts from
 RB_INLINE void add_chunk(const tile *t, const block *b, int64_t first, int64_t key, int64_t key_end,
                          int64_t i, int64_t n, int rows, int vecs, from how, rb_dtype dtype)
 {
-    vf a[MOST_ROWS * 4];
+    vf a[MOST_ROWS * MOST_BESIDE];
     UNROLL
     for (int r = 0; r < rows; r++) {
         f32 *acc = b->acc + (first + r) * t->d_v + i;
@@ -223,7 +228,12 @@ RB_INLINE void add_chunk(const tile *t, const block *b, int64_t first, int64_t k
     const f32 *p = b->score + first * TILE;
     const char *v = t->val.base + key * t->val.step;
     for (int64_t j = key; j < key_end; j++, v += t->val.step) {
-        vf vv[4];
+        vf vv[MOST_BESIDE];
+        if (dtype == RB_F16) {
+            UNROLL
+            for (int x = 0; x < vecs * V_LANES; x += LINE / 2)
+                v_prefetch((const f32 *)(v + TILE * t->val.step + (i + x) * 2));
+        }
         UNROLL
         for (int x = 0; x < vecs; x++)
             vv[x] = load_plain(v, i + x * V_LANES, n, dtype);

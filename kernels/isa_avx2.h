@@ -23,6 +23,12 @@ RB_INLINE sf s_load_f16(const u8 *p)
     return (sf){ _cvtsh_ss(h) };
 }
 
+RB_INLINE vf v_hold(vf a)
+{
+    __asm__("" : "+x"(a));
+    return a;
+}
+
 RB_INLINE vf v_zero(void)
 {
     return _mm256_setzero_ps();
@@ -184,12 +190,22 @@ RB_INLINE sf v_hmax(vf a)
     return (sf){ _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h))) };
 }
 
+/* Each step halves what is left to add across lanes: one blend and one shuffle bring the halves of
+ * two rows to their places. */
 RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
 {
     (void)m; /* rows past m are zero */
-    const vf lo = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));
-    const vf hi = _mm256_hadd_ps(_mm256_hadd_ps(a[4], a[5]), _mm256_hadd_ps(a[6], a[7]));
-    return v_add(_mm256_permute2f128_ps(lo, hi, 0x20), _mm256_permute2f128_ps(lo, hi, 0x31));
+    vf half[4], pair[2];
+    UNROLL
+    for (int i = 0; i < 4; i++)
+        half[i] = v_add(_mm256_blend_ps(a[i], a[i + 4], 0xf0),
+                        _mm256_permute2f128_ps(a[i], a[i + 4], 0x21));
+    UNROLL
+    for (int i = 0; i < 2; i++)
+        pair[i] = v_add(_mm256_blend_ps(half[i], half[i + 2], 0xcc),
+                        _mm256_shuffle_ps(half[i], half[i + 2], 0x4e));
+    return v_add(_mm256_blend_ps(pair[0], pair[1], 0xaa),
+                 _mm256_permute_ps(_mm256_blend_ps(pair[1], pair[0], 0xaa), 0xb1));
 }
 
 RB_INLINE vf v_abs(vf a)

@@ -22,6 +22,12 @@ RB_INLINE sf s_load_f16(const u8 *p)
     return (sf){ _cvtsh_ss(h) };
 }
 
+RB_INLINE vf v_hold(vf a)
+{
+    __asm__("" : "+v"(a));
+    return a;
+}
+
 RB_INLINE vf v_zero(void)
 {
     return _mm512_setzero_ps();

@@ -119,6 +119,11 @@ RB_INLINE vf v_set(sf a)
     return r;
 }
 
+RB_INLINE vf v_hold(vf a)
+{
+    return a;
+}
+
 RB_INLINE vf v_zero(void)
 {
     return v_set((sf){ 0.0f });

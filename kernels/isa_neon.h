@@ -31,6 +31,12 @@ RB_INLINE sf s_load_f16(const u8 *p)
     return (sf){ (float)h };
 }
 
+RB_INLINE vf v_hold(vf a)
+{
+    __asm__("" : "+w"(a.val[0]), "+w"(a.val[1]));
+    return a;
+}
+
 RB_INLINE vf v_zero(void)
 {
     return pair(vdupq_n_f32(0), vdupq_n_f32(0));

@@ -19,6 +19,11 @@ RB_INLINE sf s_load_f16(const u8 *p)
     return (sf){ rb_f16_to_f32(h) };
 }
 
+RB_INLINE vf v_hold(vf a)
+{
+    return a;
+}
+
 RB_INLINE vf v_zero(void)
 {
     return (vf){ 0.0f };

@@ -20,7 +20,8 @@
  *     v_tanh v_erf: 1 and 1 special
  *     v_add v_sub v_mul v_div v_neg v_exp    v_fma(a, b, c) = a b + c    v_fnma(a, b, c) = c - a b
  *     v_max_n(a, b, n): max in the first n lanes, a elsewhere     v_keep_n(a, n): others become 0
- *     v_prefetch(f32 *): a hint, may lie past the end
+ *     v_prefetch(f32 *): a hint, may lie past the end    v_hold(a): a hint, a is loaded once and
+ *     stays in a register, where a compiler would rather load it again for each use
  *     v_hsum_rows(const vf a[V_LANES], m): lane j is the sum of a[j], j < m
  *     v_join(a, b): sum of two accumulators of one sum, free     v_load_scales(u8 *): of f16, free
  *     v_cvt(vi): free
