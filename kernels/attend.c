@@ -11,9 +11,15 @@ typedef struct work {
     f32 *q;           /* [row][..] scaled, interleaved by block */
     f32 *k1, *k2, *v; /* [TILE][..] decoded tile, whole vectors a row */
     f32 *score;       /* [row of block][TILE] */
-    f32 *acc;         /* [row][d_v] */
-    f32 *m, *l, *by;  /* [row] */
+    f32 *by;          /* [row] */
+    f32 *result;      /* of a unit that sees all keys; where keys are split, the shared scratch */
 } work;
+
+/* What a unit has summed so far, in scratch or as one part of split keys. */
+typedef struct result {
+    f32 *acc;   /* [row][acc_step] */
+    f32 *m, *l; /* [row] */
+} result;
 
 /* A work unit: a KV group, a tile of tokens and a range of keys of one sequence. */
 typedef struct unit {
@@ -41,21 +47,46 @@ static int64_t block_rows(int64_t rows)
     return rows <= MOST_ROWS ? rows : FEWER_ROWS;
 }
 
+static int64_t whole_lines(int64_t n)
+{
+    enum { ELEMENTS = LINE / sizeof(f32) };
+    return (n + ELEMENTS - 1) / ELEMENTS * ELEMENTS;
+}
+
+static int64_t unit_rows(const rb_call *c)
+{
+    return tile_tokens(c) * heads_per_group(c);
+}
+
+static int64_t acc_step(const rb_call *c)
+{
+    return whole_lines(c->t[V].n[3]);
+}
+
+static int64_t result_size(const rb_call *c)
+{
+    return unit_rows(c) * acc_step(c) + whole_lines(2 * unit_rows(c));
+}
+
+static result result_at(const rb_call *c, f32 *p)
+{
+    result r = { .acc = p, .m = p + unit_rows(c) * acc_step(c) };
+    r.l = r.m + unit_rows(c);
+    return r;
+}
+
 /* Elements of each part of a thread's scratch, in the order of work's members. */
-enum { N_PART = 9 };
+enum { N_PART = 7 };
 static void part_sizes(const rb_call *c, int64_t n[N_PART])
 {
-    const int64_t rows = tile_tokens(c) * heads_per_group(c), d_v = c->t[V].n[3];
-    const int64_t d1 = c->t[K].n[3], d2 = columns_qk(c) - d1;
+    const int64_t rows = unit_rows(c), d1 = c->t[K].n[3], d2 = columns_qk(c) - d1;
     const int64_t size[N_PART] = { rows * q_width(c),
                                    TILE * whole_vectors(d1) * V_LANES,
                                    TILE * whole_vectors(d2) * V_LANES,
-                                   TILE * whole_vectors(d_v) * V_LANES,
+                                   TILE * whole_vectors(c->t[V].n[3]) * V_LANES,
                                    MOST_ROWS * TILE,
-                                   rows * d_v,
-                                   rows,
-                                   rows,
-                                   rows };
+                                   whole_lines(rows),
+                                   splits_keys(c) ? 0 : result_size(c) };
     for (int i = 0; i < N_PART; i++)
         n[i] = size[i];
 }
@@ -64,7 +95,7 @@ static work lay_out(const rb_call *c, f32 *own)
 {
     work w;
     int64_t n[N_PART];
-    f32 **const part[N_PART] = { &w.q, &w.k1, &w.k2, &w.v, &w.score, &w.acc, &w.m, &w.l, &w.by };
+    f32 **const part[N_PART] = { &w.q, &w.k1, &w.k2, &w.v, &w.score, &w.by, &w.result };
     part_sizes(c, n);
     for (int i = 0; i < N_PART; own += n[i++])
         *part[i] = own;
@@ -87,27 +118,33 @@ static int64_t splits_planned(const rb_call *c)
     return at_most(n, most_splits(c));
 }
 
-/* Partial results of split keys: [row][split][m, l, acc[d_v]]. */
+/* Work units of as many parts of the keys. */
+static int64_t n_units(const rb_call *c, int64_t splits)
+{
+    return c->t[Q].n[0] * n_groups(c) * token_tiles(c) * splits;
+}
+
+/* Results of split keys: [seq][token tile][group][split]. */
 static int64_t shared_bytes(const rb_call *c)
 {
     if (!splits_keys(c))
         return 0;
-    return n_query_rows(c) * splits_planned(c) * (2 + c->t[V].n[3]) * (int64_t)sizeof(f32);
+    return n_units(c, splits_planned(c)) * result_size(c) * (int64_t)sizeof(f32);
 }
 
-static f32 *partial_at(const rb_call *c, void *shared, int64_t seq, int64_t token, int64_t head,
-                       int64_t split)
+static f32 *part_at(const rb_call *c, void *shared, int64_t seq, int64_t token, int64_t group,
+                    int64_t split)
 {
-    const rb_view *q = &c->t[Q];
-    const int64_t row = (seq * q->n[1] + token) * q->n[2] + head;
-    return (f32 *)shared + (row * max_splits(c) + split) * (2 + c->t[V].n[3]);
+    const int64_t tokens = seq * token_tiles(c) + token / tile_tokens(c);
+    const int64_t i = (tokens * n_groups(c) + group) * max_splits(c) + split;
+    return (f32 *)shared + i * result_size(c);
 }
 
 static int64_t units(const rb_call *c, int phase)
 {
     if (phase == 1)
         return splits_keys(c) ? n_query_rows(c) : 0;
-    return c->t[Q].n[0] * n_groups(c) * token_tiles(c) * max_splits(c);
+    return n_units(c, max_splits(c));
 }
 
 /* Token tiles are dealt from both ends in turn: later tokens see more keys, and every thread gets a
@@ -186,41 +223,46 @@ static void load_queries(const rb_call *c, const work *w, const unit *u)
     }
 }
 
-/* Rows that see any key of the unit's range leave their result in o, or in the partials. */
-static void finish(const rb_call *c, const work *w, const unit *u, void *shared)
+/* o = acc / l. */
+static void finish(const rb_call *c, const unit *u, const result *r)
 {
-    const int64_t heads = heads_per_group(c), d = c->t[V].n[3];
-    for (int64_t t = 0; t < u->n_token; t++) {
-        if (keys_seen(c, u->seq, u->token + t) <= u->key)
-            continue;
-        for (int64_t h = 0; h < heads; h++) {
-            const int64_t row = t * heads + h, head = u->group * heads + h;
-            if (splits_keys(c)) {
-                f32 *part = partial_at(c, shared, u->seq, u->token + t, head, u->split);
-                s_store(part, s_load(w->m + row));
-                s_store(part + 1, s_load(w->l + row));
-                store_row(part + 2, w->acc + row * d, d, RB_F32);
-            } else {
-                scale_row((f32 *)rb_at(&c->t[O], u->seq, u->token + t, head), w->acc + row * d, d,
-                          s_div(s_const(1.0), s_load(w->l + row)));
-            }
-        }
+    const int64_t heads = heads_per_group(c);
+    for (int64_t row = 0; row < u->n_token * heads; row++) {
+        const char *o =
+            rb_at(&c->t[O], u->seq, u->token + row / heads, u->group * heads + row % heads);
+        scale_row((f32 *)o, r->acc + row * acc_step(c), c->t[V].n[3],
+                  s_div(s_const(1.0), s_load(r->l + row)));
     }
 }
 
+/* Decoding a tile of K waits for memory unless it has been asked for: each block of a token's rows
+ * asks for its share of the tile at `key` while it sums values. */
+static void ask_ahead(const rb_call *c, const unit *u, int64_t key, int64_t row, block *b)
+{
+    const rb_view *k = &c->t[K];
+    const int64_t heads = heads_per_group(c), d_v = c->t[V].n[3];
+    if (u->n_token > 1 || reads_in_place(c) || k->step_bytes[1] != rb_row_bytes(k->dtype, k->n[3]))
+        return;
+    b->ahead_step = TILE * k->step_bytes[1] * b->rows / heads / d_v;
+    b->ahead = (const char *)rb_at(k, u->seq, key, u->group * k->n[2] / n_groups(c)) +
+               TILE * k->step_bytes[1] * row / heads;
+}
+
 /* Keys key .. key+n-1 for every row of the unit, block by block. */
-static void all_rows(const rb_call *c, const work *w, const unit *u, const tile *t, int64_t key,
-                     int64_t n)
+static void all_rows(const rb_call *c, const work *w, const unit *u, const result *res,
+                     const tile *t, int64_t key, int64_t n)
 {
     const int64_t heads = heads_per_group(c), rows = u->n_token * heads, most = block_rows(rows);
     for (int64_t row = 0; row < rows; row += most) {
         block b = { .q = w->q + row * q_width(c),
-                    .acc = w->acc + row * t->d_v,
-                    .m = w->m + row,
-                    .l = w->l + row,
+                    .acc = res->acc + row * acc_step(c),
+                    .acc_step = acc_step(c),
+                    .m = res->m + row,
+                    .l = res->l + row,
                     .by = w->by + row,
                     .score = w->score,
                     .rows = at_most(rows - row, most) };
+        ask_ahead(c, u, key + TILE, row, &b);
         for (int64_t r = 0; r < b.rows; r++) {
             const int64_t left = keys_seen(c, u->seq, u->token + (row + r) / heads) - key;
             b.seen[r] = left < 0 ? 0 : at_most(left, n);
@@ -233,6 +275,8 @@ static void all_rows(const rb_call *c, const work *w, const unit *u, const tile 
 static void attend_unit(const rb_call *c, const unit *u, void *shared, void *own)
 {
     const work w = lay_out(c, own);
+    const result r = result_at(
+        c, splits_keys(c) ? part_at(c, shared, u->seq, u->token, u->group, u->split) : w.result);
     load_queries(c, &w, u);
     tile t = { .d1 = c->t[K].n[3],
                .d2 = columns_qk(c) - c->t[K].n[3],
@@ -244,9 +288,10 @@ static void attend_unit(const rb_call *c, const unit *u, void *shared, void *own
         t.k1 = tile_rows(c, K, u, key, n, w.k1);
         t.k2 = t.d2 > 0 ? tile_rows(c, K2, u, key, n, w.k2) : t.k1;
         t.val = v_in_k(c) ? t.k1 : tile_rows(c, V, u, key, n, w.v);
-        all_rows(c, &w, u, &t, key, n);
+        all_rows(c, &w, u, &r, &t, key, n);
     }
-    finish(c, &w, u, shared);
+    if (!splits_keys(c))
+        finish(c, u, &r);
 }
 
 /* o = sum of exp(m_i - m) acc_i / sum of exp(m_i - m) l_i over the parts i of one row. */
@@ -254,23 +299,26 @@ static void combine(const rb_call *c, int64_t u, void *shared, void *own)
 {
     const rb_view *q = &c->t[Q];
     const int64_t head = u % q->n[2], token = u / q->n[2] % q->n[1], seq = u / q->n[2] / q->n[1];
-    const int64_t d = c->t[V].n[3], parts = n_splits(c, seq, token);
-    const f32 *part = partial_at(c, shared, seq, token, head, 0);
-    const int64_t step = 2 + d;
+    const int64_t heads = heads_per_group(c), parts = n_splits(c, seq, token);
+    const int64_t row = token % tile_tokens(c) * heads + head % heads, step = result_size(c);
+    const result part = result_at(c, part_at(c, shared, seq, token, head / heads, 0));
+    const f32 *part_m = part.m + row, *part_l = part.l + row;
     f32 *factor = own;
-    sf m = s_load(part), l = s_const(0.0);
+    sf m = s_load(part_m), l = s_const(0.0);
     for (int64_t i = 1; i < parts; i++)
-        m = s_max(m, s_load(part + i * step));
+        m = s_max(m, s_load(part_m + i * step));
     for (int64_t i = 0; i < parts; i++) {
-        const sf by = s_exp(s_sub(s_load(part + i * step), m));
-        l = s_fma(s_load(part + i * step + 1), by, l);
+        const sf by = s_exp(s_sub(s_load(part_m + i * step), m));
+        l = s_fma(s_load(part_l + i * step), by, l);
         s_store(factor + i, by);
     }
     f32 *o = (f32 *)rb_at(&c->t[O], seq, token, head);
-    const tile t = { .val = { (const char *)(part + 2), step * (int64_t)sizeof(f32) }, .d_v = d };
+    const tile t = { .val = { (const char *)(part.acc + row * acc_step(c)),
+                              step * (int64_t)sizeof(f32) },
+                     .d_v = c->t[V].n[3] };
     const block b = { .acc = o, .score = factor };
     add_values(&t, &b, 0, 0, parts, 1, BEGIN, RB_F32);
-    scale_row(o, o, d, s_div(s_const(1.0), l));
+    scale_row(o, o, t.d_v, s_div(s_const(1.0), l));
 }
 
 static int64_t own_bytes_both(const rb_call *c)

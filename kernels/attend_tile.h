@@ -40,11 +40,14 @@ typedef struct tile {
  * columns before K2's, each padded to whole vectors. */
 typedef struct block {
     const f32 *q;
-    f32 *acc;     /* [row][d_v] */
-    f32 *m, *l;   /* [row] running maximum, sum of exp */
-    f32 *by;      /* [row] what acc is rescaled by */
-    f32 *score;   /* [row][TILE] */
-    int64_t rows; /* rising numbers of keys seen: */
+    f32 *acc; /* [row][acc_step] */
+    int64_t acc_step;
+    f32 *m, *l;         /* [row] running maximum, sum of exp */
+    f32 *by;            /* [row] what acc is rescaled by */
+    f32 *score;         /* [row][TILE] */
+    const char *ahead;  /* cache to ask for while values are summed: */
+    int64_t ahead_step; /* so many bytes a column of V, or 0 */
+    int64_t rows;       /* rising numbers of keys seen: */
     int64_t seen[MOST_ROWS];
 } block;
 
@@ -60,33 +63,32 @@ static inline int64_t at_most(int64_t n, int64_t most)
 
 /* ---- scores ---- */
 
+/* Columns i .. i + n of a row of q, or of a key: a vector. */
+RB_INLINE vf dot_operand(const f32 *q, rows_view k, int64_t i, int64_t n, bool of_q, int x,
+                         rb_dtype dtype)
+{
+    return v_hold(of_q ? load_plain(q + x * V_LANES, 0, n, RB_F32)
+                       : load_plain(k.base + x * k.step, i, n, dtype));
+}
+
 /* One vector of columns of `keys` keys for `rows` rows. The fewer of the two are held. */
 RB_INLINE void dot_step(vf *a, const f32 *q, rows_view k, int64_t i, int64_t n, int rows, int keys,
                         rb_dtype dtype)
 {
+    const bool hold_q = rows < keys;
+    const int few = hold_q ? rows : keys, many = hold_q ? keys : rows;
     vf held[MOST_BESIDE];
-    if (rows < keys) {
+    UNROLL
+    for (int x = 0; x < few; x++)
+        held[x] = dot_operand(q, k, i, n, hold_q, x, dtype);
+    UNROLL
+    for (int y = 0; y < many; y++) {
+        const vf other = dot_operand(q, k, i, n, !hold_q, y, dtype);
         UNROLL
-        for (int r = 0; r < rows; r++)
-            held[r] = v_hold(load_plain(q + r * V_LANES, 0, n, RB_F32));
-        UNROLL
-        for (int j = 0; j < keys; j++) {
-            const vf kv = v_hold(load_plain(k.base + j * k.step, i, n, dtype));
-            UNROLL
-            for (int r = 0; r < rows; r++)
-                a[r * keys + j] = v_fma(held[r], kv, a[r * keys + j]);
+        for (int x = 0; x < few; x++) {
+            vf *sum = a + (hold_q ? x * keys + y : y * keys + x);
+            *sum = v_fma(other, held[x], *sum);
         }
-        return;
-    }
-    UNROLL
-    for (int j = 0; j < keys; j++)
-        held[j] = v_hold(load_plain(k.base + j * k.step, i, n, dtype));
-    UNROLL
-    for (int r = 0; r < rows; r++) {
-        const vf qv = v_hold(load_plain(q + r * V_LANES, 0, n, RB_F32));
-        UNROLL
-        for (int j = 0; j < keys; j++)
-            a[r * keys + j] = v_fma(qv, held[j], a[r * keys + j]);
     }
 }
 
@@ -96,8 +98,11 @@ RB_INLINE void dot_columns(vf *a, const f32 *q, int64_t q_step, rows_view k, int
 {
     int64_t i = 0;
     for (; i + V_LANES <= d; i += V_LANES, q += q_step) {
-        if (dtype == RB_F16) /* a tile ahead, as far as rows follow each other without a gap */
-            v_prefetch((const f32 *)(k.base + TILE * k.step + i * keys * 2));
+        if (dtype == RB_F16) { /* a tile ahead, as far as rows follow each other without a gap */
+            UNROLL
+            for (int x = 0; x < keys * V_LANES; x += LINE / 2)
+                v_prefetch((const f32 *)(k.base + TILE * k.step + (i * keys + x) * 2));
+        }
         dot_step(a, q, k, i, V_LANES, rows, keys, dtype);
     }
     if (i < d)
@@ -175,8 +180,8 @@ RB_INLINE void score_rows(const tile *t, const block *b, vf *best, int rows, rb_
 
 /* ---- softmax ---- */
 
-/* score[j] = exp(score[j] - m); returns their sum. */
-static inline sf exponentials(f32 *score, int64_t n, sf m)
+/* score[j] = exp(score[j] - m); the lanes of what is returned add up to their sum. */
+static inline vf exponentials(f32 *score, int64_t n, sf m)
 {
     vf sum = v_zero();
     int64_t j = 0;
@@ -190,20 +195,36 @@ static inline sf exponentials(f32 *score, int64_t n, sf m)
         v_store_n(score + j, p, n - j);
         sum = v_add(sum, p);
     }
-    return v_hsum(sum);
+    return sum;
 }
 
-/* Scores to exponentials; m, l and what the sums of values so far are rescaled by. */
-static inline void softmax_row(const tile *t, const block *b, int64_t r, sf m)
+/* Scores to exponentials; m, l and what the sums of values so far are rescaled by, of the rows that
+ * see any key: those after the first few. */
+RB_INLINE void softmax_rows(const tile *t, const block *b, const vf *best, int rows)
 {
-    sf sum = exponentials(b->score + r * TILE, b->seen[r], m);
-    if (!t->fresh) {
-        const sf by = s_exp(s_sub(s_load(b->m + r), m));
-        sum = s_fma(s_load(b->l + r), by, sum);
-        s_store(b->by + r, by);
+    f32 *most = b->by;
+    vf sums[MOST_ROWS + V_LANES];
+    int64_t first = 0;
+    while (b->seen[first] == 0)
+        first++;
+    for (int64_t r = first; r < rows; r++)
+        s_store(most + r, v_hmax(best[r]));
+    for (int64_t r = first; r < rows; r++)
+        sums[r] = exponentials(b->score + r * TILE, b->seen[r], s_load(most + r));
+    for (int r = 0; r < V_LANES; r++)
+        sums[rows + r] = v_zero();
+    for (int64_t r = first; r < rows; r += V_LANES) {
+        const int64_t n = lanes_at(r, rows);
+        const vf m = v_load_n(most + r, n);
+        vf l = v_hsum_rows(sums + r, n);
+        if (!t->fresh) {
+            const vf by = v_exp(v_sub(v_load_n(b->m + r, n), m));
+            l = v_fma(v_load_n(b->l + r, n), by, l);
+            v_store_n(b->by + r, by, n);
+        }
+        v_store_n(b->m + r, m, n);
+        v_store_n(b->l + r, l, n);
     }
-    s_store(b->m + r, m);
-    s_store(b->l + r, sum);
 }
 
 /* ---- values ---- */
@@ -217,7 +238,7 @@ RB_INLINE void add_chunk(const tile *t, const block *b, int64_t first, int64_t k
     vf a[MOST_ROWS * MOST_BESIDE];
     UNROLL
     for (int r = 0; r < rows; r++) {
-        f32 *acc = b->acc + (first + r) * t->d_v + i;
+        f32 *acc = b->acc + (first + r) * b->acc_step + i;
         UNROLL
         for (int x = 0; x < vecs; x++) {
             a[r * vecs + x] = how == BEGIN ? v_zero() : load_plain(acc + x * V_LANES, 0, n, RB_F32);
@@ -225,6 +246,8 @@ RB_INLINE void add_chunk(const tile *t, const block *b, int64_t first, int64_t k
                 a[r * vecs + x] = v_mul(a[r * vecs + x], v_bcast(b->by + first + r));
         }
     }
+    for (int64_t x = 0; x < vecs * V_LANES * b->ahead_step; x += LINE)
+        v_prefetch((const f32 *)(b->ahead + i * b->ahead_step + x));
     const f32 *p = b->score + first * TILE;
     const char *v = t->val.base + key * t->val.step;
     for (int64_t j = key; j < key_end; j++, v += t->val.step) {
@@ -247,7 +270,7 @@ RB_INLINE void add_chunk(const tile *t, const block *b, int64_t first, int64_t k
     }
     UNROLL
     for (int r = 0; r < rows; r++) {
-        f32 *acc = b->acc + (first + r) * t->d_v + i;
+        f32 *acc = b->acc + (first + r) * b->acc_step + i;
         UNROLL
         for (int x = 0; x < vecs; x++) {
             if (n < V_LANES)
@@ -295,9 +318,7 @@ RB_INLINE void block_tile_as(const tile *t, const block *b, int rows, rb_dtype d
     for (int r = 0; r < rows; r++)
         best[r] = v_set(t->fresh ? s_const(-INFINITY) : s_load(b->m + r));
     score_rows(t, b, best, rows, dtype);
-    for (int r = 0; r < rows; r++)
-        if (b->seen[r] > 0)
-            softmax_row(t, b, r, v_hmax(best[r]));
+    softmax_rows(t, b, best, rows);
     value_rows(t, b, rows, dtype);
 }
 
