@@ -42,15 +42,16 @@ static bool chance(maker *m, uint64_t one_in)
     return rb_random_below(&m->seed, one_in) == 0;
 }
 
-/* A column count that the dtype's blocks divide. */
+/* A column count that the dtype's blocks divide; of a packed layout, of one row. */
 static int64_t columns(maker *m, rb_dtype dtype)
 {
-    const int64_t block = rb_dtype_get(dtype)->block;
+    const rb_dtype_info *info = rb_dtype_get(dtype);
+    const int64_t block = info->block / info->panel_rows;
     if (block == 256)
         return 256 * PICK(m, 1, 2);
     if (block == 32)
         return 32 * PICK(m, 1, 2, 3, 5);
-    return PICK(m, 1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 100);
+    return block * PICK(m, 1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 100);
 }
 
 static float value(maker *m)
@@ -69,13 +70,12 @@ static void fill_view(maker *m, const rb_view *v)
 {
     enum { MOST = 1 << 16 }; /* a packed panel of the widest matrix, an expert of q6_K */
     float row[MOST];
-    const rb_dtype_info *d = rb_dtype_get(v->dtype);
     for (int64_t s = 0; s < v->n[0]; s++)
         for (int64_t t = 0; t < v->n[1]; t++)
             for (int64_t h = 0; h < v->n[2]; h++) {
                 for (int64_t i = 0; i < v->n[3]; i++)
                     row[i] = value(m);
-                d->encode_row(rb_at(v, s, t, h), row, v->n[3]);
+                rb_encode_row(v->dtype, rb_at(v, s, t, h), row, v->n[3]);
             }
 }
 
@@ -160,10 +160,10 @@ static rb_status make_matmul(maker *m)
     const int64_t panel = rb_dtype_get(dtype)->panel_rows;
     const int64_t s = blas ? 1 : PICK(m, 1, 2);
     /* integer rows quantise x in spans of 16 blocks */
-    const rb_dtype base = rb_dtype_get(dtype)->base;
-    const int64_t k = m->k->act_i8                ? 32 * PICK(m, 1, 3, 15, 16, 17, 33)
-                      : panel > 1 && chance(m, 4) ? base == RB_Q8_0 ? 1056 : 1027 /* three slabs */
-                                                  : columns(m, base);
+    const int64_t block = rb_dtype_get(dtype)->block / panel;
+    const int64_t k = m->k->act_i8 && block == 32 ? 32 * PICK(m, 1, 3, 15, 16, 17, 33)
+                      : panel > 1 && chance(m, 4) ? 1024 + block * (block < 32 ? 3 : 1)
+                                                  : columns(m, dtype);
     const int64_t t = blas            ? PICK(m, 32, 50)
                       : m->k->accepts ? PICK(m, 1, 2)
                                       : PICK(m, 1, 2, 4, 5, 7, 13, 29);
@@ -346,11 +346,9 @@ static rb_status make_route(maker *m)
 /* A type of the file's own, whose blocks divide so many columns. */
 static rb_dtype file_dtype(maker *m, int64_t cols)
 {
-    static const rb_dtype all[] = { RB_F32,  RB_F16,  RB_BF16, RB_Q8_0, RB_Q4_0,
-                                    RB_Q4_1, RB_Q5_0, RB_Q5_1, RB_Q6_K };
     rb_dtype dtype;
     do
-        dtype = all[rb_random_below(&m->seed, sizeof all / sizeof *all)];
+        dtype = (rb_dtype)rb_random_below(&m->seed, RB_I32);
     while (cols % rb_dtype_get(dtype)->block);
     return dtype;
 }

@@ -22,7 +22,7 @@ typedef struct rb_count {
     rb_count_region region[RB_MAX_REGION];
     int n_region;
     uint64_t flops, special, int_macs; /* flops: float operations; a dot of integers is int_macs */
-    uint64_t dq_conversion, dq_float, dq_blocks[RB_N_DTYPE];
+    uint64_t dq_conversion, dq_float, dq_blocks[RB_N_DTYPE], dq_unpacked[RB_N_DTYPE];
     uint64_t issued_rd, issued_wr; /* bytes that loads and stores moved, scratch included */
     char error[256];               /* the first forbidden thing a kernel did */
 } rb_count;

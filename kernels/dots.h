@@ -11,10 +11,10 @@ enum { DOT_CHAINS = V_LANES == 1 ? 1 : 4 };
 
 /* Block b, whose first vector goes to accumulator from. */
 RB_INLINE void dot_block(vf acc[DOT_CHAINS], int from, const void *row, const f32 *x, int64_t b,
-                         rb_dtype dtype, sf *d)
+                         rb_dtype dtype, scaling *of)
 {
     vf wv[BLOCK_VECS];
-    decode32(wv, row, b, dtype, d);
+    decode32(wv, row, b, dtype, of);
     UNROLL
     for (int j = 0; j < BLOCK_VECS; j++) {
         const int a = (from + j) % DOT_CHAINS;
@@ -26,14 +26,14 @@ RB_INLINE void dot_blocks(vf acc[DOT_CHAINS], const void *row, const f32 *x, int
                           rb_dtype dtype)
 {
     const int64_t n_block = n / BLOCK;
-    sf d = s_const(0.0);
+    scaling of = { s_const(0.0), s_const(0.0) };
     int64_t b = 0;
     for (; b + 2 <= n_block; b += 2) {
-        dot_block(acc, 0, row, x, b, dtype, &d);
-        dot_block(acc, BLOCK_VECS, row, x, b + 1, dtype, &d);
+        dot_block(acc, 0, row, x, b, dtype, &of);
+        dot_block(acc, BLOCK_VECS, row, x, b + 1, dtype, &of);
     }
     if (b < n_block)
-        dot_block(acc, 0, row, x, b, dtype, &d);
+        dot_block(acc, 0, row, x, b, dtype, &of);
 }
 
 RB_INLINE void dot_plain(vf acc[DOT_CHAINS], const void *row, const f32 *x, int64_t n,
@@ -83,33 +83,14 @@ static inline void dot_rows(sf *sum, const char *row, int64_t step, int n_row, c
                             int64_t n, rb_dtype dtype)
 {
     switch (dtype) {
-    case RB_F32:
-        dot_rows_as(sum, row, step, n_row, x, n, RB_F32);
+#define RB_CASE(t)                                                                                 \
+    case t:                                                                                        \
+        dot_rows_as(sum, row, step, n_row, x, n, t);                                               \
         break;
-    case RB_F16:
-        dot_rows_as(sum, row, step, n_row, x, n, RB_F16);
-        break;
-    case RB_BF16:
-        dot_rows_as(sum, row, step, n_row, x, n, RB_BF16);
-        break;
-    case RB_Q8_0:
-        dot_rows_as(sum, row, step, n_row, x, n, RB_Q8_0);
-        break;
-    case RB_Q4_0:
-        dot_rows_as(sum, row, step, n_row, x, n, RB_Q4_0);
-        break;
-    case RB_Q4_1:
-        dot_rows_as(sum, row, step, n_row, x, n, RB_Q4_1);
-        break;
-    case RB_Q5_0:
-        dot_rows_as(sum, row, step, n_row, x, n, RB_Q5_0);
-        break;
-    case RB_Q5_1:
-        dot_rows_as(sum, row, step, n_row, x, n, RB_Q5_1);
-        break;
+        RB_FILE_DTYPES(RB_CASE)
+#undef RB_CASE
     default:
-        dot_rows_as(sum, row, step, n_row, x, n, RB_Q6_K);
-        break;
+        __builtin_unreachable();
     }
 }
 

@@ -47,11 +47,6 @@ static const rb_op op = {
     .check = check,
 };
 
-#define ROW(dtype)                                                                                 \
-    {                                                                                              \
-        RB_ROW(dtype), .decode = { { W, elements } }                                               \
-    }
-static const rb_kernel rows[] = { ROW(RB_F32),  ROW(RB_F16),  ROW(RB_BF16),
-                                  ROW(RB_Q8_0), ROW(RB_Q4_0), ROW(RB_Q4_1),
-                                  ROW(RB_Q5_0), ROW(RB_Q5_1), ROW(RB_Q6_K) };
+#define ROW(dtype) { RB_ROW(dtype), .decode = { { W, elements } } },
+static const rb_kernel rows[] = { RB_FILE_DTYPES(ROW) };
 RB_EXPORT(embed, rows);

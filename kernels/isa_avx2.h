@@ -126,6 +126,13 @@ RB_INLINE vf v_load_bf16_n(const bf16 *p, int64_t n)
     return bf16_widen(load_half_n(p, n));
 }
 
+RB_INLINE void v_load2_bf16(const bf16 *p, vf *a, vf *b)
+{
+    const __m256i pairs = _mm256_loadu_si256((const __m256i *)p);
+    *a = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+    *b = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000)));
+}
+
 RB_INLINE vf v_add(vf a, vf b)
 {
     return _mm256_add_ps(a, b);
@@ -292,6 +299,37 @@ RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
     const __m256i xv = _mm256_sign_epi8(_mm256_set1_epi32(four), w);
     const __m256i two = _mm256_maddubs_epi16(_mm256_abs_epi8(w), xv);
     return _mm256_add_epi32(acc, _mm256_madd_epi16(two, _mm256_set1_epi16(1)));
+}
+
+RB_INLINE vi vi_dot4u(vi acc, vi w, const u8 *x)
+{
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    const __m256i two = _mm256_maddubs_epi16(w, _mm256_set1_epi32(four));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(two, _mm256_set1_epi16(1)));
+}
+
+RB_INLINE vi vi_bcast(const u8 *p)
+{
+    int32_t x;
+    memcpy(&x, p, sizeof x);
+    return _mm256_set1_epi32(x);
+}
+
+RB_INLINE vi vi_load_u16(const u8 *p)
+{
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+
+RB_INLINE void vi_store4(u8 *p, vi a)
+{
+    _mm256_storeu_si256((__m256i *)p, a);
+}
+
+RB_INLINE vi vi_lookup4(vi codes)
+{
+    const __m128i table = _mm_loadu_si128((const __m128i *)iq4_value);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), codes);
 }
 
 RB_INLINE vi vi_set(int32_t x)

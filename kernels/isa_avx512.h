@@ -120,6 +120,13 @@ RB_INLINE vf v_load_bf16_n(const bf16 *p, int64_t n)
     return bf16_widen(_mm256_maskz_loadu_epi16(mask_n(n), p));
 }
 
+RB_INLINE void v_load2_bf16(const bf16 *p, vf *a, vf *b)
+{
+    const __m512i pairs = _mm512_loadu_si512(p);
+    *a = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+    *b = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000)));
+}
+
 RB_INLINE vf v_add(vf a, vf b)
 {
     return _mm512_add_ps(a, b);
@@ -295,6 +302,36 @@ RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
     memcpy(&four, x, sizeof four);
     return _mm512_dpbusd_epi32(acc, _mm512_xor_si512(w, _mm512_set1_epi8((char)0x80)),
                                _mm512_set1_epi32(four));
+}
+
+RB_INLINE vi vi_dot4u(vi acc, vi w, const u8 *x)
+{
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    return _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(four));
+}
+
+RB_INLINE vi vi_bcast(const u8 *p)
+{
+    int32_t x;
+    memcpy(&x, p, sizeof x);
+    return _mm512_set1_epi32(x);
+}
+
+RB_INLINE vi vi_load_u16(const u8 *p)
+{
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+}
+
+RB_INLINE void vi_store4(u8 *p, vi a)
+{
+    _mm512_storeu_si512(p, a);
+}
+
+RB_INLINE vi vi_lookup4(vi codes)
+{
+    const __m128i table = _mm_loadu_si128((const __m128i *)iq4_value);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes);
 }
 
 RB_INLINE vi vi_set(int32_t x)

@@ -222,6 +222,14 @@ RB_INLINE vf v_load_bf16(const bf16 *p)
     return v_load_bf16_n(p, V_LANES);
 }
 
+RB_INLINE void v_load2_bf16(const bf16 *p, vf *a, vf *b)
+{
+    const uint16_t *src = rb_count_read(p, 2 * V_LANES * sizeof *p);
+    *a = *b = (vf){ .valid = V_ALL };
+    for (int i = 0; i < V_LANES; i++)
+        a->x[i] = rb_bf16_to_f32(src[2 * i]), b->x[i] = rb_bf16_to_f32(src[2 * i + 1]);
+}
+
 RB_INLINE vf v_keep_n(vf a, int64_t n)
 {
     a.valid &= lanes_n(n);
@@ -427,6 +435,17 @@ RB_INLINE sf dq_load_s8(const u8 *p)
     return (sf){ (float)x };
 }
 
+RB_INLINE int32_t byte_field(field_of_byte f)
+{
+    return f.width ? *(const uint8_t *)rb_count_read(f.at, 1) >> f.shift & ((1 << f.width) - 1) : 0;
+}
+
+RB_INLINE sf dq_load_small(field_of_byte low, field_of_byte high, int zero)
+{
+    rb_counting->dq_conversion++;
+    return (sf){ (float)((byte_field(low) | byte_field(high) << low.width) - zero) };
+}
+
 RB_INLINE sf dq_smul(sf a, sf b)
 {
     rb_counting->dq_float++;
@@ -436,6 +455,11 @@ RB_INLINE sf dq_smul(sf a, sf b)
 RB_INLINE void dq_event(rb_dtype dtype, int64_t blocks)
 {
     rb_counting->dq_blocks[dtype] += (uint64_t)blocks;
+}
+
+RB_INLINE void dq_unpacked(rb_dtype dtype, int64_t blocks)
+{
+    rb_counting->dq_unpacked[dtype] += (uint64_t)blocks;
 }
 
 RB_INLINE int32_t c_load(const void *p, int64_t i)

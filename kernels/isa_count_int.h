@@ -109,6 +109,74 @@ RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
     return acc;
 }
 
+RB_INLINE vi vi_dot4u(vi acc, vi w, const u8 *x)
+{
+    const int8_t *xv = rb_count_read(x, 4);
+    for (int j = 0; j < 4; j++)
+        for (int i = 0; i < V_LANES; i++) {
+            const int32_t byte = (int32_t)((uint32_t)w.x[i] >> 8 * j & 255);
+            if (byte > 127)
+                rb_count_forbid("an unsigned weight beyond 127", x);
+            acc.x[i] += byte * xv[j];
+        }
+    rb_counting->int_macs += 4 * V_LANES;
+    return acc;
+}
+
+RB_INLINE void sum_store(u8 *sum, const u8 *x, int n, int32_t times)
+{
+    const int8_t *xv = rb_count_read(x, (size_t)n);
+    int32_t all = 0;
+    for (int i = 0; i < n; i++)
+        all += xv[i];
+    all *= times;
+    memcpy(rb_count_write(sum, sizeof all), &all, sizeof all);
+}
+
+RB_INLINE sf s_sum_s8(const u8 *x, int n)
+{
+    const int8_t *xv = rb_count_read(x, (size_t)n);
+    sf sum = { 0.0f };
+    for (int i = 0; i < n; i++)
+        sum.v += xv[i];
+    return sum;
+}
+
+RB_INLINE vi vi_bcast(const u8 *p)
+{
+    int32_t x;
+    memcpy(&x, rb_count_read(p, sizeof x), sizeof x);
+    vi r;
+    for (int i = 0; i < V_LANES; i++)
+        r.x[i] = x;
+    return r;
+}
+
+RB_INLINE vi vi_load_u16(const u8 *p)
+{
+    const uint16_t *src = rb_count_read(p, V_LANES * sizeof *src);
+    vi r;
+    for (int i = 0; i < V_LANES; i++)
+        r.x[i] = src[i];
+    return r;
+}
+
+RB_INLINE void vi_store4(u8 *p, vi a)
+{
+    memcpy(rb_count_write(p, sizeof a.x), a.x, sizeof a.x);
+}
+
+RB_INLINE vi vi_lookup4(vi codes)
+{
+    for (int i = 0; i < V_LANES; i++) {
+        uint32_t x = 0;
+        for (int j = 0; j < 4; j++)
+            x |= (uint32_t)(uint8_t)iq4_value[(uint32_t)codes.x[i] >> 8 * j & 15] << 8 * j;
+        codes.x[i] = (int32_t)x;
+    }
+    return codes;
+}
+
 RB_INLINE vf v_dot2_bf16(vf acc, vi a, vi b)
 {
     for (int i = 0; i < V_LANES; i++) {

@@ -133,6 +133,15 @@ RB_INLINE vf v_load_bf16_n(const bf16 *p, int64_t n)
     return v_load_bf16(t);
 }
 
+RB_INLINE void v_load2_bf16(const bf16 *p, vf *a, vf *b)
+{
+    const uint16x8x2_t h = vld2q_u16(&p->bits);
+    *a = pair(vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(h.val[0]), 16)),
+              vreinterpretq_f32_u32(vshll_high_n_u16(h.val[0], 16)));
+    *b = pair(vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(h.val[1]), 16)),
+              vreinterpretq_f32_u32(vshll_high_n_u16(h.val[1], 16)));
+}
+
 RB_INLINE vf v_add(vf a, vf b)
 {
     return pair(vaddq_f32(a.val[0], b.val[0]), vaddq_f32(a.val[1], b.val[1]));
@@ -302,6 +311,42 @@ RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
     const int8x16_t xv = vreinterpretq_s8_s32(vdupq_n_s32(four));
     return ipair(vaddq_s32(acc.val[0], dot16(vreinterpretq_s8_s32(w.val[0]), xv)),
                  vaddq_s32(acc.val[1], dot16(vreinterpretq_s8_s32(w.val[1]), xv)));
+}
+
+RB_INLINE vi vi_dot4u(vi acc, vi w, const u8 *x)
+{
+    return vi_dot4(acc, w, x); /* up to 127 a byte is the same signed and unsigned */
+}
+
+RB_INLINE vi vi_bcast(const u8 *p)
+{
+    int32_t x;
+    memcpy(&x, p, sizeof x);
+    return ipair(vdupq_n_s32(x), vdupq_n_s32(x));
+}
+
+RB_INLINE vi vi_load_u16(const u8 *p)
+{
+    uint16x8_t h;
+    memcpy(&h, p, sizeof h);
+    return ipair(vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(h))),
+                 vreinterpretq_s32_u32(vmovl_high_u16(h)));
+}
+
+RB_INLINE void vi_store4(u8 *p, vi a)
+{
+    vst1q_u8(&p->bits, vreinterpretq_u8_s32(a.val[0]));
+    vst1q_u8(&p[16].bits, vreinterpretq_u8_s32(a.val[1]));
+}
+
+RB_INLINE int32x4_t lookup16(int32x4_t codes)
+{
+    return vreinterpretq_s32_s8(vqtbl1q_s8(vld1q_s8(iq4_value), vreinterpretq_u8_s32(codes)));
+}
+
+RB_INLINE vi vi_lookup4(vi codes)
+{
+    return ipair(lookup16(codes.val[0]), lookup16(codes.val[1]));
 }
 
 RB_INLINE vi vi_set(int32_t x)

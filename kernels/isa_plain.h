@@ -84,12 +84,46 @@ RB_INLINE sf dq_load_s8(const u8 *p)
     return (sf){ (float)(int8_t)p->bits };
 }
 
+RB_INLINE int32_t byte_field(field_of_byte f)
+{
+    return f.width ? f.at->bits >> f.shift & ((1 << f.width) - 1) : 0;
+}
+
+RB_INLINE sf dq_load_small(field_of_byte low, field_of_byte high, int zero)
+{
+    return (sf){ (float)((byte_field(low) | byte_field(high) << low.width) - zero) };
+}
+
 RB_INLINE sf dq_smul(sf a, sf b)
 {
     return s_mul(a, b);
 }
 
+RB_INLINE int32_t sum_of_bytes(const u8 *x, int n)
+{
+    int32_t sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += (int8_t)x[i].bits;
+    return sum;
+}
+
+RB_INLINE void sum_store(u8 *sum, const u8 *x, int n, int32_t times)
+{
+    const int32_t all = times * sum_of_bytes(x, n);
+    memcpy(sum, &all, sizeof all);
+}
+
+RB_INLINE sf s_sum_s8(const u8 *x, int n)
+{
+    return (sf){ (float)sum_of_bytes(x, n) };
+}
+
 RB_INLINE void dq_event(rb_dtype dtype, int64_t blocks)
+{
+    (void)dtype, (void)blocks;
+}
+
+RB_INLINE void dq_unpacked(rb_dtype dtype, int64_t blocks)
 {
     (void)dtype, (void)blocks;
 }

@@ -108,6 +108,12 @@ RB_INLINE vf v_load_bf16_n(const bf16 *p, int64_t n)
     return v_load_bf16(p);
 }
 
+RB_INLINE void v_load2_bf16(const bf16 *p, vf *a, vf *b)
+{
+    *a = v_load_bf16(p);
+    *b = v_load_bf16(p + 1);
+}
+
 RB_INLINE vf v_add(vf a, vf b)
 {
     return (vf){ a.v + b.v };
@@ -274,6 +280,36 @@ RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
     for (int j = 0; j < 4; j++)
         acc.v += vi_byte(w, j).v * (int8_t)x[j].bits;
     return acc;
+}
+
+RB_INLINE vi vi_dot4u(vi acc, vi w, const u8 *x)
+{
+    for (int j = 0; j < 4; j++)
+        acc.v += (int32_t)((uint32_t)w.v >> 8 * j & 255) * (int8_t)x[j].bits;
+    return acc;
+}
+
+RB_INLINE vi vi_bcast(const u8 *p)
+{
+    return vi_load4(p);
+}
+
+RB_INLINE vi vi_load_u16(const u8 *p)
+{
+    return (vi){ p[0].bits | p[1].bits << 8 };
+}
+
+RB_INLINE void vi_store4(u8 *p, vi a)
+{
+    memcpy(p, &a.v, sizeof a.v);
+}
+
+RB_INLINE vi vi_lookup4(vi codes)
+{
+    uint32_t x = 0;
+    for (int j = 0; j < 4; j++)
+        x |= (uint32_t)(uint8_t)iq4_value[(uint32_t)codes.v >> 8 * j & 15] << 8 * j;
+    return (vi){ (int32_t)x };
 }
 
 RB_INLINE vi vi_set(int32_t x)

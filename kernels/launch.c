@@ -17,7 +17,7 @@
 #include <omp.h>
 #include <sys/syscall.h>
 
-enum { MAX_CANDIDATES = 64, CACHE_LINE = 64 };
+enum { MAX_CANDIDATES = 256, CACHE_LINE = 64 };
 
 /* Whether launches are neither booked nor timed: only in the build that measures what that costs.
  */

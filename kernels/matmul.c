@@ -75,15 +75,13 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
 }
 
 #define ROW(dtype)                                                                                 \
-    {                                                                                              \
-        .op = &rb_matmul_op, .isa = RB_ISA_ID, .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE },         \
-        .n_phase = 1, .units = units, .run = run, .own_bytes = own_bytes, .decode = {              \
-            { W0, rb_w0_elements },                                                                \
-            { W1, rb_w1_elements },                                                                \
-            { W2, rb_w2_elements }                                                                 \
-        }                                                                                          \
-    }
-static const rb_kernel rows[] = { ROW(RB_F32),  ROW(RB_F16),  ROW(RB_BF16),
-                                  ROW(RB_Q8_0), ROW(RB_Q4_0), ROW(RB_Q4_1),
-                                  ROW(RB_Q5_0), ROW(RB_Q5_1), ROW(RB_Q6_K) };
+    { .op = &rb_matmul_op,                                                                         \
+      .isa = RB_ISA_ID,                                                                            \
+      .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE },                                                  \
+      .n_phase = 1,                                                                                \
+      .units = units,                                                                              \
+      .run = run,                                                                                  \
+      .own_bytes = own_bytes,                                                                      \
+      .decode = { { W0, rb_w0_elements }, { W1, rb_w1_elements }, { W2, rb_w2_elements } } },
+static const rb_kernel rows[] = { RB_FILE_DTYPES(ROW) };
 RB_EXPORT(matmul, rows);

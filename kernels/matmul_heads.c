@@ -379,16 +379,15 @@ static const rb_op op = {
 };
 
 #define ROW(w, x)                                                                                  \
-    {                                                                                              \
-        .op = &op, .isa = RB_ISA_ID, .key = { w, x, RB_NO_DTYPE }, .n_phase = 2, .units = units,   \
-        .run = run, .shared_bytes = shared_bytes, .own_bytes = own_bytes, .decode = {              \
-            { W0, w0_elements },                                                                   \
-            { W1, w1_elements },                                                                   \
-            { X, x_elements }                                                                      \
-        }                                                                                          \
-    }
-#define ROWS(w) ROW(w, RB_F32), ROW(w, RB_F16)
-static const rb_kernel rows[] = { ROWS(RB_F32),  ROWS(RB_F16),  ROWS(RB_BF16),
-                                  ROWS(RB_Q8_0), ROWS(RB_Q4_0), ROWS(RB_Q4_1),
-                                  ROWS(RB_Q5_0), ROWS(RB_Q5_1), ROWS(RB_Q6_K) };
+    { .op = &op,                                                                                   \
+      .isa = RB_ISA_ID,                                                                            \
+      .key = { w, x, RB_NO_DTYPE },                                                                \
+      .n_phase = 2,                                                                                \
+      .units = units,                                                                              \
+      .run = run,                                                                                  \
+      .shared_bytes = shared_bytes,                                                                \
+      .own_bytes = own_bytes,                                                                      \
+      .decode = { { W0, w0_elements }, { W1, w1_elements }, { X, x_elements } } },
+#define ROWS(w) ROW(w, RB_F32) ROW(w, RB_F16)
+static const rb_kernel rows[] = { RB_FILE_DTYPES(ROWS) };
 RB_EXPORT(matmul_heads, rows);

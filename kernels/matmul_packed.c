@@ -1,14 +1,13 @@
-/* matmul with weights in packed panels of 16 rows: lanes are rows, x is broadcast, and no sum is
- * taken across lanes. Work unit: a panel. One token: weights stream through registers once, which
- * is what reading memory at its speed takes. More: a first phase lays x out tile by tile; then
- * slabs of a group of panels are decoded once into this thread's scratch and multiplied by every
- * tile. Refuses: rows that are no panel (views are never padded). Read next: matmul_packed_i8.c. */
-#include "panels.h"
-
-enum { VECS = PANEL / V_LANES };
+/* matmul in f32 with weights in packed panels of 16 rows: lanes are rows, x is broadcast, and no
+ * sum is taken across lanes. Work unit: a panel, or a tile's panels. One token: plain weights
+ * stream through registers once, which is what reading memory at its speed takes. More: a first
+ * phase lays x out tile by tile; then slabs of a group of panels are decoded once into this
+ * thread's scratch (f32 stays where it lies) and multiplied by every tile. Refuses: rows that are
+ * no panel (views are never padded). Read next: matmul_packed_i8.c. */
+#include "quants.h"
 
 /* Accumulators of a panel with one token; they hide the latency of a multiply-add. */
-enum { CHAINS = V_LANES == 1 ? 1 : 4 };
+enum { CHAINS = V_LANES == 1 ? 2 : 4 };
 
 /* A register tile, and what of the weights is decoded at a time: GROUP x SLAB x PANEL f32 stay in
  * the second-level cache while every token passes. */
@@ -30,170 +29,266 @@ static const void *panel_data(const rb_call *c, int i, int64_t m)
     return rb_at(out_w(c, i), 0, 0, m / PANEL);
 }
 
-/* ---- decoding: the vectors v of 16 rows, for one column or for the 4 of a group ---- */
+static rb_dtype base_of(const rb_call *c)
+{
+    return rb_dtype_get(c->t[W0].dtype)->base;
+}
+
+/* ---- plain types: the vectors v of 16 rows ---- */
 
 RB_INLINE vf column(const void *w, int64_t k, int v, rb_dtype base)
 {
     return load_plain(w, k * PANEL + v * V_LANES, V_LANES, base);
 }
 
-RB_INLINE void four_columns(vf out[4], const u8 *block, int group, int v, vf scale)
+/* Columns k and k + 1; of bf16 they stand side by side, k even, and there is no other way. */
+RB_INLINE void two_columns(vf out[2], const void *w, int64_t k, int v, rb_dtype base)
 {
-    const vi w = vi_load4(block + Q8_QUANTS + (group * PANEL + v * V_LANES) * 4);
-    UNROLL
-    for (int j = 0; j < 4; j++)
-        out[j] = dq_mul(dq_cvt(vi_byte(w, j)), scale);
-}
-
-RB_INLINE vf scales(const u8 *block, int v)
-{
-    return v_load_f16((const f16 *)(block + 2 * v * V_LANES));
-}
-
-/* Columns [k0, k0 + n) of a panel as f32. */
-RB_INLINE void decode_slab(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dtype dtype)
-{
-    const rb_dtype base = dtype == RB_F16_P16 ? RB_F16 : RB_BF16;
-    if (dtype != RB_Q8_0_P16) {
-        for (int64_t k = 0; k < n; k++) {
-            UNROLL
-            for (int v = 0; v < VECS; v++)
-                v_store(dst + k * PANEL + v * V_LANES, column(w, k0 + k, v, base));
-        }
-        dq_event(dtype, n);
-        return;
+    if (base == RB_BF16) {
+        v_load2_bf16((const bf16 *)w + k * PANEL + 2 * v * V_LANES, &out[0], &out[1]);
+    } else {
+        out[0] = column(w, k, v, base);
+        out[1] = column(w, k + 1, v, base);
     }
-    const u8 *block = (const u8 *)w + k0 / BLOCK * Q8_BYTES;
-    for (int64_t b = 0; b < n / BLOCK; b++, block += Q8_BYTES)
+}
+
+/* ---- decoding to f32 ---- */
+
+RB_INLINE vf four_byte(vi four, int j, const quant_scales *s, int g, quant_type q)
+{
+    vi byte = vi_byte(four, j);
+    if (q.kind == QUANT_ZERO)
+        byte = vi_sub(byte, vi_set(q.zero));
+    const vf x = dq_cvt(byte);
+    return q.kind == QUANT_MIN ? dq_fma(x, s->scale[g], s->min[g]) : dq_mul(x, s->scale[g]);
+}
+
+/* Columns [k0, k0 + n), whole blocks. */
+RB_INLINE void decode_blocks(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dtype base)
+{
+    const quant_type q = quant_of(base);
+    const int parts = q.columns / BLOCK;
+    const u8 *block = (const u8 *)w + k0 / q.columns * q.bytes * PANEL;
+    for (int64_t k = 0; k < n; k += q.columns, block += q.bytes * PANEL)
         for (int v = 0; v < VECS; v++) {
-            const vf scale = scales(block, v);
-            for (int g = 0; g < Q8_GROUPS; g++) {
-                vf four[4];
-                four_columns(four, block, g, v, scale);
+            const block_rows rows = { block, v * V_LANES };
+            vf d[2];
+            block_halves(d, rows, base, true);
+            UNROLL
+            for (int p = 0; p < parts; p++) {
+                const quant_scales s = part_scales(rows, d, p, base, true);
+                f32 *to = dst + (k + p * BLOCK) * PANEL + v * V_LANES;
                 UNROLL
-                for (int j = 0; j < 4; j++)
-                    v_store(dst + (b * BLOCK + g * 4 + j) * PANEL + v * V_LANES, four[j]);
+                for (int g = 0; g < FOURS; g++) {
+                    const vi four = four_quants(rows, p, g, base);
+                    UNROLL
+                    for (int j = 0; j < 4; j++)
+                        v_store(to + (g * 4 + j) * PANEL,
+                                four_byte(four, j, &s, g * q.n_group / FOURS, q));
+                }
             }
         }
-    dq_event(dtype, n / BLOCK);
+    dq_event((rb_dtype)(RB_FIRST_PACKED + base), n / q.columns);
 }
 
-static void decode(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dtype dtype)
+RB_INLINE void decode_plain(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dtype base)
 {
-    switch (dtype) {
-    case RB_F16_P16:
-        decode_slab(dst, w, k0, n, RB_F16_P16);
+    int64_t k = 0;
+    for (; k + 2 <= n; k += 2) {
+        UNROLL
+        for (int v = 0; v < VECS; v++) {
+            vf two[2];
+            two_columns(two, w, k0 + k, v, base);
+            v_store(dst + k * PANEL + v * V_LANES, two[0]);
+            v_store(dst + (k + 1) * PANEL + v * V_LANES, two[1]);
+        }
+    }
+    for (int v = 0; k < n && v < VECS; v++)
+        v_store(dst + k * PANEL + v * V_LANES, column(w, k0 + k, v, base));
+}
+
+/* What is said of n decoded columns of a plain type. */
+RB_INLINE void decoded_plain(rb_dtype base, int64_t n)
+{
+    dq_event((rb_dtype)(RB_FIRST_PACKED + base), base == RB_BF16 ? n / 2 : n);
+}
+
+static void decode(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dtype base)
+{
+    switch (base) {
+    case RB_F16:
+        decode_plain(dst, w, k0, n, RB_F16);
+        decoded_plain(RB_F16, n);
         break;
-    case RB_BF16_P16:
-        decode_slab(dst, w, k0, n, RB_BF16_P16);
+    case RB_BF16:
+        decode_plain(dst, w, k0, n, RB_BF16);
+        decoded_plain(RB_BF16, n);
         break;
-    default:
-        decode_slab(dst, w, k0, n, RB_Q8_0_P16);
+#define RB_CASE(t)                                                                                 \
+    case t:                                                                                        \
+        decode_blocks(dst, w, k0, n, t);                                                           \
         break;
+        RB_QUANT_DTYPES(RB_CASE)
+#undef RB_CASE
+    default: /* RB_F32 is read where it lies */
+        __builtin_unreachable();
     }
 }
 
 /* ---- one token ---- */
 
-RB_INLINE void dot_plain(vf acc[CHAINS][VECS], const void *w, const f32 *x, int64_t n,
-                         rb_dtype base)
+typedef struct one_sum {
+    vf acc[CHAINS][VECS];
+} one_sum;
+
+/* x is columns k .. of the token, from where w's columns k .. stand. */
+RB_INLINE void dot_columns(one_sum *s, const void *w, const f32 *x, int64_t n, rb_dtype base)
 {
     int64_t k = 0;
     for (; k + CHAINS <= n; k += CHAINS) {
         UNROLL
-        for (int a = 0; a < CHAINS; a++) {
-            const vf xv = v_bcast(x + k + a);
+        for (int a = 0; a < CHAINS; a += 2) {
+            const vf x0 = v_bcast(x + k + a), x1 = v_bcast(x + k + a + 1);
             UNROLL
-            for (int v = 0; v < VECS; v++)
-                acc[a][v] = v_fma(column(w, k + a, v, base), xv, acc[a][v]);
-        }
-    }
-    for (; k < n; k++) {
-        const vf xv = v_bcast(x + k);
-        UNROLL
-        for (int v = 0; v < VECS; v++)
-            acc[0][v] = v_fma(column(w, k, v, base), xv, acc[0][v]);
-    }
-}
-
-RB_INLINE void dot_q8_0(vf acc[CHAINS][VECS], const u8 *block, const f32 *x, int64_t n)
-{
-    for (int64_t k = 0; k < n; k += BLOCK, block += Q8_BYTES) {
-        UNROLL
-        for (int v = 0; v < VECS; v++) {
-            const vf scale = scales(block, v);
-            UNROLL
-            for (int g = 0; g < Q8_GROUPS; g++) {
-                vf w[4];
-                four_columns(w, block, g, v, scale);
-                UNROLL
-                for (int j = 0; j < 4; j++)
-                    acc[j % CHAINS][v] =
-                        v_fma(w[j], v_bcast(x + k + g * 4 + j), acc[j % CHAINS][v]);
+            for (int v = 0; v < VECS; v++) {
+                vf two[2];
+                two_columns(two, w, k + a, v, base);
+                s->acc[a][v] = v_fma(two[0], x0, s->acc[a][v]);
+                s->acc[a + 1][v] = v_fma(two[1], x1, s->acc[a + 1][v]);
             }
         }
     }
+    for (; k + 2 <= n; k += 2) {
+        UNROLL
+        for (int v = 0; v < VECS; v++) {
+            vf two[2];
+            two_columns(two, w, k, v, base);
+            s->acc[0][v] = v_fma(two[0], v_bcast(x + k), s->acc[0][v]);
+            s->acc[1][v] = v_fma(two[1], v_bcast(x + k + 1), s->acc[1][v]);
+        }
+    }
+    if (base == RB_BF16 || k == n)
+        return;
+    UNROLL
+    for (int v = 0; v < VECS; v++)
+        s->acc[0][v] = v_fma(column(w, k, v, base), v_bcast(x + k), s->acc[0][v]);
 }
 
-RB_INLINE void panel_one(const rb_call *c, int i, int64_t m, rb_dtype dtype)
+RB_INLINE void one_begin(one_sum *s)
 {
-    const int64_t n = c->t[X].n[3];
-    const void *w = panel_data(c, i, m);
-    vf acc[CHAINS][VECS];
     UNROLL
     for (int a = 0; a < CHAINS; a++) {
         UNROLL
         for (int v = 0; v < VECS; v++)
-            acc[a][v] = v_zero();
+            s->acc[a][v] = v_zero();
     }
-    if (dtype == RB_Q8_0_P16) {
-        dot_q8_0(acc, w, x_row(c, 0), n);
-        dq_event(dtype, n / BLOCK);
-    } else {
-        dot_plain(acc, w, x_row(c, 0), n, dtype == RB_F16_P16 ? RB_F16 : RB_BF16);
-        dq_event(dtype, n);
-    }
+}
+
+RB_INLINE void one_end(const rb_call *c, int i, int64_t m, const one_sum *s)
+{
     UNROLL
     for (int v = 0; v < VECS; v++) {
-        vf sum = acc[0][v];
+        vf sum = s->acc[0][v];
         UNROLL
         for (int a = 1; a < CHAINS; a++)
-            sum = v_join(sum, acc[a][v]);
+            sum = v_join(sum, s->acc[a][v]);
         put_lanes(c, i, 0, m + v * V_LANES, sum);
+    }
+}
+
+RB_INLINE void panel_one(const rb_call *c, int i, int64_t m, rb_dtype base)
+{
+    one_sum s;
+    one_begin(&s);
+    dot_columns(&s, panel_data(c, i, m), x_row(c, 0), c->t[X].n[3], base);
+    decoded_plain(base, c->t[X].n[3]);
+    one_end(c, i, m, &s);
+}
+
+/* Quantised weights with f32 x: slab by slab, decoded first. */
+static void panel_one_decoded(const rb_call *c, int i, int64_t m, f32 *own)
+{
+    const int64_t n = c->t[X].n[3];
+    one_sum s;
+    one_begin(&s);
+    for (int64_t k0 = 0; k0 < n; k0 += SLAB) {
+        const int64_t part = n - k0 < SLAB ? n - k0 : SLAB;
+        decode(own, panel_data(c, i, m), k0, part, base_of(c));
+        dot_columns(&s, own, x_row(c, 0) + k0, part, RB_F32);
+    }
+    one_end(c, i, m, &s);
+}
+
+static void panel_one_token(const rb_call *c, int i, int64_t m, f32 *own)
+{
+    switch (base_of(c)) {
+    case RB_F32:
+        panel_one(c, i, m, RB_F32);
+        break;
+    case RB_F16:
+        panel_one(c, i, m, RB_F16);
+        break;
+    case RB_BF16:
+        panel_one(c, i, m, RB_BF16);
+        break;
+    default:
+        panel_one_decoded(c, i, m, own);
+        break;
     }
 }
 
 /* ---- few tokens, plain weights: x is one tile [k][token] ---- */
 
+typedef struct few_sum {
+    vf acc[FEW][VECS];
+} few_sum;
+
+RB_INLINE void few_add(few_sum *s, const vf w[VECS], const f32 *x, int n_tok)
+{
+    UNROLL
+    for (int t = 0; t < n_tok; t++) {
+        const vf xv = v_bcast(x + t);
+        UNROLL
+        for (int v = 0; v < VECS; v++)
+            s->acc[t][v] = v_fma(w[v], xv, s->acc[t][v]);
+    }
+}
+
 RB_INLINE void panel_few(const rb_call *c, int i, int64_t m, const f32 *x, rb_dtype base, int n_tok)
 {
     const int64_t n = c->t[X].n[3];
     const void *w = panel_data(c, i, m);
-    vf acc[FEW][VECS];
+    few_sum s;
+    vf first[VECS], second[VECS];
     UNROLL
     for (int t = 0; t < n_tok; t++) {
         UNROLL
         for (int v = 0; v < VECS; v++)
-            acc[t][v] = v_zero();
+            s.acc[t][v] = v_zero();
     }
-    for (int64_t k = 0; k < n; k++, x += n_tok) {
-        vf wv[VECS];
+    int64_t k = 0;
+    for (; k + 2 <= n; k += 2, x += 2 * n_tok) {
         UNROLL
-        for (int v = 0; v < VECS; v++)
-            wv[v] = column(w, k, v, base);
-        UNROLL
-        for (int t = 0; t < n_tok; t++) {
-            const vf xv = v_bcast(x + t);
-            UNROLL
-            for (int v = 0; v < VECS; v++)
-                acc[t][v] = v_fma(wv[v], xv, acc[t][v]);
+        for (int v = 0; v < VECS; v++) {
+            vf two[2];
+            two_columns(two, w, k, v, base);
+            first[v] = two[0];
+            second[v] = two[1];
         }
+        few_add(&s, first, x, n_tok);
+        few_add(&s, second, x + n_tok, n_tok);
+    }
+    if (base != RB_BF16 && k < n) {
+        UNROLL
+        for (int v = 0; v < VECS; v++)
+            first[v] = column(w, k, v, base);
+        few_add(&s, first, x, n_tok);
     }
     UNROLL
     for (int t = 0; t < n_tok; t++) {
         UNROLL
         for (int v = 0; v < VECS; v++)
-            put_lanes(c, i, t, m + v * V_LANES, acc[t][v]);
+            put_lanes(c, i, t, m + v * V_LANES, s.acc[t][v]);
     }
 }
 
@@ -226,11 +321,18 @@ RB_INLINE void panel_few_as(const rb_call *c, int i, int64_t m, const f32 *x, rb
 
 static void panel_few_tokens(const rb_call *c, int i, int64_t m, const f32 *x)
 {
-    if (c->t[W0].dtype == RB_F16_P16)
+    switch (base_of(c)) {
+    case RB_F32:
+        panel_few_as(c, i, m, x, RB_F32);
+        break;
+    case RB_F16:
         panel_few_as(c, i, m, x, RB_F16);
-    else
+        break;
+    default:
         panel_few_as(c, i, m, x, RB_BF16);
-    dq_event(c->t[W0].dtype, c->t[X].n[3]);
+        break;
+    }
+    decoded_plain(base_of(c), c->t[X].n[3]);
 }
 
 /* ---- many tokens ---- */
@@ -252,12 +354,11 @@ static void lay_out(const rb_call *c, int64_t u, f32 *shared)
     }
 }
 
-/* Columns [k0, k0 + n) of some panels of one output, which stand decoded as [panel][SLAB][PANEL].
- */
+/* Columns [k0, k0 + n) of some panels of one output, which stand as [n][PANEL], step apart. */
 typedef struct slab {
     const rb_call *c;
     int out;
-    int64_t k0, n;
+    int64_t k0, n, step;
 } slab;
 
 /* A register tile: rows m .. of n_panel panels at w, n_tok tokens at x[k][step]. */
@@ -276,7 +377,7 @@ RB_INLINE void tile(const slab *s, int64_t m, const f32 *w, int64_t token, const
         vf wv[TILE_PANELS * VECS];
         UNROLL
         for (int i = 0; i < n_panel * VECS; i++)
-            wv[i] = v_load(w + i / VECS * SLAB * PANEL + k * PANEL + i % VECS * V_LANES);
+            wv[i] = v_load(w + i / VECS * s->step + k * PANEL + i % VECS * V_LANES);
         UNROLL
         for (int t = 0; t < n_tok; t++) {
             const vf xv = v_bcast(x + k * step + t);
@@ -365,36 +466,46 @@ static void panel_any(const slab *s, int64_t m, const f32 *w, int64_t token, con
 static void group_many(const rb_call *c, int i, int64_t m, int n_panel, const f32 *shared, f32 *own)
 {
     const int64_t n = c->t[X].n[3], n_tok = n_tokens(c);
+    const bool f32_panels = base_of(c) == RB_F32;
+    const int64_t step =
+        f32_panels ? out_w(c, i)->step_bytes[2] / (int64_t)sizeof(f32) : SLAB * PANEL;
     for (int64_t k0 = 0; k0 < n; k0 += SLAB) {
-        const slab s = { c, i, k0, n - k0 < SLAB ? n - k0 : SLAB };
-        for (int p = 0; p < n_panel; p++)
-            decode(own + p * SLAB * PANEL, panel_data(c, i, m + p * PANEL), k0, s.n,
-                   c->t[W0].dtype);
+        const slab s = { c, i, k0, n - k0 < SLAB ? n - k0 : SLAB, step };
+        const f32 *w = f32_panels ? (const f32 *)panel_data(c, i, m) + k0 * PANEL : own;
+        for (int p = 0; p < n_panel && !f32_panels; p++)
+            decode(own + p * SLAB * PANEL, panel_data(c, i, m + p * PANEL), k0, s.n, base_of(c));
         for (int64_t t = 0; t < n_tok; t += TILE_TOKENS) {
             const int tokens = tokens_from(c, t, TILE_TOKENS);
             const f32 *x = shared + t * n + k0 * tokens;
             int p = 0;
             for (; p + TILE_PANELS <= n_panel; p += TILE_PANELS)
-                tile_any(&s, m + p * PANEL, own + p * SLAB * PANEL, t, x, tokens);
+                tile_any(&s, m + p * PANEL, w + p * s.step, t, x, tokens);
             for (; p < n_panel; p++)
-                panel_any(&s, m + p * PANEL, own + p * SLAB * PANEL, t, x, tokens);
+                panel_any(&s, m + p * PANEL, w + p * s.step, t, x, tokens);
         }
     }
 }
 
 /* ---- the rows ---- */
 
-/* Whether weights are decoded into scratch. */
-static bool decodes(const rb_call *c)
+/* Whether panels are multiplied by tiles of x, slab by slab. */
+static bool by_slabs(const rb_call *c)
 {
-    return n_tokens(c) > (c->t[W0].dtype == RB_Q8_0_P16 ? 1 : FEW);
+    return n_tokens(c) > (is_block_type(base_of(c)) ? 1 : FEW);
+}
+
+/* By slabs a work unit is as many panels as a register tile has, so that no split of the work parts
+ * them. */
+static int64_t tiles_of(const rb_call *c, int i)
+{
+    return (panels_of(c, i) + TILE_PANELS - 1) / TILE_PANELS;
 }
 
 static int64_t units(const rb_call *c, int phase)
 {
-    if (phase == 1)
-        return n_panels(c);
-    return n_tokens(c) > 1 ? (c->t[X].n[3] + SLAB - 1) / SLAB : 0;
+    if (phase == 0)
+        return n_tokens(c) > 1 ? (c->t[X].n[3] + SLAB - 1) / SLAB : 0;
+    return by_slabs(c) ? tiles_of(c, 0) + tiles_of(c, 1) + tiles_of(c, 2) : n_panels(c);
 }
 
 static int64_t shared_bytes(const rb_call *c)
@@ -404,56 +515,52 @@ static int64_t shared_bytes(const rb_call *c)
 
 static int64_t own_bytes(const rb_call *c)
 {
-    return decodes(c) ? GROUP * SLAB * PANEL * (int64_t)sizeof(f32) : 0;
+    const bool decodes = is_block_type(base_of(c)) || (by_slabs(c) && base_of(c) != RB_F32);
+    return decodes ? GROUP * SLAB * PANEL * (int64_t)sizeof(f32) : 0;
 }
 
-static void panel_one_token(const rb_call *c, int i, int64_t m)
+/* Units of one output of [first, last), as many as stay decoded together; returns how many. */
+static int64_t run_slabs(const rb_call *c, int64_t first, int64_t last, void *shared, void *own)
 {
-    switch (c->t[W0].dtype) {
-    case RB_F16_P16:
-        panel_one(c, i, m, RB_F16_P16);
-        break;
-    case RB_BF16_P16:
-        panel_one(c, i, m, RB_BF16_P16);
-        break;
-    default:
-        panel_one(c, i, m, RB_Q8_0_P16);
-        break;
-    }
+    int out = 0;
+    int64_t u = first;
+    while (u >= tiles_of(c, out))
+        u -= tiles_of(c, out++);
+    int64_t n = tiles_of(c, out) - u;
+    n = n < last - first ? n : last - first;
+    n = n < GROUP / TILE_PANELS ? n : GROUP / TILE_PANELS;
+    const int64_t at = u * TILE_PANELS, rest = panels_of(c, out) - at;
+    group_many(c, out, at * PANEL, (int)(n * TILE_PANELS < rest ? n * TILE_PANELS : rest), shared,
+               own);
+    return n;
 }
 
 static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
 {
-    if (phase == 0) {
-        for (int64_t u = first; u < last; u++)
-            lay_out(c, u, shared);
-        return;
-    }
-    for (int64_t u = first, n = 1; u < last; u += n) {
-        const panel p = panel_at(c, u);
-        if (decodes(c)) {
-            /* panels of this range and this output; how they are grouped changes no sum */
-            n = panels_of(c, p.out) - p.m / PANEL;
-            n = n < last - u ? n : last - u;
-            n = n < GROUP ? n : GROUP;
-            group_many(c, p.out, p.m, (int)n, shared, own);
-        } else if (n_tokens(c) > 1) {
-            panel_few_tokens(c, p.out, p.m, shared);
+    for (int64_t u = first; u < last;) {
+        if (phase == 0) {
+            lay_out(c, u++, shared);
+        } else if (by_slabs(c)) {
+            u += run_slabs(c, u, last, shared, own);
         } else {
-            panel_one_token(c, p.out, p.m);
+            const panel p = panel_at(c, u++);
+            if (n_tokens(c) > 1)
+                panel_few_tokens(c, p.out, p.m, shared);
+            else
+                panel_one_token(c, p.out, p.m, own);
         }
     }
 }
 
-#define ROW(dtype)                                                                                 \
-    {                                                                                              \
-        .op = &rb_matmul_op, .isa = RB_ISA_ID, .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE },         \
-        .n_phase = 2, .units = units, .run = run, .shared_bytes = shared_bytes,                    \
-        .own_bytes = own_bytes, .decode = {                                                        \
-            { W0, rb_w0_elements },                                                                \
-            { W1, rb_w1_elements },                                                                \
-            { W2, rb_w2_elements }                                                                 \
-        }                                                                                          \
-    }
-static const rb_kernel rows[] = { ROW(RB_F16_P16), ROW(RB_BF16_P16), ROW(RB_Q8_0_P16) };
+#define ROW(type)                                                                                  \
+    { .op = &rb_matmul_op,                                                                         \
+      .isa = RB_ISA_ID,                                                                            \
+      .key = { type##_P16, RB_NO_DTYPE, RB_NO_DTYPE },                                             \
+      .n_phase = 2,                                                                                \
+      .units = units,                                                                              \
+      .run = run,                                                                                  \
+      .shared_bytes = shared_bytes,                                                                \
+      .own_bytes = own_bytes,                                                                      \
+      .decode = { { W0, rb_w0_elements }, { W1, rb_w1_elements }, { W2, rb_w2_elements } } },
+static const rb_kernel rows[] = { RB_FILE_DTYPES(ROW) };
 RB_EXPORT(matmul_packed, rows);

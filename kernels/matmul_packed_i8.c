@@ -1,70 +1,206 @@
-/* matmul with q8_0 weights in packed panels, in integers, for any number of tokens: the first phase
- * quantises x to signed bytes per block of 32 and lays it out tile by tile; the second takes sums
- * of four byte products in lanes that are rows, and scales each block. Work units: a span of blocks
- * of one token; a panel. Refuses: rows that are no panel (views are never padded). Read next:
- * matmul_packed.c. */
+/* matmul with quantised weights in packed panels, in integers, for any number of tokens: the first
+ * phase quantises x to signed bytes per block of 32 and lays it out tile by tile; the second takes
+ * sums of four byte products in lanes that are rows, and scales each group. One token: quants are
+ * unpacked in registers as they stream by; more: once into this thread's scratch. Work units: a
+ * span of blocks of one token; a panel. Refuses: rows that are no panel (views are never padded).
+ * Read next: quants.h, matmul_packed.c. */
 #include "quantise.h"
+#include "quants.h"
 
-enum { VECS = PANEL / V_LANES };
+/* Tokens of a register tile. */
+enum { TILE_TOKENS = V_LANES == 16 ? 8 : V_LANES == 8 ? 4 : 1 };
+/* Unpacked panels that stay in the second-level cache while every token passes. */
+enum { GROUP_BYTES = 320 << 10, MOST_PANELS = 8 };
 
-/* Tokens of a register tile; panels that stay in cache while every token passes. */
-enum { TILE_TOKENS = V_LANES == 16 ? 8 : V_LANES == 8 ? 4 : 1, GROUP = 8 };
+/* ---- quantised x: per tile [block][token], scales (f32), then sums, then bytes ---- */
 
-/* ---- quantised x: per tile [block][token], scales (f32), then biases, then bytes ---- */
+/* What a group's products need of the sum of its x, 4 bytes: times -zero, or scaled, in f32. */
+enum { SUM_BYTES = 4 };
 
-enum { BIAS_BYTES = 4 };
+static rb_dtype base_of(const rb_call *c)
+{
+    return rb_dtype_get(c->t[W0].dtype)->base;
+}
 
 static int64_t shared_bytes(const rb_call *c)
 {
-    return n_tokens(c) * n_blocks(c) * ((int64_t)sizeof(f32) + BIAS_BYTES + BLOCK);
+    return n_tokens(c) * n_blocks(c) *
+           ((int64_t)sizeof(f32) + quant_of(base_of(c)).n_group * SUM_BYTES + BLOCK);
 }
 
-/* Number of a block among those of all tokens; first: the tile's first token. */
-static int64_t block_at(const rb_call *c, int64_t first, int64_t block, int64_t in_tile)
+/* Quantised x of some tokens of a tile: block b of token t is number b step + t of each array. */
+typedef struct quants {
+    f32 *scale;
+    u8 *sum, *bytes;
+    int64_t step;
+} quants;
+
+RB_INLINE quants skip(quants x, int64_t n, quant_type q)
 {
-    return first * n_blocks(c) + block * tokens_from(c, first, TILE_TOKENS) + in_tile;
+    return (quants){ x.scale + n, x.sum + n * q.n_group * SUM_BYTES, x.bytes + n * BLOCK, x.step };
 }
 
-static f32 *scales_of(void *shared)
+/* Of the tile whose first token is given. */
+static quants tile_at(const rb_call *c, void *shared, int64_t first)
 {
-    return shared;
+    const quant_type q = quant_of(base_of(c));
+    const int64_t n = n_tokens(c) * n_blocks(c);
+    quants x = { .scale = shared, .step = tokens_from(c, first, TILE_TOKENS) };
+    x.sum = (u8 *)(x.scale + n);
+    x.bytes = x.sum + n * q.n_group * SUM_BYTES;
+    return skip(x, first * n_blocks(c), q);
 }
 
-static u8 *biases_of(const rb_call *c, void *shared)
+static void store_sums(quants x, quant_type q)
 {
-    return (u8 *)(scales_of(shared) + n_tokens(c) * n_blocks(c));
-}
-
-static u8 *bytes_of(const rb_call *c, void *shared)
-{
-    return biases_of(c, shared) + n_tokens(c) * n_blocks(c) * BIAS_BYTES;
+    const int n = BLOCK / q.n_group;
+    if (q.kind == QUANT_SIGNED) {
+        bias_store(x.sum, x.bytes);
+        return;
+    }
+    for (int g = 0; g < q.n_group; g++) {
+        u8 *sum = x.sum + g * SUM_BYTES;
+        if (q.kind == QUANT_ZERO)
+            sum_store(sum, x.bytes + g * n, n, -q.zero);
+        else
+            s_store((f32 *)sum, s_mul(s_sum_s8(x.bytes + g * n, n), s_load(x.scale)));
+    }
 }
 
 static void quantise(const rb_call *c, int64_t u, void *shared)
 {
+    const quant_type q = quant_of(base_of(c));
     const int64_t token = u / spans(c), from = u % spans(c) * SPAN;
     const int64_t to = from + SPAN < n_blocks(c) ? from + SPAN : n_blocks(c);
     const int64_t in_tile = token % TILE_TOKENS;
+    const quants tile = tile_at(c, shared, token - in_tile);
     for (int64_t b = from; b < to; b++) {
-        const int64_t i = block_at(c, token - in_tile, b, in_tile);
-        u8 *q = bytes_of(c, shared) + i * BLOCK;
-        quantise_block(q, scales_of(shared) + i, x_row(c, token) + b * BLOCK);
-        bias_store(biases_of(c, shared) + i * BIAS_BYTES, q);
+        const quants x = skip(tile, b * tile.step + in_tile, q);
+        quantise_block(x.bytes, x.scale, x_row(c, token) + b * BLOCK);
+        store_sums(x, q);
     }
 }
 
-/* ---- products ---- */
+/* ---- a part: 32 columns of some rows, times one token ---- */
 
-/* Quantised x of some tokens of a tile: block b of token t is number b step + t of each array. */
-typedef struct quants {
-    const f32 *scale;
-    const u8 *bias, *bytes;
-    int64_t step;
-} quants;
-
-RB_INLINE void tile(const rb_call *c, int i, int64_t m, int64_t token, quants x, int n_tok)
+RB_INLINE vi dot_begin(const u8 *sum, quant_type q)
 {
+    return q.kind == QUANT_SIGNED ? vi_dot4_begin(sum)
+           : q.kind == QUANT_ZERO ? vi_bcast(sum)
+                                  : vi_set(0);
+}
+
+RB_INLINE vi dot_four(vi sum, vi w, const u8 *x, quant_type q)
+{
+    return q.kind == QUANT_SIGNED ? vi_dot4(sum, w, x) : vi_dot4u(sum, w, x);
+}
+
+/* Scales the sums of a part's groups, one or two, and adds them. */
+RB_INLINE vf add_scaled(vf acc, const vi sum[2], const quant_scales *s, const f32 *x_scale,
+                        const u8 *x_sum, quant_type q)
+{
+    if (q.n_group == 1) {
+        acc = v_fma(v_cvt(sum[0]), v_mul(s->scale[0], v_bcast(x_scale)), acc);
+    } else {
+        const vf first = v_mul(v_cvt(sum[0]), s->scale[0]);
+        acc = v_fma(v_fma(v_cvt(sum[1]), s->scale[1], first), v_bcast(x_scale), acc);
+    }
+    if (q.kind != QUANT_MIN)
+        return acc;
+    UNROLL
+    for (int g = 0; g < q.n_group; g++)
+        acc = v_fma(s->min[g], v_bcast((const f32 *)(x_sum + g * SUM_BYTES)), acc);
+    return acc;
+}
+
+/* ---- one token: quants are unpacked as they stream by ---- */
+
+RB_INLINE void panel_one_as(const rb_call *c, int i, int64_t m, quants x, rb_dtype dtype)
+{
+    const quant_type q = quant_of(dtype);
     const u8 *w = (const u8 *)rb_at(out_w(c, i), 0, 0, m / PANEL);
+    const int parts = q.columns / BLOCK;
+    vf acc[VECS];
+    UNROLL
+    for (int v = 0; v < VECS; v++)
+        acc[v] = v_zero();
+    for (int64_t b = 0; b < n_blocks(c); b += parts, w += q.bytes * PANEL) {
+        UNROLL
+        for (int v = 0; v < VECS; v++) {
+            const block_rows rows = { w, v * V_LANES };
+            vf d[2];
+            block_halves(d, rows, dtype, false);
+            UNROLL
+            for (int p = 0; p < parts; p++) {
+                const quants at = skip(x, b + p, q);
+                const quant_scales s = part_scales(rows, d, p, dtype, false);
+                vi sum[2];
+                UNROLL
+                for (int g = 0; g < FOURS; g++) {
+                    const int half = g * q.n_group / FOURS;
+                    if (g % (FOURS / q.n_group) == 0)
+                        sum[half] = dot_begin(at.sum + half * SUM_BYTES, q);
+                    sum[half] =
+                        dot_four(sum[half], four_quants(rows, p, g, dtype), at.bytes + g * 4, q);
+                }
+                acc[v] = add_scaled(acc[v], sum, &s, at.scale, at.sum, q);
+            }
+        }
+    }
+    dq_unpacked((rb_dtype)(RB_FIRST_PACKED + dtype), n_blocks(c) / parts);
+    UNROLL
+    for (int v = 0; v < VECS; v++)
+        put_lanes(c, i, 0, m + v * V_LANES, acc[v]);
+}
+
+/* ---- more tokens: a panel unpacked, per part scales, minimums (f32) and quants ---- */
+
+RB_INLINE int unpacked_scales(quant_type q)
+{
+    return q.n_group * (q.kind == QUANT_MIN ? 2 : 1);
+}
+
+RB_INLINE int64_t unpacked_bytes(quant_type q)
+{
+    return PANEL * ((int64_t)sizeof(f32) * unpacked_scales(q) + BLOCK);
+}
+
+RB_INLINE void unpack_as(u8 *to, const u8 *w, int64_t n_block, rb_dtype dtype)
+{
+    const quant_type q = quant_of(dtype);
+    const int parts = q.columns / BLOCK;
+    for (int64_t b = 0; b < n_block; b += parts, w += q.bytes * PANEL) {
+        UNROLL
+        for (int v = 0; v < VECS; v++) {
+            const block_rows rows = { w, v * V_LANES };
+            vf d[2];
+            block_halves(d, rows, dtype, false);
+            UNROLL
+            for (int p = 0; p < parts; p++) {
+                u8 *at = to + (b + p) * unpacked_bytes(q);
+                f32 *scale = (f32 *)at + v * V_LANES;
+                const quant_scales s = part_scales(rows, d, p, dtype, false);
+                UNROLL
+                for (int g = 0; g < q.n_group; g++) {
+                    v_store(scale + g * PANEL, s.scale[g]);
+                    if (q.kind == QUANT_MIN)
+                        v_store(scale + (q.n_group + g) * PANEL, s.min[g]);
+                }
+                at += PANEL * (int64_t)sizeof(f32) * unpacked_scales(q) + 4 * v * V_LANES;
+                UNROLL
+                for (int g = 0; g < FOURS; g++)
+                    vi_store4(at + g * 4 * PANEL, four_quants(rows, p, g, dtype));
+            }
+        }
+    }
+    dq_unpacked((rb_dtype)(RB_FIRST_PACKED + dtype), n_block / parts);
+}
+
+/* A register tile: an unpacked panel, n_tok tokens. */
+RB_INLINE void tile(const rb_call *c, int i, int64_t m, int64_t token, quants x, const u8 *w,
+                    int n_tok, quant_type q)
+{
+    const int64_t step = unpacked_bytes(q), quants_at = step - BLOCK * PANEL;
     vf acc[TILE_TOKENS][VECS];
     UNROLL
     for (int t = 0; t < n_tok; t++) {
@@ -72,28 +208,34 @@ RB_INLINE void tile(const rb_call *c, int i, int64_t m, int64_t token, quants x,
         for (int v = 0; v < VECS; v++)
             acc[t][v] = v_zero();
     }
-    for (int64_t b = 0; b < n_blocks(c); b++, w += Q8_BYTES) {
+    for (int64_t b = 0; b < n_blocks(c); b++, w += step, x = skip(x, x.step, q)) {
         UNROLL
         for (int v = 0; v < VECS; v++) {
-            const vf scale = v_load_scales(w + 2 * v * V_LANES);
-            vi sum[TILE_TOKENS];
+            vi sum[TILE_TOKENS][2];
             UNROLL
-            for (int t = 0; t < n_tok; t++)
-                sum[t] = vi_dot4_begin(x.bias + t * BIAS_BYTES);
-            UNROLL
-            for (int g = 0; g < Q8_GROUPS; g++) {
-                const vi wv = vi_load4(w + Q8_QUANTS + (g * PANEL + v * V_LANES) * 4);
+            for (int g = 0; g < FOURS; g++) {
+                const int half = g * q.n_group / FOURS;
+                const vi wv = vi_load4(w + quants_at + (g * PANEL + v * V_LANES) * 4);
                 UNROLL
-                for (int t = 0; t < n_tok; t++)
-                    sum[t] = vi_dot4(sum[t], wv, x.bytes + t * BLOCK + g * 4);
+                for (int t = 0; t < n_tok; t++) {
+                    if (g % (FOURS / q.n_group) == 0)
+                        sum[t][half] = dot_begin(x.sum + (t * q.n_group + half) * SUM_BYTES, q);
+                    sum[t][half] = dot_four(sum[t][half], wv, x.bytes + t * BLOCK + g * 4, q);
+                }
+            }
+            quant_scales s;
+            const f32 *scale = (const f32 *)w + v * V_LANES;
+            UNROLL
+            for (int g = 0; g < q.n_group; g++) {
+                s.scale[g] = v_load(scale + g * PANEL);
+                if (q.kind == QUANT_MIN)
+                    s.min[g] = v_load(scale + (q.n_group + g) * PANEL);
             }
             UNROLL
             for (int t = 0; t < n_tok; t++)
-                acc[t][v] = v_fma(v_cvt(sum[t]), v_mul(scale, v_bcast(x.scale + t)), acc[t][v]);
+                acc[t][v] = add_scaled(acc[t][v], sum[t], &s, x.scale + t,
+                                       x.sum + t * q.n_group * SUM_BYTES, q);
         }
-        x.scale += x.step;
-        x.bias += x.step * BIAS_BYTES;
-        x.bytes += x.step * BLOCK;
     }
     UNROLL
     for (int t = 0; t < n_tok; t++) {
@@ -103,40 +245,118 @@ RB_INLINE void tile(const rb_call *c, int i, int64_t m, int64_t token, quants x,
     }
 }
 
-static NOINLINE void tile_full(const rb_call *c, int i, int64_t m, int64_t token, quants x)
-{
-    x.step = TILE_TOKENS;
-    tile(c, i, m, token, x, TILE_TOKENS);
-}
+enum { HALF_TILE = TILE_TOKENS < 4 ? TILE_TOKENS : 4 };
 
-static NOINLINE void tile_two(const rb_call *c, int i, int64_t m, int64_t token, quants x)
+/* Tiles of one kind of type: how many tokens are left decides which. */
+RB_INLINE void tile_as(const rb_call *c, int i, int64_t m, int64_t token, quants x, const u8 *w,
+                       quant_type q)
 {
-    tile(c, i, m, token, x, TILE_TOKENS < 2 ? TILE_TOKENS : 2);
-}
-
-static NOINLINE void tile_one(const rb_call *c, int i, int64_t m, int64_t token, quants x)
-{
-    tile(c, i, m, token, x, 1);
-}
-
-static quants skip(quants x, int64_t n)
-{
-    return (quants){ x.scale + n, x.bias + n * BIAS_BYTES, x.bytes + n * BLOCK, x.step };
-}
-
-/* One panel against the tile that starts at token. */
-static void tile_any(const rb_call *c, int i, int64_t m, int64_t token, void *shared)
-{
-    const int n_tok = tokens_from(c, token, TILE_TOKENS);
-    const quants all = { scales_of(shared), biases_of(c, shared), bytes_of(c, shared), n_tok };
-    const quants x = skip(all, block_at(c, token, 0, 0));
     int t = 0;
-    for (; t + TILE_TOKENS <= n_tok; t += TILE_TOKENS)
-        tile_full(c, i, m, token, x);
-    for (; t + 2 <= n_tok; t += 2)
-        tile_two(c, i, m, token + t, skip(x, t));
-    if (t < n_tok)
-        tile_one(c, i, m, token + t, skip(x, t));
+    const int n_tok = (int)x.step;
+    if (n_tok == TILE_TOKENS) {
+        x.step = TILE_TOKENS;
+        tile(c, i, m, token, x, w, TILE_TOKENS, q);
+        return;
+    }
+    for (; t + HALF_TILE <= n_tok; t += HALF_TILE)
+        tile(c, i, m, token + t, skip(x, t, q), w, HALF_TILE, q);
+    for (; t < n_tok; t++)
+        tile(c, i, m, token + t, skip(x, t, q), w, 1, q);
+}
+
+static NOINLINE void tile_signed(const rb_call *c, int i, int64_t m, int64_t token, quants x,
+                                 const u8 *w)
+{
+    tile_as(c, i, m, token, x, w, (quant_type){ .n_group = 1, .kind = QUANT_SIGNED });
+}
+
+static NOINLINE void tile_zero(const rb_call *c, int i, int64_t m, int64_t token, quants x,
+                               const u8 *w)
+{
+    tile_as(c, i, m, token, x, w, (quant_type){ .n_group = 1, .kind = QUANT_ZERO });
+}
+
+static NOINLINE void tile_min(const rb_call *c, int i, int64_t m, int64_t token, quants x,
+                              const u8 *w)
+{
+    tile_as(c, i, m, token, x, w, (quant_type){ .n_group = 1, .kind = QUANT_MIN });
+}
+
+static NOINLINE void tile_zero_halves(const rb_call *c, int i, int64_t m, int64_t token, quants x,
+                                      const u8 *w)
+{
+    tile_as(c, i, m, token, x, w, (quant_type){ .n_group = 2, .kind = QUANT_ZERO });
+}
+
+static NOINLINE void tile_min_halves(const rb_call *c, int i, int64_t m, int64_t token, quants x,
+                                     const u8 *w)
+{
+    tile_as(c, i, m, token, x, w, (quant_type){ .n_group = 2, .kind = QUANT_MIN });
+}
+
+/* One unpacked panel against the tile that starts at token. */
+static void tile_any(const rb_call *c, int i, int64_t m, int64_t token, void *shared, const u8 *w)
+{
+    const quant_type q = quant_of(base_of(c));
+    const quants x = tile_at(c, shared, token);
+    if (q.kind == QUANT_SIGNED)
+        tile_signed(c, i, m, token, x, w);
+    else if (q.kind == QUANT_ZERO && q.n_group == 1)
+        tile_zero(c, i, m, token, x, w);
+    else if (q.kind == QUANT_ZERO)
+        tile_zero_halves(c, i, m, token, x, w);
+    else if (q.n_group == 1)
+        tile_min(c, i, m, token, x, w);
+    else
+        tile_min_halves(c, i, m, token, x, w);
+}
+
+/* ---- the rows ---- */
+
+static void panel_one(const rb_call *c, int i, int64_t m, void *shared)
+{
+    const quants x = tile_at(c, shared, 0);
+    switch (base_of(c)) {
+#define RB_CASE(t)                                                                                 \
+    case t:                                                                                        \
+        panel_one_as(c, i, m, x, t);                                                               \
+        break;
+        RB_QUANT_DTYPES(RB_CASE)
+#undef RB_CASE
+    default:
+        __builtin_unreachable();
+    }
+}
+
+static void unpack(u8 *to, const u8 *w, int64_t n_block, rb_dtype dtype)
+{
+    switch (dtype) {
+#define RB_CASE(t)                                                                                 \
+    case t:                                                                                        \
+        unpack_as(to, w, n_block, t);                                                              \
+        break;
+        RB_QUANT_DTYPES(RB_CASE)
+#undef RB_CASE
+    default:
+        __builtin_unreachable();
+    }
+}
+
+static int64_t panel_bytes(const rb_call *c)
+{
+    return n_blocks(c) * unpacked_bytes(quant_of(base_of(c)));
+}
+
+/* Panels that are unpacked at a time. */
+static int64_t group_panels(const rb_call *c)
+{
+    const int64_t n = GROUP_BYTES / panel_bytes(c);
+    return n < 1 ? 1 : n < MOST_PANELS ? n : MOST_PANELS;
+}
+
+static int64_t own_bytes(const rb_call *c)
+{
+    return n_tokens(c) > 1 ? group_panels(c) * panel_bytes(c) : 0;
 }
 
 static int64_t units(const rb_call *c, int phase)
@@ -144,43 +364,74 @@ static int64_t units(const rb_call *c, int phase)
     return phase == 0 ? n_tokens(c) * spans(c) : n_panels(c);
 }
 
-static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
+static void group_many(const rb_call *c, int64_t first, int64_t last, void *shared, u8 *own)
 {
-    (void)own;
-    for (int64_t u = first; phase == 0 && u < last; u++)
-        quantise(c, u, shared);
-    for (int64_t from = first, to; phase == 1 && from < last; from = to) {
-        to = from + GROUP < last ? from + GROUP : last;
-        for (int64_t t = 0; t < n_tokens(c); t += TILE_TOKENS)
-            for (int64_t u = from; u < to; u++) {
-                const panel p = panel_at(c, u);
-                tile_any(c, p.out, p.m, t, shared);
-            }
+    for (int64_t u = first; u < last; u++) {
+        const panel p = panel_at(c, u);
+        unpack(own + (u - first) * panel_bytes(c),
+               (const u8 *)rb_at(out_w(c, p.out), 0, 0, p.m / PANEL), n_blocks(c), base_of(c));
     }
+    for (int64_t t = 0; t < n_tokens(c); t += TILE_TOKENS)
+        for (int64_t u = first; u < last; u++) {
+            const panel p = panel_at(c, u);
+            tile_any(c, p.out, p.m, t, shared, own + (u - first) * panel_bytes(c));
+        }
 }
 
-/* Scaling: the product of two scales and a multiply-add a block of each row. */
-static const rb_term extra[] = {
-    QUANTISE_EXTRA,
-    { 3, { DIM_T, DIM_M0, DIM_BLOCKS } },
-    { 3, { DIM_T, DIM_M1, DIM_BLOCKS } },
-    { 3, { DIM_T, DIM_M2, DIM_BLOCKS } },
-    { 0 },
-};
+static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
+{
+    if (phase == 0) {
+        for (int64_t u = first; u < last; u++)
+            quantise(c, u, shared);
+        return;
+    }
+    if (n_tokens(c) == 1) {
+        for (int64_t u = first; u < last; u++) {
+            const panel p = panel_at(c, u);
+            panel_one(c, p.out, p.m, shared);
+        }
+        return;
+    }
+    const int64_t step = group_panels(c);
+    for (int64_t u = first; u < last; u += step)
+        group_many(c, u, u + step < last ? u + step : last, shared, own);
+}
+
+/* Beyond the products: quantising x and (with minimums) scaling the sums of its groups; the scales
+ * of superblocks' groups; and for each group of each row and token, scaling the sum of products:
+ * the product of two scales and a multiply-add, or of halves a product and two multiply-adds, and a
+ * multiply-add for a minimum. */
+#define EXTRA(of_x, of_group, of_scales)                                                           \
+    {                                                                                              \
+        { of_x, { DIM_T, DIM_BLOCKS, -1 } }, { of_group, { DIM_T, DIM_M0, DIM_BLOCKS } },          \
+            { of_group, { DIM_T, DIM_M1, DIM_BLOCKS } },                                           \
+            { of_group, { DIM_T, DIM_M2, DIM_BLOCKS } },                                           \
+            { of_scales, { DIM_M0, DIM_BLOCKS, -1 } }, { of_scales, { DIM_M1, DIM_BLOCKS, -1 } },  \
+            { of_scales, { DIM_M2, DIM_BLOCKS, -1 } }, { 0 },                                      \
+    }
+static const rb_term block_extra[] = EXTRA(QUANTISE_FLOPS, 3, 0);
+static const rb_term block_min_extra[] = EXTRA(QUANTISE_FLOPS + 1, 5, 0);
+static const rb_term part_extra[] = EXTRA(QUANTISE_FLOPS, 3, 1);
+static const rb_term part_min_extra[] = EXTRA(QUANTISE_FLOPS + 1, 5, 2);
+static const rb_term halves_extra[] = EXTRA(QUANTISE_FLOPS, 5, 2);
+static const rb_term halves_min_extra[] = EXTRA(QUANTISE_FLOPS + 2, 9, 4);
 static const rb_term special_overhead[] = { QUANTISE_SPECIAL, { 0 } };
 
-static const rb_kernel rows[] = { {
-    .op = &rb_matmul_op,
-    .isa = RB_ISA_ID,
-    .key = { RB_Q8_0_P16, RB_NO_DTYPE, RB_NO_DTYPE },
-    .variant = "i8",
-    .n_phase = 2,
-    .units = units,
-    .run = run,
-    .shared_bytes = shared_bytes,
-    .extra = extra,
-    .special_overhead = special_overhead,
-    .int_macs = rb_matmul_int_macs,
-    .act_i8 = true,
-} };
+#define ROW(type, beyond)                                                                          \
+    {                                                                                              \
+        .op = &rb_matmul_op, .isa = RB_ISA_ID, .key = { type##_P16, RB_NO_DTYPE, RB_NO_DTYPE },    \
+        .variant = "i8", .n_phase = 2, .units = units, .run = run, .shared_bytes = shared_bytes,   \
+        .own_bytes = own_bytes, .extra = beyond, .special_overhead = special_overhead,             \
+        .int_macs = rb_matmul_int_macs,                                                            \
+        .decode = { { W0, rb_w0_elements, true },                                                  \
+                    { W1, rb_w1_elements, true },                                                  \
+                    { W2, rb_w2_elements, true } },                                                \
+        .act_i8 = true                                                                             \
+    }
+static const rb_kernel rows[] = {
+    ROW(RB_Q8_0, block_extra),  ROW(RB_Q4_0, block_extra),     ROW(RB_Q4_1, block_min_extra),
+    ROW(RB_Q5_0, block_extra),  ROW(RB_Q5_1, block_min_extra), ROW(RB_Q2_K, halves_min_extra),
+    ROW(RB_Q3_K, halves_extra), ROW(RB_Q4_K, part_min_extra),  ROW(RB_Q5_K, part_min_extra),
+    ROW(RB_Q6_K, halves_extra), ROW(RB_IQ4_NL, block_extra),   ROW(RB_IQ4_XS, part_extra),
+};
 RB_EXPORT(matmul_packed_i8, rows);

@@ -112,10 +112,12 @@ typedef struct rb_op {
     const char *(*check)(const rb_call *call);
 } rb_op;
 
-/* Blocks of one operand that a kernel decodes (dequantises), as terms. */
+/* Blocks of one operand that a kernel decodes (dequantises), as terms; or only unpacks to integers,
+ * which is the integer part of that work. */
 typedef struct rb_decode {
     int arg;
     const rb_term *elements;
+    bool unpacks;
 } rb_decode;
 
 typedef struct rb_kernel {

@@ -10,9 +10,6 @@
 /* Rows of a panel. */
 enum { PANEL = RB_PANEL_ROWS };
 
-/* A block of a packed panel of q8_0: 16 scales, then 8 groups of 16 rows x 4 columns. */
-enum { Q8_BYTES = 34 * PANEL, Q8_QUANTS = 2 * PANEL, Q8_GROUPS = 8 };
-
 /* Rows m .. m + n_row - 1 of output out. */
 typedef struct panel {
     int out, n_row;

@@ -258,7 +258,7 @@ static void read_tally(const rb_count *c, rb_proof *p)
     uint64_t stated[3] = { 0 };
     for (rb_dtype t = 0; t < RB_N_DTYPE; t++) {
         const rb_dequant *d = &rb_dtype_get(t)->dq;
-        stated[0] += c->dq_blocks[t] * d->integer;
+        stated[0] += (c->dq_blocks[t] + c->dq_unpacked[t]) * d->integer;
         stated[1] += c->dq_blocks[t] * d->conversion;
         stated[2] += c->dq_blocks[t] * d->flt;
     }

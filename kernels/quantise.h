@@ -34,9 +34,10 @@ static inline void quantise_block(u8 *q, f32 *scale, const f32 *x)
 }
 
 /* A division for the inverse scale, a product for the scale, 32 products a block. */
+enum { QUANTISE_FLOPS = 34 };
 #define QUANTISE_EXTRA                                                                             \
     {                                                                                              \
-        34,                                                                                        \
+        QUANTISE_FLOPS,                                                                            \
         {                                                                                          \
             DIM_T, DIM_BLOCKS, -1                                                                  \
         }                                                                                          \

@@ -21,8 +21,19 @@ RB_INLINE vi fifth_bits(const u8 *qh, int j)
     return vi_shl(vi_load_bits(qh, j * V_LANES), 4);
 }
 
+RB_INLINE vi iq4_values(vi codes)
+{
+    return vi_byte(vi_lookup4(codes), 0);
+}
+
+/* Scale and minimum (0 where a type has none) of what is being decoded, or of its superblock. */
+typedef struct scaling {
+    sf d, min;
+} scaling;
+
 /* q8_0: f16 d, 32 x i8.  q4_0: f16 d, 16 bytes.  q4_1: f16 d, m, 16 bytes.
- * q5_0: f16 d, 4 bytes of fifth bits, 16 bytes.  q5_1: f16 d, m, 4 bytes, 16 bytes. */
+ * q5_0: f16 d, 4 bytes of fifth bits, 16 bytes.  q5_1: f16 d, m, 4 bytes, 16 bytes.
+ * iq4_nl: f16 d, 16 bytes of codes. */
 RB_INLINE void decode_block32(vf out[BLOCK_VECS], const u8 *b, rb_dtype dtype)
 {
     const vf d = v_set(dq_load_f16(b));
@@ -45,6 +56,9 @@ RB_INLINE void decode_block32(vf out[BLOCK_VECS], const u8 *b, rb_dtype dtype)
             out[j] = dq_mul(
                 dq_cvt(vi_sub(vi_or(nibbles(b + 6, j), fifth_bits(b + 2, j)), vi_set(16))), d);
             break;
+        case RB_IQ4_NL:
+            out[j] = dq_mul(dq_cvt(iq4_values(nibbles(b + 2, j))), d);
+            break;
         default: /* RB_Q5_1 */
             out[j] = dq_fma(dq_cvt(vi_or(nibbles(b + 8, j), fifth_bits(b + 4, j))), d, m);
             break;
@@ -52,21 +66,128 @@ RB_INLINE void decode_block32(vf out[BLOCK_VECS], const u8 *b, rb_dtype dtype)
     }
 }
 
-/* q6_K: 128 bytes of low nibbles, 64 of high pairs, 16 x i8 scales, f16 d; 256 elements in two
- * halves of four 32-element parts. Decodes part (half, part). */
-RB_INLINE void decode_part_q6_k(vf out[BLOCK_VECS], const u8 *b, int half, int part, sf d)
+/* ---- superblocks of 256, eight parts of 32; blocks32.c and kquants.c draw their layouts ---- */
+
+/* Bytes of a superblock, and where its halves d and (if any) dmin stand. */
+typedef struct superblock {
+    int bytes, d, min;
+} superblock;
+
+RB_INLINE superblock superblock_of(rb_dtype dtype)
 {
-    const u8 *ql = b + half * 64 + part % 2 * 32, *qh = b + 128 + half * 32;
-    const u8 *scale = b + 192 + half * 8 + part * 2;
-    const vf s[2] = { v_set(dq_smul(d, dq_load_s8(scale))),
-                      v_set(dq_smul(d, dq_load_s8(scale + 1))) };
+    switch (dtype) {
+    case RB_Q2_K:
+        return (superblock){ 84, 80, 82 };
+    case RB_Q3_K:
+        return (superblock){ 110, 108, -1 };
+    case RB_Q4_K:
+        return (superblock){ 144, 0, 2 };
+    case RB_Q5_K:
+        return (superblock){ 176, 0, 2 };
+    case RB_IQ4_XS:
+        return (superblock){ 136, 0, -1 };
+    default: /* RB_Q6_K */
+        return (superblock){ 210, 208, -1 };
+    }
+}
+
+RB_INLINE bool is_superblock_type(rb_dtype dtype)
+{
+    return dtype == RB_Q2_K || dtype == RB_Q3_K || dtype == RB_Q4_K || dtype == RB_Q5_K ||
+           dtype == RB_Q6_K || dtype == RB_IQ4_XS;
+}
+
+/* q4_K and q5_K: scale (or minimum) g of 8 in 12 bytes. */
+RB_INLINE sf six_bits(const u8 *s, int g, bool min)
+{
+    const field_of_byte none = { s, 0, 0 };
+    if (g < 4)
+        return dq_load_small((field_of_byte){ s + g + (min ? 4 : 0), 0, 6 }, none, 0);
+    return dq_load_small((field_of_byte){ s + g + 4, min ? 4 : 0, 4 },
+                         (field_of_byte){ s + g - (min ? 0 : 4), 6, 2 }, 0);
+}
+
+/* Scale and minimum of the group of 16 or 32 that element e of a superblock belongs to. */
+RB_INLINE scaling group_scaling(const u8 *b, int e, rb_dtype dtype, scaling of)
+{
+    const int g = e / 16, part = e / 32;
+    sf scale, min = s_const(0.0);
+    switch (dtype) {
+    case RB_Q2_K:
+        scale = dq_load_small((field_of_byte){ b + g, 0, 4 }, (field_of_byte){ b, 0, 0 }, 0);
+        min = dq_load_small((field_of_byte){ b + g, 4, 4 }, (field_of_byte){ b, 0, 0 }, 0);
+        break;
+    case RB_Q3_K:
+        scale = dq_load_small((field_of_byte){ b + 96 + g % 8, g / 8 * 4, 4 },
+                              (field_of_byte){ b + 104 + g % 4, g / 4 * 2, 2 }, 32);
+        break;
+    case RB_Q4_K:
+    case RB_Q5_K:
+        scale = six_bits(b + 4, part, false);
+        min = six_bits(b + 4, part, true);
+        break;
+    case RB_IQ4_XS:
+        scale = dq_load_small((field_of_byte){ b + 4 + part / 2, part % 2 * 4, 4 },
+                              (field_of_byte){ b + 2 + part / 4, part % 4 * 2, 2 }, 32);
+        break;
+    default: /* RB_Q6_K */
+        scale = dq_load_s8(b + 192 + g);
+        break;
+    }
+    if (superblock_of(dtype).min < 0)
+        return (scaling){ dq_smul(of.d, scale), min };
+    return (scaling){ dq_smul(of.d, scale), s_neg(dq_smul(of.min, min)) };
+}
+
+/* V_LANES quants from element e of part `part` on. */
+RB_INLINE vi superblock_quants(const u8 *b, int part, int e, rb_dtype dtype)
+{
+    const int half = part / 4, p = part % 4;
+    switch (dtype) {
+    case RB_Q2_K:
+        return vi_and(vi_shr(vi_load_u8(b + 16 + half * 32 + e), 2 * p), vi_set(3));
+    case RB_Q3_K: {
+        const vi low = vi_and(vi_shr(vi_load_u8(b + 32 + half * 32 + e), 2 * p), vi_set(3));
+        const vi third = vi_and(vi_shr(vi_load_u8(b + e), part), vi_set(1));
+        return vi_sub(vi_or(low, vi_shl(third, 2)), vi_set(4));
+    }
+    case RB_Q4_K:
+    case RB_Q5_K: {
+        const vi bytes = vi_load_u8(b + (dtype == RB_Q4_K ? 16 : 48) + part / 2 * 32 + e);
+        const vi low = part % 2 == 0 ? vi_and(bytes, vi_set(15)) : vi_shr(bytes, 4);
+        if (dtype == RB_Q4_K)
+            return low;
+        return vi_or(low, vi_shl(vi_and(vi_shr(vi_load_u8(b + 16 + e), part), vi_set(1)), 4));
+    }
+    case RB_IQ4_XS:
+        return iq4_values(nibbles(b + 8 + part * 16, e / V_LANES));
+    default: { /* RB_Q6_K */
+        const vi low = vi_load_u8(b + half * 64 + p % 2 * 32 + e);
+        const vi high = vi_load_u8(b + 128 + half * 32 + e);
+        const vi lo4 = p < 2 ? vi_and(low, vi_set(15)) : vi_shr(low, 4);
+        return vi_sub(vi_or(lo4, vi_shl(vi_and(vi_shr(high, 2 * p), vi_set(3)), 4)), vi_set(32));
+    }
+    }
+}
+
+/* Groups of 16 or of 32 elements: how many a part has. */
+RB_INLINE int part_groups(rb_dtype dtype)
+{
+    return dtype == RB_Q2_K || dtype == RB_Q3_K || dtype == RB_Q6_K ? 2 : 1;
+}
+
+RB_INLINE void decode_part(vf out[BLOCK_VECS], const u8 *b, int part, rb_dtype dtype, scaling of)
+{
+    const int n_group = part_groups(dtype), group = BLOCK / n_group;
+    scaling s[2];
+    for (int g = 0; g < n_group; g++)
+        s[g] = group_scaling(b, part * BLOCK + g * group, dtype, of);
     UNROLL
     for (int j = 0; j < BLOCK_VECS; j++) {
-        const int e = j * V_LANES;
-        const vi low = vi_load_u8(ql + e), high = vi_load_u8(qh + e);
-        const vi lo4 = part < 2 ? vi_and(low, vi_set(15)) : vi_shr(low, 4);
-        const vi hi2 = vi_shl(vi_and(vi_shr(high, 2 * part), vi_set(3)), 4);
-        out[j] = dq_mul(dq_cvt(vi_sub(vi_or(lo4, hi2), vi_set(32))), s[e / 16]);
+        const scaling at = s[j * V_LANES / group];
+        const vf q = dq_cvt(superblock_quants(b, part, j * V_LANES, dtype));
+        out[j] = superblock_of(dtype).min < 0 ? dq_mul(q, v_set(at.d))
+                                              : dq_fma(q, v_set(at.d), v_set(at.min));
     }
 }
 
@@ -76,19 +197,22 @@ RB_INLINE bool is_block_type(rb_dtype dtype)
     return dtype != RB_F32 && dtype != RB_F16 && dtype != RB_BF16;
 }
 
-/* Elements [32 i, 32 i + 32) of a row of a block type; i runs upwards from 0, since d keeps the
- * scale of q6_K's block from one part to the next. */
-RB_INLINE void decode32(vf out[BLOCK_VECS], const void *row, int64_t i, rb_dtype dtype, sf *d)
+/* Elements [32 i, 32 i + 32) of a row of a block type; i runs upwards from 0, since `of` keeps the
+ * halves of a superblock from one part to the next. */
+RB_INLINE void decode32(vf out[BLOCK_VECS], const void *row, int64_t i, rb_dtype dtype, scaling *of)
 {
-    if (dtype == RB_Q6_K) {
-        const u8 *b = (const u8 *)row + i / 8 * 210;
-        if (i % 8 == 0)
-            *d = dq_load_f16(b + 208);
-        decode_part_q6_k(out, b, (int)(i % 8 / 4), (int)(i % 4), *d);
+    if (is_superblock_type(dtype)) {
+        const superblock sb = superblock_of(dtype);
+        const u8 *b = (const u8 *)row + i / 8 * sb.bytes;
+        if (i % 8 == 0) {
+            of->d = dq_load_f16(b + sb.d);
+            if (sb.min >= 0)
+                of->min = dq_load_f16(b + sb.min);
+        }
+        decode_part(out, b, (int)(i % 8), dtype, *of);
     } else {
-        static const int bytes[RB_N_DTYPE] = {
-            [RB_Q8_0] = 34, [RB_Q4_0] = 18, [RB_Q4_1] = 20, [RB_Q5_0] = 22, [RB_Q5_1] = 24
-        };
+        static const int bytes[] = { [RB_Q8_0] = 34, [RB_Q4_0] = 18, [RB_Q4_1] = 20,
+                                     [RB_Q5_0] = 22, [RB_Q5_1] = 24, [RB_IQ4_NL] = 18 };
         decode_block32(out, (const u8 *)row + i * bytes[dtype], dtype);
     }
 }
@@ -111,16 +235,16 @@ RB_INLINE vf load_plain(const void *row, int64_t k, int64_t n, rb_dtype dtype)
 /* Says that n elements of a row have been decoded. */
 RB_INLINE void decoded(rb_dtype dtype, int64_t n)
 {
-    dq_event(dtype, dtype == RB_Q6_K ? n / 256 : is_block_type(dtype) ? n / BLOCK : n);
+    dq_event(dtype, is_superblock_type(dtype) ? n / 256 : is_block_type(dtype) ? n / BLOCK : n);
 }
 
 RB_INLINE void decode_row_as(f32 *dst, const void *row, int64_t n, rb_dtype dtype)
 {
     if (is_block_type(dtype)) {
-        sf d = s_const(0.0);
+        scaling of = { s_const(0.0), s_const(0.0) };
         for (int64_t i = 0; i < n / BLOCK; i++) {
             vf v[BLOCK_VECS];
-            decode32(v, row, i, dtype, &d);
+            decode32(v, row, i, dtype, &of);
             for (int j = 0; j < BLOCK_VECS; j++)
                 v_store(dst + i * BLOCK + j * V_LANES, v[j]);
         }
@@ -138,33 +262,14 @@ RB_INLINE void decode_row_as(f32 *dst, const void *row, int64_t n, rb_dtype dtyp
 static inline void decode_row(f32 *dst, const void *row, int64_t n, rb_dtype dtype)
 {
     switch (dtype) {
-    case RB_F32:
-        decode_row_as(dst, row, n, RB_F32);
+#define RB_CASE(t)                                                                                 \
+    case t:                                                                                        \
+        decode_row_as(dst, row, n, t);                                                             \
         break;
-    case RB_F16:
-        decode_row_as(dst, row, n, RB_F16);
-        break;
-    case RB_BF16:
-        decode_row_as(dst, row, n, RB_BF16);
-        break;
-    case RB_Q8_0:
-        decode_row_as(dst, row, n, RB_Q8_0);
-        break;
-    case RB_Q4_0:
-        decode_row_as(dst, row, n, RB_Q4_0);
-        break;
-    case RB_Q4_1:
-        decode_row_as(dst, row, n, RB_Q4_1);
-        break;
-    case RB_Q5_0:
-        decode_row_as(dst, row, n, RB_Q5_0);
-        break;
-    case RB_Q5_1:
-        decode_row_as(dst, row, n, RB_Q5_1);
-        break;
+        RB_FILE_DTYPES(RB_CASE)
+#undef RB_CASE
     default:
-        decode_row_as(dst, row, n, RB_Q6_K);
-        break;
+        __builtin_unreachable();
     }
 }
 

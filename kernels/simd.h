@@ -16,7 +16,7 @@
  * vf  v_zero()                      v_set(sf)                v_bcast(f32 *): load one, all lanes
  *     v_load(f32 *)                 v_load_n(f32 *, n)       v_store(f32 *, vf)  v_store_n(.., n)
  *     v_load2_n(f32 *, n, &a, &b): n pairs, split in firsts and seconds; v_store2_n joins them
- *     v_load_f16[_n] v_store_f16[_n] v_load_bf16[_n]
+ *     v_load_f16[_n] v_store_f16[_n] v_load_bf16[_n]  v_load2_bf16(bf16 *, &a, &b): all lanes
  *     v_tanh v_erf: 1 and 1 special
  *     v_add v_sub v_mul v_div v_neg v_exp    v_fma(a, b, c) = a b + c    v_fnma(a, b, c) = c - a b
  *     v_max_n(a, b, n): max in the first n lanes, a elsewhere     v_keep_n(a, n): others become 0
@@ -33,10 +33,14 @@
  *
  * vi  vi_set(int)  vi_load_u8(u8 *)  vi_load_s8(u8 *)  vi_and  vi_or  vi_sub
  *     vi_shl(v, bits)  vi_shr(v, bits)  vi_load_bits(u8 *, first): bit first + j in lane j
+ *     vi_load_u16(u8 *)  vi_bcast(u8 *): 4 bytes, all lanes  vi_store4(u8 *, v): 4 bytes of each
+ * lane vi_lookup4(v): for each byte, a code below 16, the value of iq4_value
  *
  * dq  vf dq_cvt(vi)  vf dq_mul(vf, vf)  vf dq_fma(a, b, c)
  *     sf dq_load_f16(u8 *)  sf dq_load_s8(u8 *)  sf dq_smul(sf, sf)
+ *     sf dq_load_small(low, high, zero): two fields of bytes, less zero: 1 conversion
  *     dq_event(dtype, blocks): these blocks have been decoded
+ *     dq_unpacked(dtype, blocks): ... to integers only, the integer part of that work
  *
  * i8  v_abs(vf): free.  v_store_s8(u8 *, vf): rounded to nearest even, within +-127, free.
  *     v8: 8 of f32 whatever V_LANES, for a quant block as 8 groups of 4 bytes
@@ -48,6 +52,10 @@
  *     signed bytes at x, the same in each lane: 4 integer multiply-adds a lane; |x| <= 127.
  *     A sum over the 32 x of a block begins with vi_dot4_begin(u8 *bias), which bias_store(u8
  * *bias, u8 *x) has prepared, 4 bytes: it takes back what an ISA adds to make bytes unsigned
+ *
+ *     vi_dot4u(vi acc, vi w, u8 *x): the same with w's bytes unsigned, up to 127, and no beginning
+ *     sum_store(u8 *sum, u8 *x, n, times): times the sum of n signed bytes, 4 bytes; sf s_sum_s8(u8
+ * *x, n): their sum; both free
  *
  * bf16  v_dot2_bf16(vf acc, vi a, vi b): acc + the 2 products of a lane's pairs of bf16, 4 FLOPs a
  *     lane; only where the CPU has it (rows with needs_bf16)
@@ -79,16 +87,30 @@ typedef struct {
     float v;
 } sf;
 
+/* width bits of a byte from `shift` on; width 0: none. */
+typedef struct {
+    const u8 *at;
+    int shift, width;
+} field_of_byte;
+
+/* The values that 4-bit codes of iq4_nl and iq4_xs stand for. */
+static const int8_t iq4_value[16]
+    __attribute__((unused)) = { -127, -104, -83, -65, -49, -35, -22, -10,
+                                1,    13,   25,  38,  53,  69,  89,  113 };
+
 #if defined RB_BUILD_count1 || defined RB_BUILD_count8 || defined RB_BUILD_count16
 #define RB_COUNTING 1
 #else
 #define RB_COUNTING 0
 #endif
 
-/* Registers hold what is inlined and unrolled; a tally needs neither, and compiles faster without.
- */
+/* Registers hold what is inlined and unrolled; a tally needs neither, and compiles faster without. One
+ * lane has no vectors to hold: there, unrolling would only make the same code a hundredfold. */
 #if RB_COUNTING
 #define RB_INLINE static inline __attribute__((unused))
+#define UNROLL
+#elif defined RB_BUILD_scalar
+#define RB_INLINE static inline __attribute__((always_inline, unused))
 #define UNROLL
 #else
 #define RB_INLINE static inline __attribute__((always_inline, unused))

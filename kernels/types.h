@@ -32,21 +32,24 @@ rb_status rb_fail(rb_error *err, rb_status status, const char *fmt, ...)
 
 /* ---- dtypes: one row each, the only place that knows their bytes ---- */
 
+/* The types that files have. Whoever has something for each of them walks a list. */
+#define RB_PLAIN_DTYPES(X) X(RB_F32) X(RB_F16) X(RB_BF16)
+#define RB_QUANT_DTYPES(X)                                                                         \
+    X(RB_Q8_0)                                                                                     \
+    X(RB_Q4_0)                                                                                     \
+    X(RB_Q4_1)                                                                                     \
+    X(RB_Q5_0)                                                                                     \
+    X(RB_Q5_1) X(RB_Q2_K) X(RB_Q3_K) X(RB_Q4_K) X(RB_Q5_K) X(RB_Q6_K) X(RB_IQ4_NL) X(RB_IQ4_XS)
+#define RB_FILE_DTYPES(X) RB_PLAIN_DTYPES(X) RB_QUANT_DTYPES(X)
+
+/* Each file type has a packed layout, in memory only: see rb_dtype_info.panel_rows. */
+#define RB_AS_ENUM(t)     t,
+#define RB_AS_P16_ENUM(t) t##_P16,
 typedef enum {
-    RB_F32,
-    RB_F16,
-    RB_BF16,
-    RB_Q8_0,
-    RB_Q4_0,
-    RB_Q4_1,
-    RB_Q5_0,
-    RB_Q5_1,
-    RB_Q6_K,
-    RB_I32,
-    RB_F16_P16, /* packed layouts, in memory only: see rb_dtype_info.panel_rows */
-    RB_BF16_P16,
-    RB_Q8_0_P16,
-    RB_N_DTYPE,
+    RB_FILE_DTYPES(RB_AS_ENUM) RB_I32,
+    RB_FIRST_PACKED,
+    RB_LAST_UNPACKED = RB_FIRST_PACKED - 1,
+    RB_FILE_DTYPES(RB_AS_P16_ENUM) RB_N_DTYPE,
     RB_NO_DTYPE = RB_N_DTYPE, /* a registry key that does not apply */
 } rb_dtype;
 
@@ -63,9 +66,9 @@ typedef struct rb_dtype_info {
     int block, block_bytes; /* q8_0: 32 elements in 34 bytes */
     int gguf_id;            /* ggml_type number in GGUF files */
     rb_dequant dq;
-    /* n is a multiple of block. Reference code: exact, slow, used by tests, synth and lookups. */
-    void (*decode_row)(float *dst, const void *src, int64_t n);
-    void (*encode_row)(void *dst, const float *src, int64_t n);
+    /* Of a file type, n a multiple of block: see rb_decode_row. */
+    void (*decode)(float *dst, const void *src, int64_t n);
+    void (*encode)(void *dst, const float *src, int64_t n);
     /* A packed layout holds panels of panel_rows rows of base, interleaved: a matrix M x K is the
      * view {1, 1, M / panel_rows, panel_rows K}, one row of it a panel, whose element k panel_rows
      * + r is element k of row r. Exactly base's bytes in another order. The file's own: 1. */
@@ -79,6 +82,10 @@ rb_dtype rb_dtype_by_name(const char *name);
 rb_dtype rb_dtype_by_gguf_id(uint32_t id);
 /* Bytes of n elements; n must be a multiple of the block. */
 int64_t rb_row_bytes(rb_dtype dtype, int64_t n);
+/* n elements, a multiple of the block, of any dtype but i32. Reference code: exact, slow, used by
+ * tests, synth, conversion and lookups. */
+void rb_decode_row(rb_dtype dtype, float *dst, const void *src, int64_t n);
+void rb_encode_row(rb_dtype dtype, void *dst, const float *src, int64_t n);
 
 float rb_f16_to_f32(uint16_t h);
 uint16_t rb_f32_to_f16(float f); /* round to nearest even */
@@ -121,10 +128,10 @@ rb_view rb_view_slice(rb_view v, int axis, int64_t first, int64_t count);
 /* The same dense storage seen with other extents. */
 rb_view rb_view_reshape(rb_view v, int64_t n0, int64_t n1, int64_t n2, int64_t n3);
 /* A dense matrix {1, 1, M, K} as packed panels in buffer b, from its first byte on; buffer NULL if
- * its dtype has no packed layout or M is no whole number of panels (nothing is ever padded). */
+ * rows make no whole number of panels or columns none of packed blocks (nothing is padded). */
 rb_view rb_view_packed(const rb_view *matrix, const rb_buffer *b);
-/* Moves the bytes of a dense matrix into its packed view. */
-void rb_pack(const rb_view *packed, const rb_view *matrix);
+/* Moves the bytes of panels [first, last) of a dense matrix into its packed view. */
+void rb_pack(const rb_view *packed, const rb_view *matrix, int64_t first, int64_t last);
 bool rb_view_is_dense(const rb_view *v);
 int64_t rb_view_elements(const rb_view *v);
 bool rb_view_same_shape(const rb_view *a, const rb_view *b);

@@ -104,7 +104,7 @@ static rb_status read_vector(const rb_gguf *g, const rb_gguf_tensor *t, float *d
         return rb_fail(err, RB_ERR_MEMORY, "out of memory");
     rb_status status = rb_source_read(&g->file[t->file], t->offset, raw, t->bytes, err);
     if (status == RB_OK)
-        rb_dtype_get(t->dtype)->decode_row(dst, raw, t->ne[0]);
+        rb_decode_row(t->dtype, dst, raw, t->ne[0]);
     free(raw);
     return status;
 }

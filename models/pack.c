@@ -1,6 +1,6 @@
 /* A model's matrices in the packed layouts that fast kernels read.
  * Refuses to change what the model is: counts, totals and lookups stay. Layouts are the business of
- * kernels/dtype.c. Read next: model.c. */
+ * kernels/packed.c. Read next: model.c. */
 #include "model.h"
 
 #include <string.h>
@@ -22,7 +22,7 @@ static rb_status pack_in_place(rb_model *m, rb_view *w, rb_error *err)
         memcpy(copy.data, own->data, own->bytes);
         rb_view from = *w;
         from.buffer = &copy;
-        rb_pack(&packed, &from);
+        rb_pack(&packed, &from, 0, packed.n[2]);
         rb_buffer_free(&copy);
     }
     *w = packed;
@@ -40,7 +40,7 @@ static rb_status pack_tied_head(rb_model *m, rb_error *err)
         return RB_ERR_MEMORY;
     m->output = rb_view_packed(&m->tok_embd, b);
     if (b->data)
-        rb_pack(&m->output, &m->tok_embd);
+        rb_pack(&m->output, &m->tok_embd, 0, m->output.n[2]);
     return RB_OK;
 }
 

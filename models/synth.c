@@ -54,7 +54,6 @@ static recipe recipe_of(const rb_tensor *t)
 
 static void fill_tensor(const rb_view *v, const rb_tensor *t, uint64_t seed, float *row)
 {
-    const rb_dtype_info *info = rb_dtype_get(v->dtype);
     recipe r = recipe_of(t);
     uint64_t state = first_state(t->name, seed);
     char *at = rb_at(v, 0, 0, 0);
@@ -63,14 +62,18 @@ static void fill_tensor(const rb_view *v, const rb_tensor *t, uint64_t seed, flo
             float x = next_value(&state);
             row[j] = r.add + r.scale * (r.magnitude && x < 0 ? -x : x);
         }
-        info->encode_row(at, row, t->cols);
+        rb_encode_row(v->dtype, at, row, t->cols);
     }
 }
 
 rb_dtype rb_dtype_fallback(rb_dtype type, int64_t cols)
 {
-    if (type == RB_Q6_K && cols % rb_dtype_get(type)->block != 0)
-        type = RB_Q8_0;
+    static const rb_dtype narrow[RB_FIRST_PACKED] = {
+        [RB_Q2_K] = RB_IQ4_NL, [RB_Q3_K] = RB_IQ4_NL, [RB_IQ4_XS] = RB_IQ4_NL,
+        [RB_Q4_K] = RB_Q5_0,   [RB_Q5_K] = RB_Q5_1,   [RB_Q6_K] = RB_Q8_0,
+    };
+    if (narrow[type] && cols % rb_dtype_get(type)->block != 0)
+        type = narrow[type];
     return cols % rb_dtype_get(type)->block == 0 ? type : RB_F16;
 }
 

@@ -13,7 +13,7 @@ double ref_at(const rb_view *v, int64_t s, int64_t t, int64_t h, int64_t i)
     enum { MOST = 256 };
     const rb_dtype_info *d = rb_dtype_get(v->dtype);
     float block[MOST];
-    d->decode_row(block, rb_at(v, s, t, h) + i / d->block * d->block_bytes, d->block);
+    rb_decode_row(v->dtype, block, rb_at(v, s, t, h) + i / d->block * d->block_bytes, d->block);
     return (double)block[i % d->block];
 }
 
@@ -73,24 +73,41 @@ static void quantise(float *x, int64_t n)
     }
 }
 
-/* Row m of a matrix, which may be packed in panels. */
-static void weight_row(float *row, const rb_view *w, int64_t m)
+/* The rows of a matrix, which may be packed in panels, as floats [M][K]. */
+static float *weight_rows(const rb_view *w)
 {
     const rb_dtype_info *d = rb_dtype_get(w->dtype);
+    const int64_t rows = d->panel_rows, n = w->n[3] / rows;
+    float *all = malloc((size_t)(w->n[2] * w->n[3]) * sizeof *all);
     float *panel = malloc((size_t)w->n[3] * sizeof *panel);
-    d->decode_row(panel, rb_at(w, 0, 0, m / d->panel_rows), w->n[3]);
-    for (int64_t k = 0; k < w->n[3] / d->panel_rows; k++)
-        row[k] = panel[k * d->panel_rows + m % d->panel_rows];
+    for (int64_t p = 0; p < w->n[2]; p++) {
+        rb_decode_row(w->dtype, panel, rb_at(w, 0, 0, p), w->n[3]);
+        for (int64_t i = 0; i < w->n[3]; i++)
+            all[(p * rows + i % rows) * n + i / rows] = panel[i];
+    }
     free(panel);
+    return all;
 }
 
-static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, bool act_i8,
-                       ref_report *r)
+/* Types whose integer rows sum scale * q * x and min * x apart: each may be far larger than w x. */
+static bool has_minimum(rb_dtype t)
 {
-    const rb_view *x = &b->t[0], *w = &b->t[2 + 3 * o], *bias = &b->t[3 + 3 * o];
+    static const rb_dtype with[] = { RB_Q4_1, RB_Q5_1, RB_Q2_K, RB_Q4_K, RB_Q5_K };
+    for (size_t i = 0; i < sizeof with / sizeof *with; i++)
+        if (rb_dtype_get(t)->base == with[i])
+            return true;
+    return false;
+}
+
+static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, const float *row,
+                       bool act_i8, ref_report *r)
+{
+    const rb_view *x = &b->t[0], *bias = &b->t[3 + 3 * o];
     const int64_t n = x->n[3];
-    float *row = malloc((size_t)n * sizeof *row), *xt = malloc((size_t)n * sizeof *xt);
-    weight_row(row, w, m);
+    float *xt = malloc((size_t)n * sizeof *xt);
+    double beside = 0; /* the largest minimum there can be */
+    for (int64_t k = 0; act_i8 && has_minimum(b->t[2].dtype) && k < n; k++)
+        beside = fmax(beside, 2 * fabs((double)row[k]));
     for (int64_t s = 0; s < x->n[0]; s++)
         for (int64_t t = 0; t < x->n[1]; t++) {
             memcpy(xt, rb_at(x, s, t, 0), (size_t)n * sizeof *xt);
@@ -99,20 +116,22 @@ static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, boo
             double sum = bias->buffer ? ref_at(bias, 0, 0, 0, m) : 0, size = fabs(sum);
             for (int64_t k = 0; k < n; k++) {
                 sum += (double)row[k] * (double)xt[k];
-                size += fabs((double)row[k] * (double)xt[k]);
+                size += (fabs((double)row[k]) + beside) * fabs((double)xt[k]);
             }
             ref_expect(r, ref_at(&a->t[1 + 3 * o], s, t, 0, m), sum,
                        EPS * (4 + 2 * sqrt((double)n)) * size + TINY, "y", t, m);
         }
-    free(row);
     free(xt);
 }
 
 static void check_matmul(const rb_call *b, const rb_call *a, bool act_i8, ref_report *r)
 {
-    for (int o = 0; o < 3; o++)
-        for (int64_t m = 0; b->t[2 + 3 * o].buffer && m < b->t[1 + 3 * o].n[3]; m++)
-            matmul_row(b, a, o, m, act_i8, r);
+    for (int o = 0; o < 3 && b->t[2 + 3 * o].buffer; o++) {
+        float *w = weight_rows(&b->t[2 + 3 * o]);
+        for (int64_t m = 0; m < b->t[1 + 3 * o].n[3]; m++)
+            matmul_row(b, a, o, m, w + m * b->t[0].n[3], act_i8, r);
+        free(w);
+    }
 }
 
 /* One head's matrix as [out][in], decoded row by row. */
@@ -121,7 +140,7 @@ static double *head_matrix(const rb_view *w, int64_t h, bool transposed)
     float *row = malloc((size_t)w->n[3] * sizeof *row);
     double *m = malloc((size_t)(w->n[2] * w->n[3]) * sizeof *m);
     for (int64_t i = 0; i < w->n[2]; i++) {
-        rb_dtype_get(w->dtype)->decode_row(row, rb_at(w, 0, h, i), w->n[3]);
+        rb_decode_row(w->dtype, row, rb_at(w, 0, h, i), w->n[3]);
         for (int64_t k = 0; k < w->n[3]; k++)
             m[transposed ? k * w->n[2] + i : i * w->n[3] + k] = (double)row[k];
     }

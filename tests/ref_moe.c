@@ -156,8 +156,8 @@ typedef struct network {
 static void weight_row(float *dst, const rb_view *v, const network *n, int64_t row, int64_t cols)
 {
     const char *base = rb_at(v, 0, 0, n->expert < 0 ? row : n->expert);
-    rb_dtype_get(v->dtype)->decode_row(
-        dst, base + (n->expert < 0 ? 0 : row * rb_row_bytes(v->dtype, cols)), cols);
+    rb_decode_row(v->dtype, dst, base + (n->expert < 0 ? 0 : row * rb_row_bytes(v->dtype, cols)),
+                  cols);
 }
 
 /* What rounding does to a sum of n terms whose squares have that sum: partial sums grow like its

@@ -45,7 +45,7 @@ Test(dtype, table_is_that_of_the_format)
         const char *name;
         int block, bytes, id;
         uint32_t dq[3];
-    } want[RB_N_DTYPE] = {
+    } want[] = {
         { "f32", 1, 4, 0, { 0, 0, 0 } },
         { "f16", 1, 2, 1, { 0, 1, 0 } },
         { "bf16", 1, 2, 30, { 1, 0, 0 } },
@@ -54,13 +54,18 @@ Test(dtype, table_is_that_of_the_format)
         { "q4_1", 32, 20, 3, { 32, 34, 64 } },
         { "q5_0", 32, 22, 6, { 176, 33, 32 } },
         { "q5_1", 32, 24, 7, { 144, 34, 64 } },
+        { "q2_K", 256, 84, 10, { 544, 290, 544 } },
+        { "q3_K", 256, 110, 11, { 1061, 273, 272 } },
+        { "q4_K", 256, 144, 12, { 296, 274, 528 } },
+        { "q5_K", 256, 176, 13, { 808, 274, 528 } },
         { "q6_K", 256, 210, 14, { 1472, 273, 272 } },
+        { "iq4_nl", 32, 18, 20, { 32, 33, 32 } },
+        { "iq4_xs", 256, 136, 23, { 312, 265, 264 } },
         { "i32", 1, 4, 26, { 0, 0, 0 } },
-        { "f16.p16", 16, 32, -1, { 0, 16, 0 } },
-        { "bf16.p16", 16, 32, -1, { 16, 0, 0 } },
-        { "q8_0.p16", 512, 544, -1, { 0, 528, 512 } },
     };
-    for (int t = 0; t < RB_N_DTYPE; t++) {
+    enum { N_WANT = sizeof want / sizeof *want };
+    cr_assert_eq((int)N_WANT, (int)RB_FIRST_PACKED);
+    for (int t = 0; t < N_WANT; t++) {
         const rb_dtype_info *info = rb_dtype_get((rb_dtype)t);
         cr_assert_str_eq(info->name, want[t].name);
         cr_assert_eq(info->block, want[t].block, "%s", info->name);
@@ -69,17 +74,33 @@ Test(dtype, table_is_that_of_the_format)
         cr_assert_eq(info->dq.integer, want[t].dq[0], "%s", info->name);
         cr_assert_eq(info->dq.conversion, want[t].dq[1], "%s", info->name);
         cr_assert_eq(info->dq.flt, want[t].dq[2], "%s", info->name);
-        const bool in_files = t < RB_F16_P16;
-        cr_assert_eq(info->panel_rows, in_files ? 1 : 16);
-        cr_assert_eq(rb_dtype_by_name(info->name), in_files ? (rb_dtype)t : RB_NO_DTYPE);
-        cr_assert_eq(rb_dtype_by_gguf_id((uint32_t)info->gguf_id),
-                     in_files ? (rb_dtype)t : RB_NO_DTYPE);
+        cr_assert_eq(info->panel_rows, 1);
+        cr_assert_eq(rb_dtype_by_name(info->name), (rb_dtype)t);
+        cr_assert_eq(rb_dtype_by_gguf_id((uint32_t)info->gguf_id), (rb_dtype)t);
         cr_assert_eq(rb_row_bytes((rb_dtype)t, 512), 512 / want[t].block * want[t].bytes);
     }
+    cr_assert_eq(rb_dtype_by_name("Q4_K"), RB_Q4_K, "as other programs spell it");
     cr_assert_eq(rb_dtype_by_name("q9_9"), RB_NO_DTYPE);
     cr_assert_eq(rb_dtype_by_name(""), RB_NO_DTYPE);
-    cr_assert_eq(rb_dtype_by_gguf_id(12), RB_NO_DTYPE);
+    cr_assert_eq(rb_dtype_by_gguf_id(4), RB_NO_DTYPE);
     cr_assert_eq(rb_dtype_by_gguf_id(UINT32_MAX), RB_NO_DTYPE);
+}
+
+Test(dtype, packed_layouts_have_their_bytes_and_work)
+{
+    cr_assert_eq(RB_N_DTYPE - RB_FIRST_PACKED, RB_I32, "one for each type of files");
+    for (rb_dtype t = 0; t < RB_I32; t++) {
+        const rb_dtype p = (rb_dtype)(RB_FIRST_PACKED + t);
+        const rb_dtype_info *info = rb_dtype_get(p), *base = rb_dtype_get(t);
+        const int64_t n = info->block / 16 / base->block;
+        cr_assert_eq(info->panel_rows, 16, "%s", info->name);
+        cr_assert_eq(info->base, t, "%s", info->name);
+        cr_assert_eq(rb_row_bytes(p, 16 * 512), 16 * rb_row_bytes(t, 512), "%s", info->name);
+        cr_assert_eq(info->dq.integer, 16 * n * base->dq.integer, "%s", info->name);
+        cr_assert_eq(info->dq.conversion, 16 * n * base->dq.conversion, "%s", info->name);
+        cr_assert_eq(info->dq.flt, 16 * n * base->dq.flt, "%s", info->name);
+        cr_assert_eq(rb_dtype_by_name(info->name), RB_NO_DTYPE, "no file holds %s", info->name);
+    }
 }
 
 /* The value of a half, from its definition. */
@@ -159,19 +180,20 @@ static size_t read_hex(const char *hex, uint8_t *to)
     return n;
 }
 
-static void check_golden(const rb_dtype_info *info, const json_t *g)
+static void check_golden(rb_dtype t, const json_t *g)
 {
+    const rb_dtype_info *info = rb_dtype_get(t);
     float x[256], y[256], got[256];
     uint8_t bytes[512], encoded[512];
     int64_t n = read_floats(json_object_get(g, "y"), y);
     size_t size = read_hex(json_string_value(json_object_get(g, "bytes")), bytes);
     cr_assert(n >= 32 && n % info->block == 0);
     cr_assert_eq((int64_t)size, n / info->block * info->block_bytes, "%s", info->name);
-    info->decode_row(got, bytes, n);
+    rb_decode_row(t, got, bytes, n);
     cr_assert_arr_eq(got, y, (size_t)n * sizeof *y, "%s decodes differently", info->name);
     if (json_object_get(g, "x")) {
         cr_assert_eq(read_floats(json_object_get(g, "x"), x), n);
-        info->encode_row(encoded, x, n);
+        rb_encode_row(t, encoded, x, n);
         cr_assert_arr_eq(encoded, bytes, size, "%s encodes differently", info->name);
     }
 }
@@ -187,17 +209,18 @@ Test(dtype, blocks_are_those_of_the_gguf_package)
         rb_dtype t = rb_dtype_by_name(name);
         cr_assert_neq(t, RB_NO_DTYPE, "%s", name);
         for (size_t i = 0; i < json_array_size(cases); i++, n++)
-            check_golden(rb_dtype_get(t), json_array_get(cases, i));
+            check_golden(t, json_array_get(cases, i));
     }
-    cr_assert_eq(n, 7 * 5 + 2);
+    cr_assert_eq(n, 7 * 5 + 7 * 2);
     json_decref(all);
 }
 
 /* ---- errors of encoding ---- */
 
 /* Largest error over the largest element of a block, for random blocks. */
-static float worst_error(const rb_dtype_info *info, int blocks)
+static float worst_error(rb_dtype t, int blocks)
 {
+    const rb_dtype_info *info = rb_dtype_get(t);
     float x[256], y[256], worst = 0;
     uint8_t raw[1024];
     for (int b = 0; b < blocks; b++) {
@@ -208,8 +231,8 @@ static float worst_error(const rb_dtype_info *info, int blocks)
                 x[i] += copysignf(scale, x[i]);
             max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
         }
-        info->encode_row(raw, x, info->block);
-        info->decode_row(y, raw, info->block);
+        rb_encode_row(t, raw, x, info->block);
+        rb_decode_row(t, y, raw, info->block);
         for (int i = 0; i < info->block; i++)
             worst = fmaxf(worst, fabsf(y[i] - x[i]) / max);
     }
@@ -232,10 +255,16 @@ Test(dtype, encoding_stays_within_its_step)
         { RB_Q5_0, 1.0f / 16 + 1e-3f, 0.02f },
         { RB_Q5_1, 1.0f / 31 + 1e-3f, 0.015f },
         { RB_Q6_K, 1.0f / 24, 5e-3f },
+        { RB_Q2_K, 0.45f, 0.1f },
+        { RB_Q3_K, 0.4f, 0.1f },
+        { RB_Q4_K, 0.14f, 0.03f },
+        { RB_Q5_K, 0.07f, 0.015f },
+        { RB_IQ4_NL, 0.15f, 0.05f },
+        { RB_IQ4_XS, 0.15f, 0.05f },
     };
     for (size_t i = 0; i < sizeof bound / sizeof *bound; i++) {
         const rb_dtype_info *info = rb_dtype_get(bound[i].dtype);
-        float worst = worst_error(info, info->block == 1 ? 5000 : 700);
+        float worst = worst_error(bound[i].dtype, info->block == 1 ? 5000 : 700);
         cr_assert(worst <= bound[i].most, "%s: %g", info->name, (double)worst);
         cr_assert(worst >= bound[i].least, "%s: %g is too good to be true", info->name,
                   (double)worst);
@@ -261,15 +290,15 @@ static double plain_q6_error(const float *x)
 
 Test(dtype, q6_K_beats_plain_rounding)
 {
-    const rb_dtype_info *info = rb_dtype_get(RB_Q6_K);
+    const rb_dtype t = RB_Q6_K;
     double ours = 0, plain = 0;
     for (int b = 0; b < 200; b++) {
         float x[256], y[256];
         uint8_t raw[210];
         for (int i = 0; i < 256; i++)
             x[i] = random_value();
-        info->encode_row(raw, x, 256);
-        info->decode_row(y, raw, 256);
+        rb_encode_row(t, raw, x, 256);
+        rb_decode_row(t, y, raw, 256);
         for (int i = 0; i < 256; i++)
             ours += pow(y[i] - x[i], 2);
         plain += plain_q6_error(x);
@@ -283,17 +312,17 @@ Test(dtype, garbage_encodes_without_harm)
     static const float odd[] = { NAN, INFINITY, -INFINITY, 3e38f, -3e38f, 1e-45f, -0.0f, 0 };
     float x[256], y[256];
     uint8_t raw[1024];
-    for (int t = 0; t < RB_I32; t++) {
-        const rb_dtype_info *info = rb_dtype_get((rb_dtype)t);
+    for (rb_dtype t = 0; t < RB_I32; t++) {
+        const rb_dtype_info *info = rb_dtype_get(t);
         for (int round = 0; round < 300; round++) {
             for (int i = 0; i < 256; i++)
                 x[i] = rng() % 5 ? odd[rng() % 8] : random_value();
-            info->encode_row(raw, x, 256);
-            info->decode_row(y, raw, 256);
+            rb_encode_row(t, raw, x, 256);
+            rb_decode_row(t, y, raw, 256);
         }
         memset(x, 0, sizeof x);
-        info->encode_row(raw, x, 256);
-        info->decode_row(y, raw, 256);
+        rb_encode_row(t, raw, x, 256);
+        rb_decode_row(t, y, raw, 256);
         for (int i = 0; i < 256; i++)
             cr_assert_eq(y[i], 0, "%s: zeros must stay zeros", info->name);
     }

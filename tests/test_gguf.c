@@ -246,7 +246,7 @@ Test(gguf, vectors_in_halves_become_f32)
         expect_opened(&m, &g);
         for (uint64_t j = 0; j < sizeof raw; j++)
             raw[j] = filler(t->offset + j);
-        rb_dtype_get(rb_dtype_by_gguf_id(type[i]))->decode_row(want, raw, 32);
+        rb_decode_row(rb_dtype_by_gguf_id(type[i]), want, raw, 32);
         cr_assert_eq(m->layer[0].ffn_norm.dtype, RB_F32);
         cr_assert_eq(m->layer[0].ffn_norm.buffer->bytes, 128);
         cr_assert_arr_eq(m->layer[0].ffn_norm.buffer->data, want, sizeof want);

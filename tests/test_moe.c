@@ -29,7 +29,7 @@ static void fill(const rb_view *v, uint64_t seed)
     for (int64_t u = 0; u < v->n[1] * v->n[2]; u++) {
         for (int64_t i = 0; i < v->n[3]; i++)
             row[i] = (float)rb_random_below(&seed, 2001) * 1e-3f - 1.0f;
-        rb_dtype_get(v->dtype)->encode_row(rb_at(v, 0, u / v->n[2], u % v->n[2]), row, v->n[3]);
+        rb_encode_row(v->dtype, rb_at(v, 0, u / v->n[2], u % v->n[2]), row, v->n[3]);
     }
     free(row);
 }

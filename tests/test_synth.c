@@ -44,7 +44,7 @@ static void check_vector(const rb_model *m, const json_t *vector)
     {
         float row[64];
         const rb_view *v = view_named(m, name, &t);
-        rb_dtype_get(v->dtype)->decode_row(row, rb_at(v, 0, 0, 0), t.cols);
+        rb_decode_row(v->dtype, row, rb_at(v, 0, 0, 0), t.cols);
         cr_assert_eq(json_array_size(value), 3);
         for (size_t i = 0; i < 3; i++)
             cr_assert_float_eq(row[i], json_number_value(json_array_get(value, i)), 1e-10,
