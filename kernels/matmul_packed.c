@@ -63,6 +63,29 @@ RB_INLINE vf four_byte(vi four, int j, const quant_scales *s, int g, quant_type 
     return q.kind == QUANT_MIN ? dq_fma(x, s->scale[g], s->min[g]) : dq_mul(x, s->scale[g]);
 }
 
+/* A span of parts from part `part` of a block on, to columns PANEL apart. */
+RB_INLINE void decode_span(f32 *to, block_rows rows, const vf d[2], int part, rb_dtype base)
+{
+    const quant_type q = quant_of(base);
+    quant_scales s[4];
+    UNROLL
+    for (int p = 0; p < q.span; p++)
+        s[p] = part_scales(rows, d, part + p, base, true);
+    UNROLL
+    for (int i = 0; i < q.steps; i++) {
+        vi w[4];
+        unpack_step(w, rows, part / q.span, i, base);
+        UNROLL
+        for (int j = 0; j < q.per_step; j++) {
+            const int p = part_in_span(q, j), g = four_of(q, i, j);
+            UNROLL
+            for (int byte = 0; byte < 4; byte++)
+                v_store(to + (p * BLOCK + g * 4 + byte) * PANEL,
+                        four_byte(w[j], byte, &s[p], g * q.n_group / FOURS, q));
+        }
+    }
+}
+
 /* Columns [k0, k0 + n), whole blocks. */
 RB_INLINE void decode_blocks(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dtype base)
 {
@@ -75,18 +98,8 @@ RB_INLINE void decode_blocks(f32 *dst, const void *w, int64_t k0, int64_t n, rb_
             vf d[2];
             block_halves(d, rows, base, true);
             UNROLL
-            for (int p = 0; p < parts; p++) {
-                const quant_scales s = part_scales(rows, d, p, base, true);
-                f32 *to = dst + (k + p * BLOCK) * PANEL + v * V_LANES;
-                UNROLL
-                for (int g = 0; g < FOURS; g++) {
-                    const vi four = four_quants(rows, p, g, base);
-                    UNROLL
-                    for (int j = 0; j < 4; j++)
-                        v_store(to + (g * 4 + j) * PANEL,
-                                four_byte(four, j, &s, g * q.n_group / FOURS, q));
-                }
-            }
+            for (int p = 0; p < parts; p += q.span)
+                decode_span(dst + (k + p * BLOCK) * PANEL + v * V_LANES, rows, d, p, base);
         }
     dq_event((rb_dtype)(RB_FIRST_PACKED + base), n / q.columns);
 }

@@ -115,6 +115,36 @@ RB_INLINE vf add_scaled(vf acc, const vi sum[2], const quant_scales *s, const f3
 
 /* ---- one token: quants are unpacked as they stream by ---- */
 
+/* A span of parts from part `part` of a block on; x: of the first of them. */
+RB_INLINE vf add_span(vf acc, block_rows rows, const vf d[2], int part, quants x, rb_dtype dtype)
+{
+    const quant_type q = quant_of(dtype);
+    vi sum[4][2];
+    UNROLL
+    for (int p = 0; p < q.span; p++) {
+        UNROLL
+        for (int h = 0; h < q.n_group; h++)
+            sum[p][h] = dot_begin(skip(x, p, q).sum + h * SUM_BYTES, q);
+    }
+    UNROLL
+    for (int i = 0; i < q.steps; i++) {
+        vi w[4];
+        unpack_step(w, rows, part / q.span, i, dtype);
+        UNROLL
+        for (int j = 0; j < q.per_step; j++) {
+            const int p = part_in_span(q, j), g = four_of(q, i, j), h = g * q.n_group / FOURS;
+            sum[p][h] = dot_four(sum[p][h], w[j], x.bytes + p * BLOCK + g * 4, q);
+        }
+    }
+    UNROLL
+    for (int p = 0; p < q.span; p++) {
+        const quants at = skip(x, p, q);
+        const quant_scales s = part_scales(rows, d, part + p, dtype, false);
+        acc = add_scaled(acc, sum[p], &s, at.scale, at.sum, q);
+    }
+    return acc;
+}
+
 RB_INLINE void panel_one_as(const rb_call *c, int i, int64_t m, quants x, rb_dtype dtype)
 {
     const quant_type q = quant_of(dtype);
@@ -131,20 +161,8 @@ RB_INLINE void panel_one_as(const rb_call *c, int i, int64_t m, quants x, rb_dty
             vf d[2];
             block_halves(d, rows, dtype, false);
             UNROLL
-            for (int p = 0; p < parts; p++) {
-                const quants at = skip(x, b + p, q);
-                const quant_scales s = part_scales(rows, d, p, dtype, false);
-                vi sum[2];
-                UNROLL
-                for (int g = 0; g < FOURS; g++) {
-                    const int half = g * q.n_group / FOURS;
-                    if (g % (FOURS / q.n_group) == 0)
-                        sum[half] = dot_begin(at.sum + half * SUM_BYTES, q);
-                    sum[half] =
-                        dot_four(sum[half], four_quants(rows, p, g, dtype), at.bytes + g * 4, q);
-                }
-                acc[v] = add_scaled(acc[v], sum, &s, at.scale, at.sum, q);
-            }
+            for (int p = 0; p < parts; p += q.span)
+                acc[v] = add_span(acc[v], rows, d, p, skip(x, b + p, q), dtype);
         }
     }
     dq_unpacked((rb_dtype)(RB_FIRST_PACKED + dtype), n_blocks(c) / parts);
@@ -165,6 +183,12 @@ RB_INLINE int64_t unpacked_bytes(quant_type q)
     return PANEL * ((int64_t)sizeof(f32) * unpacked_scales(q) + BLOCK);
 }
 
+/* Where a part's quants stand. */
+RB_INLINE int64_t quants_at(quant_type q)
+{
+    return unpacked_bytes(q) - BLOCK * PANEL;
+}
+
 RB_INLINE void unpack_as(u8 *to, const u8 *w, int64_t n_block, rb_dtype dtype)
 {
     const quant_type q = quant_of(dtype);
@@ -177,8 +201,7 @@ RB_INLINE void unpack_as(u8 *to, const u8 *w, int64_t n_block, rb_dtype dtype)
             block_halves(d, rows, dtype, false);
             UNROLL
             for (int p = 0; p < parts; p++) {
-                u8 *at = to + (b + p) * unpacked_bytes(q);
-                f32 *scale = (f32 *)at + v * V_LANES;
+                f32 *scale = (f32 *)(to + (b + p) * unpacked_bytes(q)) + v * V_LANES;
                 const quant_scales s = part_scales(rows, d, p, dtype, false);
                 UNROLL
                 for (int g = 0; g < q.n_group; g++) {
@@ -186,10 +209,20 @@ RB_INLINE void unpack_as(u8 *to, const u8 *w, int64_t n_block, rb_dtype dtype)
                     if (q.kind == QUANT_MIN)
                         v_store(scale + (q.n_group + g) * PANEL, s.min[g]);
                 }
-                at += PANEL * (int64_t)sizeof(f32) * unpacked_scales(q) + 4 * v * V_LANES;
+            }
+            u8 *at = to + b * unpacked_bytes(q) + quants_at(q) + 4 * v * V_LANES;
+            UNROLL
+            for (int s = 0; s < parts / q.span; s++) {
                 UNROLL
-                for (int g = 0; g < FOURS; g++)
-                    vi_store4(at + g * 4 * PANEL, four_quants(rows, p, g, dtype));
+                for (int i = 0; i < q.steps; i++) {
+                    vi out[4];
+                    unpack_step(out, rows, s, i, dtype);
+                    UNROLL
+                    for (int j = 0; j < q.per_step; j++)
+                        vi_store4(at + (s * q.span + part_in_span(q, j)) * unpacked_bytes(q) +
+                                      four_of(q, i, j) * 4 * PANEL,
+                                  out[j]);
+                }
             }
         }
     }
@@ -200,7 +233,7 @@ RB_INLINE void unpack_as(u8 *to, const u8 *w, int64_t n_block, rb_dtype dtype)
 RB_INLINE void tile(const rb_call *c, int i, int64_t m, int64_t token, quants x, const u8 *w,
                     int n_tok, quant_type q)
 {
-    const int64_t step = unpacked_bytes(q), quants_at = step - BLOCK * PANEL;
+    const int64_t step = unpacked_bytes(q);
     vf acc[TILE_TOKENS][VECS];
     UNROLL
     for (int t = 0; t < n_tok; t++) {
@@ -215,7 +248,7 @@ RB_INLINE void tile(const rb_call *c, int i, int64_t m, int64_t token, quants x,
             UNROLL
             for (int g = 0; g < FOURS; g++) {
                 const int half = g * q.n_group / FOURS;
-                const vi wv = vi_load4(w + quants_at + (g * PANEL + v * V_LANES) * 4);
+                const vi wv = vi_load4(w + quants_at(q) + (g * PANEL + v * V_LANES) * 4);
                 UNROLL
                 for (int t = 0; t < n_tok; t++) {
                     if (g % (FOURS / q.n_group) == 0)

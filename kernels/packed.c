@@ -6,39 +6,45 @@
 
 #include <assert.h>
 
-/* bytes of a block from `at` on, in pieces of `unit`: piece i of row r comes to 16 i + r. Fifth
- * bits of 32 elements, one after the other in a file, stand as groups of four elements do in lanes:
- * that of byte b in group g is bit g of byte b. */
+/* bytes of a block from each of some places on, in pieces of `unit`, the places in turn: piece i of
+ * row r comes to 16 i + r. Fifth bits of 32 elements, one after the other in a file, stand as
+ * groups of four elements do in lanes: that of byte b in group g is bit g of byte b. */
 typedef struct field {
-    int at, bytes, unit;
+    int bytes, unit, n_at;
+    int at[3];
     bool fifth_bits;
 } field;
 
-enum { MOST_FIELDS = 6, MOST_BLOCK = 210 };
+enum { MOST_FIELDS = 4, MOST_BLOCK = 210 };
 
-/* Scales stand first, since they are wanted first; q6_K's nibbles and pairs by halves, which are
- * read together. Halves of a pair of bf16 columns share a lane, as their dot product wants. */
+/* In the order that kernels want them, since memory is read fastest line after line: scales first,
+ * then what is unpacked together side by side. Halves of a pair of bf16 columns share a lane, as
+ * their dot product wants. */
 static const field fields[RB_FIRST_PACKED][MOST_FIELDS + 1] = {
-    [RB_F32] = { { 0, 4, 4 } },
-    [RB_F16] = { { 0, 2, 2 } },
-    [RB_BF16] = { { 0, 4, 4 } },
-    [RB_Q8_0] = { { 0, 2, 2 }, { 2, 32, 4 } },
-    [RB_Q4_0] = { { 0, 2, 2 }, { 2, 16, 4 } },
-    [RB_Q4_1] = { { 0, 4, 2 }, { 4, 16, 4 } },
-    [RB_Q5_0] = { { 0, 2, 2 }, { 2, 4, 4, true }, { 6, 16, 4 } },
-    [RB_Q5_1] = { { 0, 4, 2 }, { 4, 4, 4, true }, { 8, 16, 4 } },
-    [RB_Q2_K] = { { 80, 4, 2 }, { 0, 80, 4 } },
-    [RB_Q3_K] = { { 108, 2, 2 }, { 96, 12, 4 }, { 0, 96, 4 } },
-    [RB_Q4_K] = { { 0, 4, 2 }, { 4, 140, 4 } },
-    [RB_Q5_K] = { { 0, 4, 2 }, { 4, 172, 4 } },
-    [RB_Q6_K] = { { 208, 2, 2 },
-                  { 192, 16, 4 },
-                  { 0, 64, 4 },
-                  { 128, 32, 4 },
-                  { 64, 64, 4 },
-                  { 160, 32, 4 } },
-    [RB_IQ4_NL] = { { 0, 2, 2 }, { 2, 16, 4 } },
-    [RB_IQ4_XS] = { { 0, 4, 2 }, { 4, 132, 4 } },
+    [RB_F32] = { { 4, 4, 1, { 0 } } },
+    [RB_F16] = { { 2, 2, 1, { 0 } } },
+    [RB_BF16] = { { 4, 4, 1, { 0 } } },
+    [RB_Q8_0] = { { 2, 2, 1, { 0 } }, { 32, 4, 1, { 2 } } },
+    [RB_Q4_0] = { { 2, 2, 1, { 0 } }, { 16, 4, 1, { 2 } } },
+    [RB_Q4_1] = { { 4, 2, 1, { 0 } }, { 16, 4, 1, { 4 } } },
+    [RB_Q5_0] = { { 2, 2, 1, { 0 } }, { 4, 4, 1, { 2 }, true }, { 16, 4, 1, { 6 } } },
+    [RB_Q5_1] = { { 4, 2, 1, { 0 } }, { 4, 4, 1, { 4 }, true }, { 16, 4, 1, { 8 } } },
+    [RB_Q2_K] = { { 4, 2, 1, { 80 } }, { 80, 4, 1, { 0 } } },
+    [RB_Q3_K] = { { 2, 2, 1, { 108 } },
+                  { 12, 4, 1, { 96 } },
+                  { 32, 4, 2, { 0, 32 } },
+                  { 32, 4, 1, { 64 } } },
+    [RB_Q4_K] = { { 4, 2, 1, { 0 } }, { 140, 4, 1, { 4 } } },
+    [RB_Q5_K] = { { 4, 2, 1, { 0 } },
+                  { 12, 4, 1, { 4 } },
+                  { 32, 4, 2, { 16, 48 } },
+                  { 96, 4, 1, { 80 } } },
+    [RB_Q6_K] = { { 2, 2, 1, { 208 } },
+                  { 16, 4, 1, { 192 } },
+                  { 32, 4, 3, { 0, 32, 128 } },
+                  { 32, 4, 3, { 64, 96, 160 } } },
+    [RB_IQ4_NL] = { { 2, 2, 1, { 0 } }, { 16, 4, 1, { 2 } } },
+    [RB_IQ4_XS] = { { 4, 2, 1, { 0 } }, { 132, 4, 1, { 4 } } },
 };
 
 /* Bit 4 g + b comes to 8 b + g, or back. */
@@ -69,11 +75,13 @@ static void move_piece(uint8_t *to, const uint8_t *from, const field *f, bool ba
 static void move(uint8_t *packed, uint8_t *block, int64_t block_step, const field *f, bool back)
 {
     for (; f->bytes; f++)
-        for (int i = 0; i < f->bytes; i += f->unit)
+        for (int i = 0; i < f->bytes * f->n_at; i += f->unit) {
+            const int at = f->at[i / f->unit % f->n_at] + i / f->unit / f->n_at * f->unit;
             for (int r = 0; r < PANEL; r++, packed += f->unit) {
-                uint8_t *of_row = block + r * block_step + f->at + i;
+                uint8_t *of_row = block + r * block_step + at;
                 move_piece(back ? of_row : packed, back ? packed : of_row, f, back);
             }
+        }
 }
 
 /* A packed block and one row's share of it: of bf16 two columns, else one block of the file. */

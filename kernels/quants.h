@@ -14,11 +14,14 @@ enum { FOURS = BLOCK / 4 };
 
 typedef enum { QUANT_SIGNED, QUANT_ZERO, QUANT_MIN } quant_kind;
 
-/* A type: bytes of a row's block and its columns, groups of a part, what its values are. */
+/* A type: bytes of a row's block and its columns, groups of a part, what its values are; and how it
+ * is unpacked, so that memory streams by and each piece is loaded once: spans of so many parts,
+ * each in so many steps, a step yielding so many vectors. */
 typedef struct quant_type {
     int bytes, columns, n_group;
     quant_kind kind;
     int zero;
+    int span, steps, per_step;
 } quant_type;
 
 /* dtype: the file's type. */
@@ -26,29 +29,29 @@ RB_INLINE quant_type quant_of(rb_dtype dtype)
 {
     switch (dtype) {
     case RB_Q8_0:
-        return (quant_type){ 34, 32, 1, QUANT_SIGNED, 0 };
+        return (quant_type){ 34, 32, 1, QUANT_SIGNED, 0, 1, 8, 1 };
     case RB_Q4_0:
-        return (quant_type){ 18, 32, 1, QUANT_ZERO, 8 };
+        return (quant_type){ 18, 32, 1, QUANT_ZERO, 8, 1, 4, 2 };
     case RB_Q4_1:
-        return (quant_type){ 20, 32, 1, QUANT_MIN, 0 };
+        return (quant_type){ 20, 32, 1, QUANT_MIN, 0, 1, 4, 2 };
     case RB_Q5_0:
-        return (quant_type){ 22, 32, 1, QUANT_ZERO, 16 };
+        return (quant_type){ 22, 32, 1, QUANT_ZERO, 16, 1, 4, 2 };
     case RB_Q5_1:
-        return (quant_type){ 24, 32, 1, QUANT_MIN, 0 };
+        return (quant_type){ 24, 32, 1, QUANT_MIN, 0, 1, 4, 2 };
     case RB_Q2_K:
-        return (quant_type){ 84, 256, 2, QUANT_MIN, 0 };
+        return (quant_type){ 84, 256, 2, QUANT_MIN, 0, 4, 8, 4 };
     case RB_Q3_K:
-        return (quant_type){ 110, 256, 2, QUANT_ZERO, 4 };
+        return (quant_type){ 110, 256, 2, QUANT_ZERO, 4, 4, 8, 4 };
     case RB_Q4_K:
-        return (quant_type){ 144, 256, 1, QUANT_MIN, 0 };
+        return (quant_type){ 144, 256, 1, QUANT_MIN, 0, 2, 8, 2 };
     case RB_Q5_K:
-        return (quant_type){ 176, 256, 1, QUANT_MIN, 0 };
+        return (quant_type){ 176, 256, 1, QUANT_MIN, 0, 2, 8, 2 };
     case RB_Q6_K:
-        return (quant_type){ 210, 256, 2, QUANT_ZERO, 32 };
+        return (quant_type){ 210, 256, 2, QUANT_ZERO, 32, 4, 8, 4 };
     case RB_IQ4_NL:
-        return (quant_type){ 18, 32, 1, QUANT_SIGNED, 0 };
+        return (quant_type){ 18, 32, 1, QUANT_SIGNED, 0, 1, 4, 2 };
     case RB_IQ4_XS:
-        return (quant_type){ 136, 256, 1, QUANT_SIGNED, 0 };
+        return (quant_type){ 136, 256, 1, QUANT_SIGNED, 0, 1, 4, 2 };
     default:
         __builtin_unreachable();
     }
@@ -72,43 +75,92 @@ RB_INLINE vi bits_of_bytes(vi bytes, int shift, int32_t mask)
     return vi_and(moved, vi_set(mask * 0x01010101));
 }
 
+/* low, with bits of other bytes above them. */
 RB_INLINE vi with_high(vi low, vi high_bytes, int shift, int32_t mask, int up)
 {
     return vi_or(low, vi_shl(bits_of_bytes(high_bytes, shift, mask), up));
 }
 
-/* Columns 4 g .. 4 g + 3 of part `part` of a block. */
-RB_INLINE vi four_quants(block_rows b, int part, int g, rb_dtype dtype)
+/* The low and the high nibbles. */
+RB_INLINE void two_nibbles(vi out[2], vi bytes)
 {
-    const int half = part / 4, p = part % 4, high = g / 4 * 4;
+    out[0] = bits_of_bytes(bytes, 0, 15);
+    out[1] = bits_of_bytes(bytes, 4, 15);
+}
+
+/* Which part of its span, and which four columns of it, vector j of step i is. */
+RB_INLINE int part_in_span(quant_type q, int j)
+{
+    return q.span == 1 ? 0 : j;
+}
+
+RB_INLINE int four_of(quant_type q, int i, int j)
+{
+    return q.span == 1 ? i + j * q.steps : i;
+}
+
+/* Step i of span s of a block. */
+RB_INLINE void unpack_step(vi out[4], block_rows b, int s, int i, rb_dtype dtype)
+{
     switch (dtype) {
     case RB_Q8_0:
-        return piece(b, 2, g);
+        out[0] = piece(b, 2, i);
+        break;
     case RB_Q4_0:
-        return bits_of_bytes(piece(b, 2, g % 4), high, 15);
+        two_nibbles(out, piece(b, 2, i));
+        break;
     case RB_Q4_1:
-        return bits_of_bytes(piece(b, 4, g % 4), high, 15);
+        two_nibbles(out, piece(b, 4, i));
+        break;
     case RB_Q5_0:
-        return with_high(bits_of_bytes(piece(b, 6, g % 4), high, 15), piece(b, 2, 0), g, 1, 4);
-    case RB_Q5_1:
-        return with_high(bits_of_bytes(piece(b, 8, g % 4), high, 15), piece(b, 4, 0), g, 1, 4);
-    case RB_Q2_K:
-        return bits_of_bytes(piece(b, 20 + 32 * half, g), 2 * p, 3);
-    case RB_Q3_K:
-        return with_high(bits_of_bytes(piece(b, 46 + 32 * half, g), 2 * p, 3), piece(b, 14, g),
-                         part, 1, 2);
+    case RB_Q5_1: {
+        const int from = dtype == RB_Q5_0 ? 2 : 4;
+        const vi fifth = piece(b, from, 0);
+        two_nibbles(out, piece(b, from + 4, i));
+        out[0] = with_high(out[0], fifth, i, 1, 4);
+        out[1] = with_high(out[1], fifth, i + 4, 1, 4);
+        break;
+    }
+    case RB_Q2_K: {
+        const vi pairs = piece(b, 20 + 32 * s, i);
+        UNROLL
+        for (int p = 0; p < 4; p++)
+            out[p] = bits_of_bytes(pairs, 2 * p, 3);
+        break;
+    }
+    case RB_Q3_K: {
+        const vi third = piece(b, 14, 2 * i);
+        const vi pairs = s == 0 ? piece(b, 14, 2 * i + 1) : piece(b, 78, i);
+        UNROLL
+        for (int p = 0; p < 4; p++)
+            out[p] = with_high(bits_of_bytes(pairs, 2 * p, 3), third, 4 * s + p, 1, 2);
+        break;
+    }
     case RB_Q4_K:
-        return bits_of_bytes(piece(b, 16 + part / 2 * 32, g), part % 2 * 4, 15);
-    case RB_Q5_K:
-        return with_high(bits_of_bytes(piece(b, 48 + part / 2 * 32, g), part % 2 * 4, 15),
-                         piece(b, 16, g), part, 1, 4);
-    case RB_Q6_K:
-        return with_high(bits_of_bytes(piece(b, 18 + 96 * half + p % 2 * 32, g), p / 2 * 4, 15),
-                         piece(b, 82 + 96 * half, g), 2 * p, 3, 4);
+        two_nibbles(out, piece(b, 16 + 32 * s, i));
+        break;
+    case RB_Q5_K: {
+        const vi fifth = piece(b, 16, 2 * i);
+        two_nibbles(out, s == 0 ? piece(b, 16, 2 * i + 1) : piece(b, 48 + 32 * s, i));
+        out[0] = with_high(out[0], fifth, 2 * s, 1, 4);
+        out[1] = with_high(out[1], fifth, 2 * s + 1, 1, 4);
+        break;
+    }
+    case RB_Q6_K: {
+        const vi low = piece(b, 18 + 96 * s, 3 * i), next = piece(b, 18 + 96 * s, 3 * i + 1);
+        const vi high = piece(b, 18 + 96 * s, 3 * i + 2);
+        out[0] = with_high(bits_of_bytes(low, 0, 15), high, 0, 3, 4);
+        out[1] = with_high(bits_of_bytes(next, 0, 15), high, 2, 3, 4);
+        out[2] = with_high(bits_of_bytes(low, 4, 15), high, 4, 3, 4);
+        out[3] = with_high(bits_of_bytes(next, 4, 15), high, 6, 3, 4);
+        break;
+    }
     case RB_IQ4_NL:
-        return vi_lookup4(bits_of_bytes(piece(b, 2, g % 4), high, 15));
     case RB_IQ4_XS:
-        return vi_lookup4(bits_of_bytes(piece(b, 8 + part * 16, g % 4), high, 15));
+        two_nibbles(out, piece(b, dtype == RB_IQ4_NL ? 2 : 8 + 16 * s, i));
+        out[0] = vi_lookup4(out[0]);
+        out[1] = vi_lookup4(out[1]);
+        break;
     default:
         __builtin_unreachable();
     }
