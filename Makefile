@@ -51,7 +51,7 @@ ISAFLAGS_avx2 := -mavx2 -mfma -mf16c
 ISAFLAGS_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c
 
 # Kernels for instructions that only some CPUs of an ISA have.
-KERNEL_BF16 := roof_bf16
+KERNEL_BF16 := roof_bf16 matmul_packed_bf16
 ISAS_BF16 := $(filter avx512 count%,$(ISAS))
 ISAFLAGS_bf16 := -mavx512bf16
 

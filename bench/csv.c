@@ -89,6 +89,7 @@ static const column columns[] = {
     { "special", NULL },
     { "special_overhead", NULL },
     { "int_macs", NULL },
+    { "bf16_macs", NULL },
     { "dequant_ops.int", "dequant_int" },
     { "dequant_ops.conv", "dequant_conv" },
     { "dequant_ops.float", "dequant_float" },

@@ -4,6 +4,8 @@
  * Refuses to measure: roofs and times are given. Read next: roofs.c. */
 #include "bench.h"
 
+#include <math.h>
+
 const char *const rb_bound_name[] = {
     [RB_BOUND_NONE] = "",
     [RB_BOUND_MEMORY] = "memory",
@@ -59,11 +61,18 @@ static double level_scale(int level, rb_scale s)
 
 static void place_compute(rb_place *p, const rb_tally *t, const rb_machine *m, rb_scale scale)
 {
-    const double flops = (double)t->cost.flops, in_ints = 2 * (double)t->cost.int_macs;
+    const double flops = (double)t->cost.flops;
+    const double in_ints = 2 * (double)t->cost.int_macs, in_bf16 = 2 * (double)t->cost.bf16_macs;
     const double ints = in_ints < flops ? in_ints : flops; /* others are padding */
+    const double halves = in_bf16 < flops - ints ? in_bf16 : flops - ints;
     const double i8 = time_for(ints, m, RB_ROOF_DOT_I8, scale.clock);
-    const double f32 = time_for(flops - ints, m, RB_ROOF_FMA_F32, scale.clock);
-    at_least(p, i8 + f32, RB_BOUND_COMPUTE, i8 > f32 ? RB_ROOF_DOT_I8 : RB_ROOF_FMA_F32);
+    const double bf16 = time_for(halves, m, RB_ROOF_DOT_BF16, scale.clock);
+    const double f32 = time_for(flops - ints - halves, m, RB_ROOF_FMA_F32, scale.clock);
+    const double most = fmax(i8, fmax(bf16, f32));
+    at_least(p, i8 + bf16 + f32, RB_BOUND_COMPUTE,
+             most == i8     ? RB_ROOF_DOT_I8
+             : most == bf16 ? RB_ROOF_DOT_BF16
+                            : RB_ROOF_FMA_F32);
     at_least(p, time_for((double)t->cost.special, m, RB_ROOF_EXP, scale.clock), RB_BOUND_COMPUTE,
              RB_ROOF_EXP);
 }

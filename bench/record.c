@@ -186,6 +186,7 @@ static void put_cost(json_t *o, const rb_cost *c)
     put_count(o, "special", c->special);
     put_int(o, "special_overhead", c->special_overhead);
     put_count(o, "int_macs", c->int_macs);
+    put_count(o, "bf16_macs", c->bf16_macs);
     json_object_set_new(o, "dequant_ops", dequant);
     json_object_set_new(o, "bytes", bytes_object(c));
 }

@@ -43,13 +43,18 @@ uint64_t rb_result_other_ns(const rb_result *r)
     return whole > inside ? whole - inside : 0;
 }
 
-/* The compute roof of a result: that of its integer dot products if it has any. 0: unknown. */
+/* The compute roof of a result: that of its dot products of bytes or bf16 if it has any. 0:
+ * unknown.
+ */
 static double compute_roof(const rb_result *r)
 {
     if (!r->machine)
         return 0;
     const rb_roof *roof = r->machine->roof;
-    return roof[r->total.cost.int_macs ? RB_ROOF_DOT_I8 : RB_ROOF_FMA_F32].value;
+    return roof[r->total.cost.int_macs    ? RB_ROOF_DOT_I8
+                : r->total.cost.bf16_macs ? RB_ROOF_DOT_BF16
+                                          : RB_ROOF_FMA_F32]
+        .value;
 }
 
 static double ridge(const rb_result *r)

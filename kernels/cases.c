@@ -161,9 +161,9 @@ static rb_status make_matmul(maker *m)
     const int64_t s = blas ? 1 : PICK(m, 1, 2);
     /* integer rows quantise x in spans of 16 blocks */
     const int64_t block = rb_dtype_get(dtype)->block / panel;
-    const int64_t k = m->k->act_i8 && block == 32 ? 32 * PICK(m, 1, 3, 15, 16, 17, 33)
-                      : panel > 1 && chance(m, 4) ? 1024 + block * (block < 32 ? 3 : 1)
-                                                  : columns(m, dtype);
+    const int64_t k = m->k->act == RB_ACT_I8 && block == 32 ? 32 * PICK(m, 1, 3, 15, 16, 17, 33)
+                      : panel > 1 && chance(m, 4)           ? 1024 + block * (block < 32 ? 3 : 1)
+                                                            : columns(m, dtype);
     const int64_t t = blas            ? PICK(m, 32, 50)
                       : m->k->accepts ? PICK(m, 1, 2)
                                       : PICK(m, 1, 2, 4, 5, 7, 13, 29);

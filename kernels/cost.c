@@ -56,6 +56,7 @@ void rb_cost_add(rb_cost *sum, const rb_cost *c)
     sum->special += c->special;
     sum->special_overhead += c->special_overhead;
     sum->int_macs += c->int_macs;
+    sum->bf16_macs += c->bf16_macs;
     for (int i = 0; i < 3; i++)
         sum->dequant[i] += c->dequant[i];
     for (int s = 0; s < RB_N_STREAM; s++) {
@@ -543,6 +544,7 @@ rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed)
         .saved = rb_terms_eval(op, k->saved, call),
         .special_overhead = (int64_t)rb_terms_eval(op, k->special_overhead, call),
         .int_macs = rb_terms_eval(op, k->int_macs, call),
+        .bf16_macs = rb_terms_eval(op, k->bf16_macs, call),
     };
     for (int i = 0; i < RB_MAX_DECODE && k->decode[i].elements; i++) {
         const rb_view *v = &call->t[k->decode[i].arg];

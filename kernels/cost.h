@@ -13,6 +13,7 @@ typedef struct rb_cost {
     uint64_t special;      /* exp, tanh, div, sqrt within flops */
     int64_t special_overhead;
     uint64_t int_macs;   /* of the executed multiply-adds, those done in integers */
+    uint64_t bf16_macs;  /* ... and those done by dot products of bf16 */
     uint64_t dequant[3]; /* integer, conversion, float operations */
     uint64_t rd[RB_N_STREAM], wr[RB_N_STREAM]; /* compulsory bytes */
 } rb_cost;

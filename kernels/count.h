@@ -21,7 +21,8 @@ typedef struct rb_count {
     const rb_op *op;
     rb_count_region region[RB_MAX_REGION];
     int n_region;
-    uint64_t flops, special, int_macs; /* flops: float operations; a dot of integers is int_macs */
+    uint64_t flops, special;      /* flops: float operations */
+    uint64_t int_macs, bf16_macs; /* products of integers, which are no flops; of bf16, which are */
     uint64_t dq_conversion, dq_float, dq_blocks[RB_N_DTYPE], dq_unpacked[RB_N_DTYPE];
     uint64_t issued_rd, issued_wr; /* bytes that loads and stores moved, scratch included */
     char error[256];               /* the first forbidden thing a kernel did */

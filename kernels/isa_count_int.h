@@ -186,7 +186,8 @@ RB_INLINE vf v_dot2_bf16(vf acc, vi a, vi b)
             acc.x[i] += rb_bf16_to_f32(x) * rb_bf16_to_f32(y);
         }
     }
-    rb_counting->flops += 4 * lanes(acc.valid);
+    rb_counting->flops += 4 * lanes(V_ALL);
+    rb_counting->bf16_macs += 2 * lanes(V_ALL);
     return acc;
 }
 

@@ -58,7 +58,7 @@ uint64_t rb_now_ns(void)
 
 static bool usable(const rb_team_params *p, const rb_kernel *k)
 {
-    if (k->isa >= RB_ISA_COUNT1 || (k->act_i8 && p->act_f32))
+    if (k->isa >= RB_ISA_COUNT1 || (k->act != RB_ACT_F32 && p->act_f32))
         return false;
     if (k->isa == RB_ISA_BLAS)
         return !p->capped;
@@ -427,6 +427,7 @@ static void launch_proven(const rb_exec *ex, const rb_kernel *k, const rb_call *
     sum->flops += one.flops;
     sum->special += one.special;
     sum->int_macs += one.int_macs;
+    sum->bf16_macs += one.bf16_macs;
     for (int i = 0; i < 3; i++)
         sum->dequant[i] += one.dequant[i];
     sum->issued_rd += one.issued_rd;

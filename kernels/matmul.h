@@ -38,7 +38,7 @@ static inline int64_t w_columns(const rb_view *w)
 
 extern const rb_op rb_matmul_op;
 /* Elements of each w, for rows that decode them one by one. */
-extern const rb_term rb_matmul_int_macs[];
+extern const rb_term rb_matmul_macs[];
 extern const rb_term rb_w0_elements[], rb_w1_elements[], rb_w2_elements[];
 
 /* Before the first BLAS row runs: one thread a call, and the flavour that lives with OpenMP. */

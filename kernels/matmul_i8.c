@@ -116,8 +116,8 @@ static const rb_kernel rows[] = { {
     .shared_bytes = shared_bytes,
     .extra = extra,
     .special_overhead = special_overhead,
-    .int_macs = rb_matmul_int_macs,
+    .int_macs = rb_matmul_macs,
     .accepts = accepts,
-    .act_i8 = true,
+    .act = RB_ACT_I8,
 } };
 RB_EXPORT(matmul_i8, rows);

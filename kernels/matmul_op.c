@@ -98,8 +98,8 @@ const rb_op rb_matmul_op = {
     .check = check,
 };
 
-/* Rows that multiply integers do all products that way. */
-const rb_term rb_matmul_int_macs[] = {
+/* Rows that multiply in integers or bf16 do all products that way. */
+const rb_term rb_matmul_macs[] = {
     { 1, { DIM_T, DIM_M0, DIM_K } },
     { 1, { DIM_T, DIM_M1, DIM_K } },
     { 1, { DIM_T, DIM_M2, DIM_K } },

@@ -6,33 +6,40 @@
  * no panel (views are never padded). Read next: matmul_packed_i8.c. */
 #include "quants.h"
 
+/* What tiles.h multiplies: f32. */
+enum { ELEMENT_COLUMNS = 1 };
+typedef vf element;
+
+RB_INLINE element element_load(const f32 *p)
+{
+    return v_load(p);
+}
+
+RB_INLINE element element_bcast(const f32 *p)
+{
+    return v_bcast(p);
+}
+
+RB_INLINE vf element_mul(element w, element x, vf acc)
+{
+    return v_fma(w, x, acc);
+}
+
+RB_INLINE void element_lay(f32 *to, const f32 *x, int64_t k)
+{
+    s_store(to, s_load(x + k));
+}
+
+static void fill_slab(f32 *to, const void *w, int64_t k0, int64_t n, rb_dtype base);
+
+#include "tiles.h"
+
 /* Accumulators of a panel with one token; they hide the latency of a multiply-add. */
 enum { CHAINS = V_LANES == 1 ? 2 : 4 };
-
-/* A register tile, and what of the weights is decoded at a time: GROUP x SLAB x PANEL f32 stay in
- * the second-level cache while every token passes. */
-enum {
-    TILE_PANELS = V_LANES == 16 ? 2 : 1,
-    TILE_TOKENS = V_LANES == 16  ? 12
-                  : V_LANES == 8 ? 6
-                                 : 1,
-    GROUP = 8,
-    SLAB = 512,
-};
 
 /* Up to so many tokens, plain weights are multiplied as they stream by, without scratch. */
 enum { FEW = V_LANES == 16 ? 8 : V_LANES == 8 ? 6 : 1 };
 _Static_assert((int)FEW <= (int)TILE_TOKENS && (int)FEW <= (int)RB_FEW_TOKENS, "one tile, planned");
-
-static const void *panel_data(const rb_call *c, int i, int64_t m)
-{
-    return rb_at(out_w(c, i), 0, 0, m / PANEL);
-}
-
-static rb_dtype base_of(const rb_call *c)
-{
-    return rb_dtype_get(c->t[W0].dtype)->base;
-}
 
 /* ---- plain types: the vectors v of 16 rows ---- */
 
@@ -126,9 +133,12 @@ RB_INLINE void decoded_plain(rb_dtype base, int64_t n)
     dq_event((rb_dtype)(RB_FIRST_PACKED + base), base == RB_BF16 ? n / 2 : n);
 }
 
-static void decode(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dtype base)
+static void fill_slab(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dtype base)
 {
     switch (base) {
+    case RB_F32:
+        decode_plain(dst, w, k0, n, RB_F32);
+        break;
     case RB_F16:
         decode_plain(dst, w, k0, n, RB_F16);
         decoded_plain(RB_F16, n);
@@ -143,7 +153,7 @@ static void decode(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dtype base
         break;
         RB_QUANT_DTYPES(RB_CASE)
 #undef RB_CASE
-    default: /* RB_F32 is read where it lies */
+    default:
         __builtin_unreachable();
     }
 }
@@ -226,7 +236,7 @@ static void panel_one_decoded(const rb_call *c, int i, int64_t m, f32 *own)
     one_begin(&s);
     for (int64_t k0 = 0; k0 < n; k0 += SLAB) {
         const int64_t part = n - k0 < SLAB ? n - k0 : SLAB;
-        decode(own, panel_data(c, i, m), k0, part, base_of(c));
+        fill_slab(own, panel_data(c, i, m), k0, part, base_of(c));
         dot_columns(&s, own, x_row(c, 0) + k0, part, RB_F32);
     }
     one_end(c, i, m, &s);
@@ -348,157 +358,6 @@ static void panel_few_tokens(const rb_call *c, int i, int64_t m, const f32 *x)
     decoded_plain(base_of(c), c->t[X].n[3]);
 }
 
-/* ---- many tokens ---- */
-
-/* Unit u of the first phase lays out columns [u SLAB, (u + 1) SLAB) of x, each tile as [k][token].
- */
-static void lay_out(const rb_call *c, int64_t u, f32 *shared)
-{
-    const int64_t n = c->t[X].n[3], end = (u + 1) * SLAB < n ? (u + 1) * SLAB : n;
-    for (int64_t t = 0; t < n_tokens(c); t += TILE_TOKENS) {
-        const int n_tok = tokens_from(c, t, TILE_TOKENS);
-        const f32 *x[TILE_TOKENS];
-        f32 *to = shared + t * n;
-        for (int j = 0; j < n_tok; j++)
-            x[j] = x_row(c, t + j);
-        for (int64_t k = u * SLAB; k < end; k++)
-            for (int j = 0; j < n_tok; j++)
-                s_store(to + k * n_tok + j, s_load(x[j] + k));
-    }
-}
-
-/* Columns [k0, k0 + n) of some panels of one output, which stand as [n][PANEL], step apart. */
-typedef struct slab {
-    const rb_call *c;
-    int out;
-    int64_t k0, n, step;
-} slab;
-
-/* A register tile: rows m .. of n_panel panels at w, n_tok tokens at x[k][step]. */
-RB_INLINE void tile(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
-                    int64_t step, int n_panel, int n_tok)
-{
-    vf acc[TILE_TOKENS][TILE_PANELS * VECS];
-    UNROLL
-    for (int t = 0; t < n_tok; t++) {
-        const f32 *y = y_row(s->c, s->out, token + t) + m;
-        UNROLL
-        for (int i = 0; i < n_panel * VECS; i++)
-            acc[t][i] = s->k0 == 0 ? v_zero() : v_load(y + i * V_LANES);
-    }
-    for (int64_t k = 0; k < s->n; k++) {
-        vf wv[TILE_PANELS * VECS];
-        UNROLL
-        for (int i = 0; i < n_panel * VECS; i++)
-            wv[i] = v_load(w + i / VECS * s->step + k * PANEL + i % VECS * V_LANES);
-        UNROLL
-        for (int t = 0; t < n_tok; t++) {
-            const vf xv = v_bcast(x + k * step + t);
-            UNROLL
-            for (int i = 0; i < n_panel * VECS; i++)
-                acc[t][i] = v_fma(wv[i], xv, acc[t][i]);
-        }
-    }
-    const bool last = s->k0 + s->n == s->c->t[X].n[3];
-    UNROLL
-    for (int t = 0; t < n_tok; t++) {
-        f32 *y = y_row(s->c, s->out, token + t) + m;
-        UNROLL
-        for (int i = 0; i < n_panel * VECS; i++) {
-            if (last)
-                put_lanes(s->c, s->out, token + t, m + i * V_LANES, acc[t][i]);
-            else
-                v_store(y + i * V_LANES, acc[t][i]);
-        }
-    }
-}
-
-static NOINLINE void tile_full(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x)
-{
-    tile(s, m, w, token, x, TILE_TOKENS, TILE_PANELS, TILE_TOKENS);
-}
-
-static NOINLINE void tile_four(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
-                               int64_t step)
-{
-    tile(s, m, w, token, x, step, TILE_PANELS, TILE_TOKENS < 4 ? TILE_TOKENS : 4);
-}
-
-static NOINLINE void tile_two(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
-                              int64_t step)
-{
-    tile(s, m, w, token, x, step, TILE_PANELS, TILE_TOKENS < 2 ? TILE_TOKENS : 2);
-}
-
-static NOINLINE void tile_one(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
-                              int64_t step)
-{
-    tile(s, m, w, token, x, step, TILE_PANELS, 1);
-}
-
-static NOINLINE void panel_four(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
-                                int64_t step)
-{
-    tile(s, m, w, token, x, step, 1, TILE_TOKENS < 4 ? TILE_TOKENS : 4);
-}
-
-static NOINLINE void panel_token(const slab *s, int64_t m, const f32 *w, int64_t token,
-                                 const f32 *x, int64_t step)
-{
-    tile(s, m, w, token, x, step, 1, 1);
-}
-
-/* TILE_PANELS panels against a tile of n_tok tokens. */
-static void tile_any(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x, int n_tok)
-{
-    int t = 0;
-    if (n_tok == TILE_TOKENS) {
-        tile_full(s, m, w, token, x);
-        return;
-    }
-    for (; t + 4 <= n_tok; t += 4)
-        tile_four(s, m, w, token + t, x + t, n_tok);
-    for (; t + 2 <= n_tok; t += 2)
-        tile_two(s, m, w, token + t, x + t, n_tok);
-    if (t < n_tok)
-        tile_one(s, m, w, token + t, x + t, n_tok);
-}
-
-/* One panel, where TILE_PANELS do not divide the group. */
-static void panel_any(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
-                      int n_tok)
-{
-    int t = 0;
-    for (; t + 4 <= n_tok; t += 4)
-        panel_four(s, m, w, token + t, x + t, n_tok);
-    for (; t < n_tok; t++)
-        panel_token(s, m, w, token + t, x + t, n_tok);
-}
-
-/* n_panel panels from row m of output i against every token: the slab stays, the tiles pass. */
-static void group_many(const rb_call *c, int i, int64_t m, int n_panel, const f32 *shared, f32 *own)
-{
-    const int64_t n = c->t[X].n[3], n_tok = n_tokens(c);
-    const bool f32_panels = base_of(c) == RB_F32;
-    const int64_t step =
-        f32_panels ? out_w(c, i)->step_bytes[2] / (int64_t)sizeof(f32) : SLAB * PANEL;
-    for (int64_t k0 = 0; k0 < n; k0 += SLAB) {
-        const slab s = { c, i, k0, n - k0 < SLAB ? n - k0 : SLAB, step };
-        const f32 *w = f32_panels ? (const f32 *)panel_data(c, i, m) + k0 * PANEL : own;
-        for (int p = 0; p < n_panel && !f32_panels; p++)
-            decode(own + p * SLAB * PANEL, panel_data(c, i, m + p * PANEL), k0, s.n, base_of(c));
-        for (int64_t t = 0; t < n_tok; t += TILE_TOKENS) {
-            const int tokens = tokens_from(c, t, TILE_TOKENS);
-            const f32 *x = shared + t * n + k0 * tokens;
-            int p = 0;
-            for (; p + TILE_PANELS <= n_panel; p += TILE_PANELS)
-                tile_any(&s, m + p * PANEL, w + p * s.step, t, x, tokens);
-            for (; p < n_panel; p++)
-                panel_any(&s, m + p * PANEL, w + p * s.step, t, x, tokens);
-        }
-    }
-}
-
 /* ---- the rows ---- */
 
 /* Whether panels are multiplied by tiles of x, slab by slab. */
@@ -507,45 +366,21 @@ static bool by_slabs(const rb_call *c)
     return n_tokens(c) > (is_block_type(base_of(c)) ? 1 : FEW);
 }
 
-/* By slabs a work unit is as many panels as a register tile has, so that no split of the work parts
- * them. */
-static int64_t tiles_of(const rb_call *c, int i)
-{
-    return (panels_of(c, i) + TILE_PANELS - 1) / TILE_PANELS;
-}
-
 static int64_t units(const rb_call *c, int phase)
 {
     if (phase == 0)
-        return n_tokens(c) > 1 ? (c->t[X].n[3] + SLAB - 1) / SLAB : 0;
-    return by_slabs(c) ? tiles_of(c, 0) + tiles_of(c, 1) + tiles_of(c, 2) : n_panels(c);
+        return n_tokens(c) > 1 ? slabs_of(c) : 0;
+    return by_slabs(c) ? n_tiles(c) : n_panels(c);
 }
 
 static int64_t shared_bytes(const rb_call *c)
 {
-    return n_tokens(c) > 1 ? n_tokens(c) * c->t[X].n[3] * (int64_t)sizeof(f32) : 0;
+    return n_tokens(c) > 1 ? n_tokens(c) * n_elements(c) * (int64_t)sizeof(f32) : 0;
 }
 
 static int64_t own_bytes(const rb_call *c)
 {
-    const bool decodes = is_block_type(base_of(c)) || (by_slabs(c) && base_of(c) != RB_F32);
-    return decodes ? GROUP * SLAB * PANEL * (int64_t)sizeof(f32) : 0;
-}
-
-/* Units of one output of [first, last), as many as stay decoded together; returns how many. */
-static int64_t run_slabs(const rb_call *c, int64_t first, int64_t last, void *shared, void *own)
-{
-    int out = 0;
-    int64_t u = first;
-    while (u >= tiles_of(c, out))
-        u -= tiles_of(c, out++);
-    int64_t n = tiles_of(c, out) - u;
-    n = n < last - first ? n : last - first;
-    n = n < GROUP / TILE_PANELS ? n : GROUP / TILE_PANELS;
-    const int64_t at = u * TILE_PANELS, rest = panels_of(c, out) - at;
-    group_many(c, out, at * PANEL, (int)(n * TILE_PANELS < rest ? n * TILE_PANELS : rest), shared,
-               own);
-    return n;
+    return is_block_type(base_of(c)) || by_slabs(c) ? SLABS_BYTES : 0;
 }
 
 static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)

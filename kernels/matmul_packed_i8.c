@@ -455,11 +455,11 @@ static const rb_term special_overhead[] = { QUANTISE_SPECIAL, { 0 } };
         .op = &rb_matmul_op, .isa = RB_ISA_ID, .key = { type##_P16, RB_NO_DTYPE, RB_NO_DTYPE },    \
         .variant = "i8", .n_phase = 2, .units = units, .run = run, .shared_bytes = shared_bytes,   \
         .own_bytes = own_bytes, .extra = beyond, .special_overhead = special_overhead,             \
-        .int_macs = rb_matmul_int_macs,                                                            \
+        .int_macs = rb_matmul_macs,                                                                \
         .decode = { { W0, rb_w0_elements, true },                                                  \
                     { W1, rb_w1_elements, true },                                                  \
                     { W2, rb_w2_elements, true } },                                                \
-        .act_i8 = true                                                                             \
+        .act = RB_ACT_I8                                                                           \
     }
 static const rb_kernel rows[] = {
     ROW(RB_Q8_0, block_extra),  ROW(RB_Q4_0, block_extra),     ROW(RB_Q4_1, block_min_extra),

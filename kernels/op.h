@@ -112,6 +112,9 @@ typedef struct rb_op {
     const char *(*check)(const rb_call *call);
 } rb_op;
 
+/* What a row rounds activations to before it multiplies. */
+typedef enum { RB_ACT_F32, RB_ACT_I8, RB_ACT_BF16 } rb_rounding;
+
 /* Blocks of one operand that a kernel decodes (dequantises), as terms; or only unpacks to integers,
  * which is the integer part of that work. */
 typedef struct rb_decode {
@@ -131,11 +134,12 @@ typedef struct rb_kernel {
     void (*run)(const rb_call *call, int phase, int64_t first, int64_t last, void *shared,
                 void *own);
     int64_t (*shared_bytes)(const rb_call *call), (*own_bytes)(const rb_call *call); /* NULL: 0 */
-    const rb_term *extra, *saved, *special_overhead, *int_macs; /* NULL: zero, and proven so */
-    rb_decode decode[RB_MAX_DECODE];                            /* ends with NULL elements */
-    bool (*accepts)(const rb_call *call);                       /* NULL: every shape */
+    const rb_term *extra, *saved, *special_overhead; /* NULL: zero, and proven so */
+    const rb_term *int_macs, *bf16_macs;             /* likewise: how many products are such dots */
+    rb_decode decode[RB_MAX_DECODE];                 /* ends with NULL elements */
+    bool (*accepts)(const rb_call *call);            /* NULL: every shape */
     bool needs_bf16; /* the CPU's own dot products of bf16, beyond what its ISA has */
-    bool act_i8;     /* quantises activations: not used where f32 activations are wanted */
+    rb_rounding act; /* of activations: a row that rounds is not used where f32 is wanted */
     const struct rb_kernel *twin; /* added rows: the same source built as the counting ISA */
     const char *unproven;         /* NULL, or why (BLAS, AMX) */
 } rb_kernel;

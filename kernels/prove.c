@@ -234,6 +234,9 @@ static void compare_work(const rb_cost *c, rb_proof *p)
                  p->flops, p->int_macs, c->flops, c->extra, c->saved);
     if (p->int_macs != c->int_macs)
         mismatch(p, "int MACs: executed %" PRIu64 ", formula %" PRIu64, p->int_macs, c->int_macs);
+    if (p->bf16_macs != c->bf16_macs)
+        mismatch(p, "bf16 MACs: executed %" PRIu64 ", formula %" PRIu64, p->bf16_macs,
+                 c->bf16_macs);
     if ((int64_t)p->special != (int64_t)c->special + c->special_overhead)
         mismatch(p, "special: executed %" PRIu64 ", formula %" PRIu64 " + %" PRId64, p->special,
                  c->special, c->special_overhead);
@@ -253,6 +256,7 @@ static void read_tally(const rb_count *c, rb_proof *p)
     p->flops = c->flops;
     p->special = c->special;
     p->int_macs = c->int_macs;
+    p->bf16_macs = c->bf16_macs;
     p->issued_rd = c->issued_rd;
     p->issued_wr = c->issued_wr;
     uint64_t stated[3] = { 0 };

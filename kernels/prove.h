@@ -8,7 +8,7 @@
 
 /* What the counting build saw. */
 typedef struct rb_proof {
-    uint64_t flops, special, int_macs; /* executed */
+    uint64_t flops, special, int_macs, bf16_macs; /* executed */
     uint64_t dequant[3];
     uint64_t issued_rd, issued_wr; /* bytes moved by loads and stores, scratch included */
     char mismatch[512];            /* empty: proven */

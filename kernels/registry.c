@@ -37,11 +37,12 @@ ISAS(DECLARE_ISA)
 ISAS_COUNTING(DECLARE_ISA)
 extern const rb_kernel_list rb_rows_matmul_blas;
 /* Instructions of some CPUs of an ISA; proven everywhere. */
+#define BF16_FILES(X, isa) X(roof_bf16, isa) X(matmul_packed_bf16, isa)
+#define BF16_COUNTING(X)   BF16_FILES(X, count1) BF16_FILES(X, count8) BF16_FILES(X, count16)
 #if defined __x86_64__
-#define BF16_LISTS(X)                                                                              \
-    X(roof_bf16, avx512) X(roof_bf16, count1) X(roof_bf16, count8) X(roof_bf16, count16)
+#define BF16_LISTS(X) BF16_FILES(X, avx512) BF16_COUNTING(X)
 #else
-#define BF16_LISTS(X) X(roof_bf16, count1) X(roof_bf16, count8) X(roof_bf16, count16)
+#define BF16_LISTS(X) BF16_COUNTING(X)
 #endif
 BF16_LISTS(DECLARE)
 

@@ -54,6 +54,7 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
 
 static const rb_term nothing[] = { { 0 } };
 static const rb_term flops[] = { { 4, { ROWS, COLUMNS, REPS } }, { 0 } };
+static const rb_term macs[] = { { 2, { ROWS, COLUMNS, REPS } }, { 0 } };
 
 static const rb_op op = {
     .id = RB_OP_ROOF_DOT_BF16,
@@ -67,5 +68,5 @@ static const rb_op op = {
     .check = check,
 };
 
-static const rb_kernel rows[] = { { RB_ROW(RB_F32), .needs_bf16 = true } };
+static const rb_kernel rows[] = { { RB_ROW(RB_F32), .bf16_macs = macs, .needs_bf16 = true } };
 RB_EXPORT(roof_bf16, rows);

@@ -100,19 +100,21 @@ static bool has_minimum(rb_dtype t)
 }
 
 static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, const float *row,
-                       bool act_i8, ref_report *r)
+                       rb_rounding act, ref_report *r)
 {
     const rb_view *x = &b->t[0], *bias = &b->t[3 + 3 * o];
     const int64_t n = x->n[3];
     float *xt = malloc((size_t)n * sizeof *xt);
     double beside = 0; /* the largest minimum there can be */
-    for (int64_t k = 0; act_i8 && has_minimum(b->t[2].dtype) && k < n; k++)
+    for (int64_t k = 0; act == RB_ACT_I8 && has_minimum(b->t[2].dtype) && k < n; k++)
         beside = fmax(beside, 2 * fabs((double)row[k]));
     for (int64_t s = 0; s < x->n[0]; s++)
         for (int64_t t = 0; t < x->n[1]; t++) {
             memcpy(xt, rb_at(x, s, t, 0), (size_t)n * sizeof *xt);
-            if (act_i8)
+            if (act == RB_ACT_I8)
                 quantise(xt, n);
+            for (int64_t k = 0; act == RB_ACT_BF16 && k < n; k++)
+                xt[k] = rb_bf16_to_f32(rb_f32_to_bf16(xt[k]));
             double sum = bias->buffer ? ref_at(bias, 0, 0, 0, m) : 0, size = fabs(sum);
             for (int64_t k = 0; k < n; k++) {
                 sum += (double)row[k] * (double)xt[k];
@@ -124,12 +126,12 @@ static void matmul_row(const rb_call *b, const rb_call *a, int o, int64_t m, con
     free(xt);
 }
 
-static void check_matmul(const rb_call *b, const rb_call *a, bool act_i8, ref_report *r)
+static void check_matmul(const rb_call *b, const rb_call *a, rb_rounding act, ref_report *r)
 {
     for (int o = 0; o < 3 && b->t[2 + 3 * o].buffer; o++) {
         float *w = weight_rows(&b->t[2 + 3 * o]);
         for (int64_t m = 0; m < b->t[1 + 3 * o].n[3]; m++)
-            matmul_row(b, a, o, m, w + m * b->t[0].n[3], act_i8, r);
+            matmul_row(b, a, o, m, w + m * b->t[0].n[3], act, r);
         free(w);
     }
 }
@@ -404,7 +406,7 @@ const char *ref_check(const rb_kernel *k, const rb_call *before, const rb_call *
     };
     ref_report r = { buf, size, false };
     if (k->op->id == RB_OP_MATMUL)
-        check_matmul(before, after, k->act_i8, &r);
+        check_matmul(before, after, k->act, &r);
     else if (check[k->op->id])
         check[k->op->id](before, after, &r);
     else

@@ -200,7 +200,7 @@ Test(packed, integer_rows_are_right_at_the_ends)
     int rows = 0;
     for (int i = 0; i < rb_registry_size(); i++) {
         const rb_kernel *k = rb_registry_row(i);
-        if (!k->act_i8 || k->isa >= RB_ISA_COUNT1 || !rb_isa_supported(k->isa) ||
+        if (k->act != RB_ACT_I8 || k->isa >= RB_ISA_COUNT1 || !rb_isa_supported(k->isa) ||
             rb_dtype_get(k->key[0])->base != RB_Q8_0)
             continue;
         run_at_the_ends(k, -128);

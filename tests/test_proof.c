@@ -123,7 +123,7 @@ static const rb_kernel *row(rb_op_id op, rb_dtype key)
 static const rb_kernel *integer_row(void)
 {
     for (int i = 0; i < rb_registry_size(); i++)
-        if (rb_registry_row(i)->act_i8 && rb_registry_row(i)->isa == RB_ISA_COUNT16)
+        if (rb_registry_row(i)->act == RB_ACT_I8 && rb_registry_row(i)->isa == RB_ISA_COUNT16)
             return rb_registry_row(i);
     cr_assert(false, "no integer row");
     return NULL;

@@ -1,0 +1,217 @@
+/* Many tokens against packed panels, in elements of 4 bytes: f32, or pairs of bf16. A first phase
+ * lays x out tile by tile; slabs of a group of panels are copied or decoded once into this thread's
+ * scratch, where they stay while every tile of x passes. The file that includes it says what an
+ * element is: ELEMENT_COLUMNS, element, element_load, _bcast, _mul, _lay and fill_slab.
+ * Refuses to be a file of its own. Read next: matmul_packed.c, matmul_packed_bf16.c. */
+#ifndef RB_TILES_H
+#define RB_TILES_H
+
+#include "quants.h"
+
+/* A register tile, and what of the weights is decoded at a time: GROUP x SLAB x PANEL f32 stay in
+ * the second-level cache while every token passes. */
+enum {
+    TILE_PANELS = V_LANES == 16 ? 2 : 1,
+    TILE_TOKENS = V_LANES == 16  ? 12
+                  : V_LANES == 8 ? 6
+                                 : 1,
+    GROUP = 8,
+    SLAB = 512,
+};
+
+enum { SLABS_BYTES = GROUP * SLAB * PANEL * 4 };
+
+static int64_t n_elements(const rb_call *c)
+{
+    return c->t[X].n[3] / ELEMENT_COLUMNS;
+}
+
+static int64_t slabs_of(const rb_call *c)
+{
+    return (n_elements(c) + SLAB - 1) / SLAB;
+}
+
+static const void *panel_data(const rb_call *c, int i, int64_t m)
+{
+    return rb_at(out_w(c, i), 0, 0, m / PANEL);
+}
+
+static rb_dtype base_of(const rb_call *c)
+{
+    return rb_dtype_get(c->t[W0].dtype)->base;
+}
+
+/* Unit u of the first phase lays out elements [u SLAB, (u + 1) SLAB) of x, each tile as [k][token].
+ */
+static void lay_out(const rb_call *c, int64_t u, f32 *shared)
+{
+    const int64_t n = n_elements(c), end = (u + 1) * SLAB < n ? (u + 1) * SLAB : n;
+    for (int64_t t = 0; t < n_tokens(c); t += TILE_TOKENS) {
+        const int n_tok = tokens_from(c, t, TILE_TOKENS);
+        const f32 *x[TILE_TOKENS];
+        f32 *to = shared + t * n;
+        for (int j = 0; j < n_tok; j++)
+            x[j] = x_row(c, t + j);
+        for (int64_t k = u * SLAB; k < end; k++)
+            for (int j = 0; j < n_tok; j++)
+                element_lay(to + k * n_tok + j, x[j], k);
+    }
+}
+
+/* Elements [k0, k0 + n) of some panels of one output, which stand as [panel][SLAB][PANEL]. */
+typedef struct slab {
+    const rb_call *c;
+    int out;
+    int64_t k0, n;
+} slab;
+
+/* A register tile: rows m .. of n_panel panels at w, n_tok tokens at x[k][step]. */
+RB_INLINE void tile(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
+                    int64_t step, int n_panel, int n_tok)
+{
+    vf acc[TILE_TOKENS][TILE_PANELS * VECS];
+    UNROLL
+    for (int t = 0; t < n_tok; t++) {
+        const f32 *y = y_row(s->c, s->out, token + t) + m;
+        UNROLL
+        for (int i = 0; i < n_panel * VECS; i++)
+            acc[t][i] = s->k0 == 0 ? v_zero() : v_load(y + i * V_LANES);
+    }
+    for (int64_t k = 0; k < s->n; k++) {
+        element wv[TILE_PANELS * VECS];
+        UNROLL
+        for (int i = 0; i < n_panel * VECS; i++)
+            wv[i] = element_load(w + i / VECS * SLAB * PANEL + k * PANEL + i % VECS * V_LANES);
+        UNROLL
+        for (int t = 0; t < n_tok; t++) {
+            const element xv = element_bcast(x + k * step + t);
+            UNROLL
+            for (int i = 0; i < n_panel * VECS; i++)
+                acc[t][i] = element_mul(wv[i], xv, acc[t][i]);
+        }
+    }
+    const bool last = s->k0 + s->n == n_elements(s->c);
+    UNROLL
+    for (int t = 0; t < n_tok; t++) {
+        f32 *y = y_row(s->c, s->out, token + t) + m;
+        UNROLL
+        for (int i = 0; i < n_panel * VECS; i++) {
+            if (last)
+                put_lanes(s->c, s->out, token + t, m + i * V_LANES, acc[t][i]);
+            else
+                v_store(y + i * V_LANES, acc[t][i]);
+        }
+    }
+}
+
+static NOINLINE void tile_full(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x)
+{
+    tile(s, m, w, token, x, TILE_TOKENS, TILE_PANELS, TILE_TOKENS);
+}
+
+static NOINLINE void tile_four(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
+                               int64_t step)
+{
+    tile(s, m, w, token, x, step, TILE_PANELS, TILE_TOKENS < 4 ? TILE_TOKENS : 4);
+}
+
+static NOINLINE void tile_two(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
+                              int64_t step)
+{
+    tile(s, m, w, token, x, step, TILE_PANELS, TILE_TOKENS < 2 ? TILE_TOKENS : 2);
+}
+
+static NOINLINE void tile_one(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
+                              int64_t step)
+{
+    tile(s, m, w, token, x, step, TILE_PANELS, 1);
+}
+
+static NOINLINE void panel_four(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
+                                int64_t step)
+{
+    tile(s, m, w, token, x, step, 1, TILE_TOKENS < 4 ? TILE_TOKENS : 4);
+}
+
+static NOINLINE void panel_token(const slab *s, int64_t m, const f32 *w, int64_t token,
+                                 const f32 *x, int64_t step)
+{
+    tile(s, m, w, token, x, step, 1, 1);
+}
+
+/* TILE_PANELS panels against a tile of n_tok tokens. */
+static void tile_any(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x, int n_tok)
+{
+    int t = 0;
+    if (n_tok == TILE_TOKENS) {
+        tile_full(s, m, w, token, x);
+        return;
+    }
+    for (; t + 4 <= n_tok; t += 4)
+        tile_four(s, m, w, token + t, x + t, n_tok);
+    for (; t + 2 <= n_tok; t += 2)
+        tile_two(s, m, w, token + t, x + t, n_tok);
+    if (t < n_tok)
+        tile_one(s, m, w, token + t, x + t, n_tok);
+}
+
+/* One panel, where TILE_PANELS do not divide the group. */
+static void panel_any(const slab *s, int64_t m, const f32 *w, int64_t token, const f32 *x,
+                      int n_tok)
+{
+    int t = 0;
+    for (; t + 4 <= n_tok; t += 4)
+        panel_four(s, m, w, token + t, x + t, n_tok);
+    for (; t < n_tok; t++)
+        panel_token(s, m, w, token + t, x + t, n_tok);
+}
+
+/* n_panel panels from row m of output i against every token: the slab stays, the tiles pass. */
+static void group_many(const rb_call *c, int i, int64_t m, int n_panel, const f32 *shared, f32 *own)
+{
+    const int64_t n = n_elements(c), n_tok = n_tokens(c);
+    for (int64_t k0 = 0; k0 < n; k0 += SLAB) {
+        const slab s = { c, i, k0, n - k0 < SLAB ? n - k0 : SLAB };
+        for (int p = 0; p < n_panel; p++)
+            fill_slab(own + p * SLAB * PANEL, panel_data(c, i, m + p * PANEL), k0, s.n, base_of(c));
+        for (int64_t t = 0; t < n_tok; t += TILE_TOKENS) {
+            const int tokens = tokens_from(c, t, TILE_TOKENS);
+            const f32 *x = shared + t * n + k0 * tokens;
+            int p = 0;
+            for (; p + TILE_PANELS <= n_panel; p += TILE_PANELS)
+                tile_any(&s, m + p * PANEL, own + p * SLAB * PANEL, t, x, tokens);
+            for (; p < n_panel; p++)
+                panel_any(&s, m + p * PANEL, own + p * SLAB * PANEL, t, x, tokens);
+        }
+    }
+}
+
+/* A work unit is as many panels as a register tile has, so that no split of the work parts
+ * them. */
+static int64_t tiles_of(const rb_call *c, int i)
+{
+    return (panels_of(c, i) + TILE_PANELS - 1) / TILE_PANELS;
+}
+
+static int64_t n_tiles(const rb_call *c)
+{
+    return tiles_of(c, 0) + tiles_of(c, 1) + tiles_of(c, 2);
+}
+
+/* Units of one output of [first, last), as many as stay decoded together; returns how many. */
+static int64_t run_slabs(const rb_call *c, int64_t first, int64_t last, void *shared, void *own)
+{
+    int out = 0;
+    int64_t u = first;
+    while (u >= tiles_of(c, out))
+        u -= tiles_of(c, out++);
+    int64_t n = tiles_of(c, out) - u;
+    n = n < last - first ? n : last - first;
+    n = n < GROUP / TILE_PANELS ? n : GROUP / TILE_PANELS;
+    const int64_t at = u * TILE_PANELS, rest = panels_of(c, out) - at;
+    group_many(c, out, at * PANEL, (int)(n * TILE_PANELS < rest ? n * TILE_PANELS : rest), shared,
+               own);
+    return n;
+}
+
+#endif
