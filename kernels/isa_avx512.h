@@ -225,6 +225,14 @@ RB_INLINE v8 v8_zero(void)
 }
 
 #ifdef __AVX512BF16__
+RB_INLINE vi v_pairs_bf16_n(const f32 *p, int64_t n)
+{
+    const __mmask32 m = (__mmask32)(0xffffffffu >> (32 - 2 * n));
+    const __m512 lo = _mm512_maskz_loadu_ps((__mmask16)m, p);
+    const __m512 hi = _mm512_maskz_loadu_ps((__mmask16)(m >> 16), p + 16);
+    return (__m512i)_mm512_cvtne2ps_pbh(hi, lo);
+}
+
 RB_INLINE vf v_dot2_bf16(vf acc, vi a, vi b)
 {
     return _mm512_dpbf16_ps(acc, (__m512bh)a, (__m512bh)b);

@@ -57,12 +57,6 @@ RB_INLINE void s_store(f32 *p, sf a)
     memcpy(rb_count_write(p, sizeof a), &a, sizeof a);
 }
 
-RB_INLINE void s_store_bf16(bf16 *p, sf a)
-{
-    const uint16_t h = rb_f32_to_bf16(a.v);
-    memcpy(rb_count_write(p, sizeof h), &h, sizeof h);
-}
-
 RB_INLINE sf s_flops(float x, unsigned flops, unsigned special)
 {
     rb_counting->flops += flops;

@@ -177,6 +177,15 @@ RB_INLINE vi vi_lookup4(vi codes)
     return codes;
 }
 
+RB_INLINE vi v_pairs_bf16_n(const f32 *p, int64_t n)
+{
+    const float *x = rb_count_read(p, 2 * (size_t)n * sizeof *p);
+    vi r = { { 0 } };
+    for (int64_t i = 0; i < n; i++)
+        r.x[i] = (int32_t)(rb_f32_to_bf16(x[2 * i]) | (uint32_t)rb_f32_to_bf16(x[2 * i + 1]) << 16);
+    return r;
+}
+
 RB_INLINE vf v_dot2_bf16(vf acc, vi a, vi b)
 {
     for (int i = 0; i < V_LANES; i++) {

@@ -19,11 +19,6 @@ RB_INLINE void s_store(f32 *p, sf a)
     p->bits = a.v;
 }
 
-RB_INLINE void s_store_bf16(bf16 *p, sf a)
-{
-    p->bits = rb_f32_to_bf16(a.v);
-}
-
 RB_INLINE sf s_add(sf a, sf b)
 {
     return (sf){ a.v + b.v };

@@ -25,9 +25,10 @@ RB_INLINE vf element_mul(element w, element x, vf acc)
     return v_fma(w, x, acc);
 }
 
-RB_INLINE void element_lay(f32 *to, const f32 *x, int64_t k)
+/* n elements of x. */
+RB_INLINE void element_store(f32 *to, const f32 *x, int64_t n)
 {
-    s_store(to, s_load(x + k));
+    v_store_n(to, n < V_LANES ? v_load_n(x, n) : v_load(x), n);
 }
 
 static void fill_slab(f32 *to, const void *w, int64_t k0, int64_t n, rb_dtype base);
@@ -380,14 +381,14 @@ static int64_t shared_bytes(const rb_call *c)
 
 static int64_t own_bytes(const rb_call *c)
 {
-    return is_block_type(base_of(c)) || by_slabs(c) ? SLABS_BYTES : 0;
+    return is_block_type(base_of(c)) || by_slabs(c) ? SLABS_BYTES : n_tokens(c) > 1 ? LAY_BYTES : 0;
 }
 
 static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
 {
     for (int64_t u = first; u < last;) {
         if (phase == 0) {
-            lay_out(c, u++, shared);
+            lay_out(c, u++, shared, own);
         } else if (by_slabs(c)) {
             u += run_slabs(c, u, last, shared, own);
         } else {

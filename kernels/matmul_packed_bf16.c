@@ -23,10 +23,10 @@ RB_INLINE vf element_mul(element w, element x, vf acc)
     return v_dot2_bf16(acc, w, x);
 }
 
-RB_INLINE void element_lay(f32 *to, const f32 *x, int64_t k)
+/* n elements of x. */
+RB_INLINE void element_store(f32 *to, const f32 *x, int64_t n)
 {
-    s_store_bf16((bf16 *)to, s_load(x + 2 * k));
-    s_store_bf16((bf16 *)to + 1, s_load(x + 2 * k + 1));
+    vi_store4((u8 *)to, v_pairs_bf16_n(x, n));
 }
 
 static void fill_slab(f32 *to, const void *w, int64_t k0, int64_t n, rb_dtype base);
@@ -97,14 +97,14 @@ static int64_t shared_bytes(const rb_call *c)
 
 static int64_t own_bytes(const rb_call *c)
 {
-    return n_tokens(c) > 1 ? SLABS_BYTES : 0;
+    return n_tokens(c) > 1 ? SLABS_BYTES : LAY_BYTES;
 }
 
 static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
 {
     for (int64_t u = first; u < last;) {
         if (phase == 0) {
-            lay_out(c, u++, shared);
+            lay_out(c, u++, shared, own);
         } else if (n_tokens(c) > 1) {
             u += run_slabs(c, u, last, shared, own);
         } else {

@@ -57,9 +57,9 @@
  *     sum_store(u8 *sum, u8 *x, n, times): times the sum of n signed bytes, 4 bytes; sf s_sum_s8(u8
  * *x, n): their sum; both free
  *
- * bf16  s_store_bf16(bf16 *, sf): rounded to nearest even, free     v_dot2_bf16(vf acc, vi a, vi
- * b): acc + the 2 products of a lane's pairs of bf16, 4 FLOPs a lane; only where the CPU has it
- * (rows with needs_bf16)
+ * bf16  v_pairs_bf16_n(f32 *, n): n pairs in n lanes, rounded to nearest even, free v_dot2_bf16(vf
+ * acc, vi a, vi b): acc + the 2 products of a lane's pairs of bf16, 4 FLOPs a lane; only where the
+ * CPU has it (rows with needs_bf16)
  *
  * ctrl  int32_t c_load(const void *, i)   c_store(void *, i, int32_t): an index or position; never
  *     traffic. Of an operand in ctrl, or of scratch

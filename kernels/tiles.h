@@ -1,7 +1,7 @@
 /* Many tokens against packed panels, in elements of 4 bytes: f32, or pairs of bf16. A first phase
  * lays x out tile by tile; slabs of a group of panels are copied or decoded once into this thread's
  * scratch, where they stay while every tile of x passes. The file that includes it says what an
- * element is: ELEMENT_COLUMNS, element, element_load, _bcast, _mul, _lay and fill_slab.
+ * element is: ELEMENT_COLUMNS, element, element_load, _bcast, _mul, _store and fill_slab.
  * Refuses to be a file of its own. Read next: matmul_packed.c, matmul_packed_bf16.c. */
 #ifndef RB_TILES_H
 #define RB_TILES_H
@@ -15,11 +15,11 @@ enum {
     TILE_TOKENS = V_LANES == 16  ? 12
                   : V_LANES == 8 ? 6
                                  : 1,
-    GROUP = 8,
-    SLAB = 512,
+    GROUP = 16,
+    SLAB = 256,
 };
 
-enum { SLABS_BYTES = GROUP * SLAB * PANEL * 4 };
+enum { SLABS_BYTES = GROUP * SLAB * PANEL * 4, LAY_BYTES = TILE_TOKENS * V_LANES * 4 };
 
 static int64_t n_elements(const rb_call *c)
 {
@@ -41,20 +41,22 @@ static rb_dtype base_of(const rb_call *c)
     return rb_dtype_get(c->t[W0].dtype)->base;
 }
 
-/* Unit u of the first phase lays out elements [u SLAB, (u + 1) SLAB) of x, each tile as [k][token].
- */
-static void lay_out(const rb_call *c, int64_t u, f32 *shared)
+/* Unit u of the first phase lays out elements [u SLAB, (u + 1) SLAB) of x, each tile as [k][token],
+ * by way of this thread's scratch. */
+static void lay_out(const rb_call *c, int64_t u, f32 *shared, f32 *own)
 {
     const int64_t n = n_elements(c), end = (u + 1) * SLAB < n ? (u + 1) * SLAB : n;
     for (int64_t t = 0; t < n_tokens(c); t += TILE_TOKENS) {
         const int n_tok = tokens_from(c, t, TILE_TOKENS);
-        const f32 *x[TILE_TOKENS];
-        f32 *to = shared + t * n;
-        for (int j = 0; j < n_tok; j++)
-            x[j] = x_row(c, t + j);
-        for (int64_t k = u * SLAB; k < end; k++)
+        for (int64_t k = u * SLAB; k < end; k += V_LANES) {
+            const int64_t lanes = lanes_at(k, end);
+            f32 *to = shared + t * n + k * n_tok;
             for (int j = 0; j < n_tok; j++)
-                element_lay(to + k * n_tok + j, x[j], k);
+                element_store(own + j * V_LANES, x_row(c, t + j) + k * ELEMENT_COLUMNS, lanes);
+            for (int64_t i = 0; i < lanes; i++)
+                for (int j = 0; j < n_tok; j++)
+                    s_store(to + i * n_tok + j, s_load(own + j * V_LANES + i));
+        }
     }
 }
 
