@@ -40,16 +40,16 @@ static const rb_op op = {
              { "w", 'r', RB_ROWS_GATHERED, IDS, RB_IS_WEIGHT, 0 },
              { "ids", 'r', RB_ROWS_ALL, -1, RB_IS_CTRL, 0 } },
     .token_arg = Y,
-    .key_arg = { W, -1, -1 },
+    .key_arg = W,
     .dim = { { "T", Y, 1, NULL }, { "H", Y, 3, NULL } },
     .flops = nothing,
     .special = nothing,
     .check = check,
 };
 
-#define ROW(dtype)                                                                                 \
+#define ROW(type)                                                                                  \
     {                                                                                              \
-        RB_ROW(dtype), .decode = { { W, elements } }                                               \
+        RB_ROW(type), .decode = { { W, elements } }                                                \
     }
 static const rb_kernel rows[] = { ROW(RB_F32),  ROW(RB_F16),  ROW(RB_BF16),
                                   ROW(RB_Q8_0), ROW(RB_Q4_0), ROW(RB_Q4_1),

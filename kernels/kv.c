@@ -60,7 +60,7 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
 static const rb_term nothing[] = { { 0 } };
 
 #define PIECE(to, from, more)                                                                      \
-    { to, 'w', RB_ROWS_NEW, -1, RB_IS_KV, more },                                                  \
+    { to, 'w', RB_ROWS_NEW, -1, RB_IS_KV, (more) | RB_CACHED },                                    \
     {                                                                                              \
         from, 'r', RB_ROWS_ALL, -1, RB_IS_ACT, more                                                \
     }
@@ -71,23 +71,12 @@ static const rb_op op = {
     .arg = { PIECE("cache0", "new0", 0), PIECE("cache1", "new1", RB_OPTIONAL),
              PIECE("cache2", "new2", RB_OPTIONAL) },
     .token_arg = FROM0,
-    .key_arg = { TO0, TO1, TO2 },
+    .key_arg = -1,
     .dim = { { "T", FROM0, 1, NULL } },
     .flops = nothing,
     .special = nothing,
     .check = check,
 };
 
-#define ROW(k0, k1, k2)                                                                            \
-    {                                                                                              \
-        .op = &op, .isa = RB_ISA_ID, .key = { k0, k1, k2 }, .n_phase = 1, .units = units,          \
-        .run = run                                                                                 \
-    }
-static const rb_kernel rows[] = {
-    ROW(RB_F32, RB_NO_DTYPE, RB_NO_DTYPE), ROW(RB_F16, RB_NO_DTYPE, RB_NO_DTYPE),
-    ROW(RB_F32, RB_F32, RB_NO_DTYPE),      ROW(RB_F16, RB_F16, RB_NO_DTYPE),
-    ROW(RB_F32, RB_F16, RB_NO_DTYPE),      ROW(RB_F16, RB_F32, RB_NO_DTYPE),
-    ROW(RB_F32, RB_F32, RB_F32),           ROW(RB_F16, RB_F16, RB_F16),
-    ROW(RB_F32, RB_F32, RB_F16),           ROW(RB_F16, RB_F16, RB_F32),
-};
+static const rb_kernel rows[] = { { RB_ROW(RB_NO_DTYPE) } };
 RB_EXPORT(kv, rows);

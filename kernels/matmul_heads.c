@@ -360,13 +360,13 @@ static const rb_term x_elements[] = { { 1, { DIM_X, DIM_K, -1 } }, { 0 } };
 static const rb_op op = {
     .id = RB_OP_MATMUL_HEADS,
     .name = "matmul_heads",
-    .arg = { { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT | RB_IS_KV, 0 },
+    .arg = { { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT | RB_IS_KV, RB_CACHED },
              { "y0", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
              { "w0", 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, RB_ANY_DTYPE },
              { "y1", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, RB_OPTIONAL },
              { "w1", 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, RB_OPTIONAL | RB_ANY_DTYPE } },
     .token_arg = X,
-    .key_arg = { W0, X, -1 },
+    .key_arg = W0,
     .dim = { { "T h", X, 0, token_heads },
              { "K", X, 3, NULL },
              { "M0", Y0, 3, width0 },
@@ -378,17 +378,16 @@ static const rb_op op = {
     .check = check,
 };
 
-#define ROW(w, x)                                                                                  \
+#define ROW(type)                                                                                  \
     {                                                                                              \
-        .op = &op, .isa = RB_ISA_ID, .key = { w, x, RB_NO_DTYPE }, .n_phase = 2, .units = units,   \
-        .run = run, .shared_bytes = shared_bytes, .own_bytes = own_bytes, .decode = {              \
+        .op = &op, .isa = RB_ISA_ID, .dtype = type, .n_phase = 2, .units = units, .run = run,      \
+        .shared_bytes = shared_bytes, .own_bytes = own_bytes, .decode = {                          \
             { W0, w0_elements },                                                                   \
             { W1, w1_elements },                                                                   \
             { X, x_elements }                                                                      \
         }                                                                                          \
     }
-#define ROWS(w) ROW(w, RB_F32), ROW(w, RB_F16)
-static const rb_kernel rows[] = { ROWS(RB_F32),  ROWS(RB_F16),  ROWS(RB_BF16),
-                                  ROWS(RB_Q8_0), ROWS(RB_Q4_0), ROWS(RB_Q4_1),
-                                  ROWS(RB_Q5_0), ROWS(RB_Q5_1), ROWS(RB_Q6_K) };
+static const rb_kernel rows[] = { ROW(RB_F32),  ROW(RB_F16),  ROW(RB_BF16),
+                                  ROW(RB_Q8_0), ROW(RB_Q4_0), ROW(RB_Q4_1),
+                                  ROW(RB_Q5_0), ROW(RB_Q5_1), ROW(RB_Q6_K) };
 RB_EXPORT(matmul_heads, rows);

@@ -131,7 +131,7 @@ static void run_at_the_ends(const rb_kernel *k, int8_t quant)
     rb_pack(&packed, &w);
     const rb_call call = { .t = { rb_view_dense(&bx, RB_F32, RB_ACT, 0, 1, 1, 1, END_COLUMNS),
                                   rb_view_dense(&by, RB_F32, RB_ACT, 0, 1, 1, 1, END_ROWS),
-                                  k->key[0] == RB_Q8_0 ? w : packed } };
+                                  k->dtype == RB_Q8_0 ? w : packed } };
     char shared[4096];
     cr_assert_leq(k->shared_bytes(&call), (int64_t)sizeof shared);
     for (int phase = 0; phase < k->n_phase; phase++)
