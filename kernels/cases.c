@@ -52,7 +52,7 @@ static uint64_t digit(maker *m, uint64_t base)
     return d;
 }
 
-static const rb_dtype cached[] = { RB_F32, RB_F16 };
+static const rb_dtype cached[] = { RB_F32, RB_F16, RB_BF16, RB_Q8_0, RB_Q4_0 };
 enum { N_CACHED = sizeof cached / sizeof *cached };
 
 /* Types of the n pieces of a cache, RB_NO_DTYPE for an absent one, which only those may be whose
@@ -240,7 +240,9 @@ static rb_status make_matmul_heads(maker *m)
         m->c->call.p.transposed |= (uint32_t)transposed[i] << i;
     }
     /* x is as wide as rows of w are, where any lies [out][in] */
-    const int64_t k = any ? columns(m, dtype) : PICK(m, 1, 3, 16, 33);
+    const int64_t k = any || rb_dtype_get(x_type)->block > 1
+                          ? columns(m, block > 1 ? dtype : x_type)
+                          : PICK(m, 1, 3, 16, 33);
     TRY(operand(m, 0, x_type, from < N_CACHED ? RB_KV : RB_ACT, s, t, chance(m, 2) ? 1 : h, k));
     for (int i = 0; i < n_out; i++) {
         const int64_t out = transposed[i]
@@ -297,8 +299,9 @@ static rb_status make_kv_store(maker *m)
     }
     /* two pieces side by side in the rows of one cache */
     rb_view *to = &m->c->call.t[0], *wide = &m->c->call.t[2];
-    if (type[1] == type[0] && to->n[3] > 1 && chance(m, 2)) {
-        const int64_t left = to->n[3] / 2, heads = to->n[2];
+    const int64_t block = rb_dtype_get(type[0])->block;
+    if (type[1] == type[0] && to->n[3] > block && chance(m, 2)) {
+        const int64_t left = to->n[3] / block / 2 * block, heads = to->n[2];
         TRY(operand(m, 3, RB_F32, RB_ACT, s, t, 1, to->n[3] - left));
         TRY(operand(m, 1, RB_F32, RB_ACT, s, t, heads, left));
         *wide = rb_view_slice(*to, 3, left, to->n[3] - left);
@@ -325,7 +328,8 @@ static attend_shape make_attend_shape(maker *m)
     a.g_k2 = chance(m, 2) ? a.groups : 1;
     a.d1 = columns(m, a.k);
     a.d_v = columns(m, a.val);
-    a.d2 = a.k2 == RB_NO_DTYPE ? 0 : PICK(m, 1, 4, 16, 20);
+    if (a.k2 != RB_NO_DTYPE)
+        a.d2 = rb_dtype_get(a.k2)->block > 1 ? 32 * PICK(m, 1, 2) : PICK(m, 1, 4, 16, 20);
     return a;
 }
 

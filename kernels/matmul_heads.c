@@ -1,8 +1,8 @@
 /* matmul by heads: y_i[t][h] = w_i[h] x[t][h], one matrix for each head, up to two outputs that
  * share x and its heads. It is how latent attention expands its latent, moves q into the latent's
  * space and o out of it. A matrix lies [out][in], or transposed [in][out] (k_b, or kv_b when
- * absorbed): then lanes are outputs and nothing is summed across them. x of a cache in f16 is
- * converted once, in a first phase. Work unit: a panel of rows, or a strip of columns, of one head
+ * absorbed): then lanes are outputs and nothing is summed across them. x of a cache that is not f32
+ * is decoded once, in a first phase. Work unit: a panel of rows, or a strip of columns, of one head
  * of one output. Refuses packed layouts. Read next: dots.h, matmul.c. */
 #include "dots.h"
 

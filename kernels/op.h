@@ -142,7 +142,7 @@ typedef struct rb_kernel {
 /* Types that a cache may hold. */
 static inline bool rb_is_cache_dtype(rb_dtype t)
 {
-    return t == RB_F32 || t == RB_F16;
+    return t == RB_F32 || t == RB_F16 || t == RB_BF16 || t == RB_Q8_0 || t == RB_Q4_0;
 }
 
 /* ---- registry ---- */

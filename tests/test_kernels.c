@@ -289,10 +289,10 @@ Test(kernels, the_checker_sees_old_cache_rows_overwritten)
 /* Operands whose dtypes an op's rows take at run time. */
 static const struct {
     rb_op_id op;
-    int n, arg[3], combinations; /* of f32, f16 and, of some, absent; x may be no cache as well */
-} mixed[] = { { RB_OP_ATTEND, 3, { 2, 3, 4 }, 2 * 3 * 2 },
-              { RB_OP_KV_STORE, 3, { 0, 2, 4 }, 2 * 3 * 3 },
-              { RB_OP_MATMUL_HEADS, 1, { 0 }, 3 } };
+    int n, arg[3], combinations; /* of five types and, of some, absent; x may be no cache as well */
+} mixed[] = { { RB_OP_ATTEND, 3, { 2, 3, 4 }, 5 * 6 * 5 },
+              { RB_OP_KV_STORE, 3, { 0, 2, 4 }, 5 * 6 * 6 },
+              { RB_OP_MATMUL_HEADS, 1, { 0 }, 6 } };
 
 /* The number of a call's combination, below MOST_COMBINATIONS. */
 enum { MOST_COMBINATIONS = 2 * (RB_N_DTYPE + 1) * (RB_N_DTYPE + 1) * (RB_N_DTYPE + 1) };
