@@ -38,7 +38,7 @@ typedef struct rb_session_params {
     int64_t n_ubatch; /* most tokens per sequence in one micro-batch */
     int64_t n_logits; /* most rows through lm_head in one call; 1 unless logits of all rows are
                          wanted */
-    rb_dtype type_k, type_v; /* RB_F32 or RB_F16 */
+    rb_dtype type_k, type_v; /* rb_is_cache_dtype; of latents all is of type_k */
     rb_attn attn;
     rb_mla_rule mla_rule;
     int n_threads;

@@ -1,7 +1,7 @@
 /* The KV cache: a buffer of its own for K and for V of each layer that runs, so that repeated
  * layers never share cache lines, and touched once, so that its pages are its own; for latent
  * orders the latent and the rotated key instead, both of K's type. Refuses sizes whose product
- * overflows. Read next: session.c. */
+ * overflows, and pieces that are no whole blocks of a quantised type. Read next: session.c. */
 #include "session.h"
 
 #include <stdlib.h>
@@ -35,11 +35,45 @@ static rb_status open_one(const rb_session *s, rb_buffer *buffer, rb_view *view,
     return status;
 }
 
+/* What is stored by itself (rows of heads; of latent attention the parts that are rotated and those
+ * that are not) is quantised by itself. */
+static rb_status check_blocks(const rb_session *s, bool latent, rb_error *err)
+{
+    const rb_config *c = &s->model->config;
+    const rb_dtype k = s->params.type_k, v = latent ? k : s->params.type_v;
+    const bool mla = rb_config_is_mla(c);
+    const struct {
+        const char *what;
+        int64_t columns;
+        rb_dtype dtype;
+    } part[] = { { latent ? "the latent"
+                   : mla  ? "what is not rotated of a head of K"
+                          : "a head of K",
+                   latent ? c->kv_lora_rank
+                   : mla  ? rb_config_d_nope(c)
+                          : c->d_head_k,
+                   k },
+                 { "the rotated part of K", mla ? c->d_rot : 0, k },
+                 { "a head of V", latent ? 0 : c->d_head_v, v } };
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        const rb_dtype_info *d = rb_dtype_get(part[i].dtype);
+        if (part[i].columns % d->block)
+            return rb_fail(err, RB_ERR_UNSUPPORTED,
+                           "a cache of %s holds multiples of %d columns, %s has %lld: choose f32, "
+                           "f16 or bf16",
+                           d->name, d->block, part[i].what, (long long)part[i].columns);
+    }
+    return RB_OK;
+}
+
 rb_status rb_kv_open(rb_session *s, rb_error *err)
 {
     const rb_config *c = &s->model->config;
     const rb_session_params *p = &s->params;
     const bool latent = rb_attn_variant_of(rb_attn_possible(s, 0))->latent_cache;
+    const rb_status whole = check_blocks(s, latent, err);
+    if (whole != RB_OK)
+        return whole;
     const piece k = { latent ? 1 : c->n_head_kv, latent ? c->kv_lora_rank : c->d_head_k,
                       p->type_k };
     const piece v = { latent ? 1 : c->n_head_kv, latent ? c->d_rot : c->d_head_v,

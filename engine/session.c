@@ -38,9 +38,8 @@ static rb_status check_params(const rb_model *model, rb_session_params *p, rb_er
                        (long long)p->n_seq, (long long)p->n_ctx, (long long)p->n_ubatch);
     if (p->n_ubatch > p->n_ctx)
         p->n_ubatch = p->n_ctx;
-    if ((p->type_k != RB_F32 && p->type_k != RB_F16) ||
-        (p->type_v != RB_F32 && p->type_v != RB_F16))
-        return rb_fail(err, RB_ERR_ARGUMENT, "the cache holds f32 or f16");
+    if (!rb_is_cache_dtype(p->type_k) || !rb_is_cache_dtype(p->type_v))
+        return rb_fail(err, RB_ERR_ARGUMENT, "the cache holds f32, f16, bf16, q8_0 or q4_0");
     if (p->attn < RB_ATTN_OWN || p->attn >= RB_N_ATTN ||
         (p->attn != RB_ATTN_OWN && !rb_config_is_mla(&model->config)))
         return rb_fail(err, RB_ERR_ARGUMENT, "attention of %s has no such order",

@@ -88,9 +88,8 @@ static const rb_term nine[] = { { 9, { TOKENS, F, -1 } }, { 0 } };
         .id = op_id, .name = op_name,                                                              \
         .arg = { { "y", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },                                      \
                  { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 } },                                    \
-        .token_arg = Y, .key_arg = { X, -1, -1 },                                                  \
-        .dim = { { "T", Y, 1, NULL }, { "F", Y, 3, NULL } }, .flops = n_flops,                     \
-        .special = n_special, .check = check                                                       \
+        .token_arg = Y, .key_arg = X, .dim = { { "T", Y, 1, NULL }, { "F", Y, 3, NULL } },         \
+        .flops = n_flops, .special = n_special, .check = check                                     \
     }
 static const rb_op op_relu2 = OP(RB_OP_RELU2, "relu2", one, nothing);
 static const rb_op op_gelu = OP(RB_OP_GELU, "gelu", nine, one);
@@ -98,8 +97,7 @@ static const rb_op op_gelu_erf = OP(RB_OP_GELU_ERF, "gelu_erf", five, one);
 
 #define ROW(of, run_it)                                                                            \
     {                                                                                              \
-        .op = of, .isa = RB_ISA_ID, .key = { RB_F32, RB_NO_DTYPE, RB_NO_DTYPE }, .n_phase = 1,     \
-        .units = units, .run = run_it                                                              \
+        .op = of, .isa = RB_ISA_ID, .dtype = RB_F32, .n_phase = 1, .units = units, .run = run_it   \
     }
 static const rb_kernel rows[] = { ROW(&op_relu2, run_relu2), ROW(&op_gelu, run_gelu),
                                   ROW(&op_gelu_erf, run_gelu_erf) };

@@ -340,21 +340,20 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
-#define ROW(k, k2, v)                                                                              \
-    {                                                                                              \
-        .op = &rb_attend_op, .isa = RB_ISA_ID, .key = { k, k2, v }, .n_phase = 2, .units = units,  \
-        .run = run, .shared_bytes = shared_bytes, .own_bytes = own_bytes_both,                     \
-        .extra = rb_attend_extra, .saved = rb_attend_saved,                                        \
-        .special_overhead = rb_attend_special_overhead, .decode = {                                \
-            { K, rb_attend_k_elements },                                                           \
-            { K2, rb_attend_k2_elements },                                                         \
-            { V, rb_attend_v_elements }                                                            \
-        }                                                                                          \
-    }
-static const rb_kernel rows[] = {
-    ROW(RB_F32, RB_NO_DTYPE, RB_F32), ROW(RB_F16, RB_NO_DTYPE, RB_F16),
-    ROW(RB_F32, RB_NO_DTYPE, RB_F16), ROW(RB_F16, RB_NO_DTYPE, RB_F32),
-    ROW(RB_F32, RB_F32, RB_F32),      ROW(RB_F16, RB_F16, RB_F16),
-    ROW(RB_F32, RB_F16, RB_F32),
-};
+static const rb_kernel rows[] = { {
+    .op = &rb_attend_op,
+    .isa = RB_ISA_ID,
+    .dtype = RB_NO_DTYPE,
+    .n_phase = 2,
+    .units = units,
+    .run = run,
+    .shared_bytes = shared_bytes,
+    .own_bytes = own_bytes_both,
+    .extra = rb_attend_extra,
+    .saved = rb_attend_saved,
+    .special_overhead = rb_attend_special_overhead,
+    .decode = { { K, rb_attend_k_elements },
+                { K2, rb_attend_k2_elements },
+                { V, rb_attend_v_elements } },
+} };
 RB_EXPORT(attend, rows);

@@ -26,7 +26,7 @@ typedef struct maker {
     rb_case *c;
     const rb_kernel *k;
     rb_fill fill;
-    uint64_t seed;
+    uint64_t seed, types; /* types: what digit() has left of the seed */
     rb_error *err;
 } maker;
 
@@ -41,6 +41,48 @@ static bool chance(maker *m, uint64_t one_in)
 {
     return rb_random_below(&m->seed, one_in) == 0;
 }
+
+/* ---- dtypes of operands that are not the row's key: digits of the seed, so that as many seeds in
+ * a row as rb_case_combinations says bring up every combination ---- */
+
+static uint64_t digit(maker *m, uint64_t base)
+{
+    const uint64_t d = m->types % base;
+    m->types /= base;
+    return d;
+}
+
+static const rb_dtype cached[] = { RB_F32, RB_F16, RB_BF16, RB_Q8_0, RB_Q4_0 };
+enum { N_CACHED = sizeof cached / sizeof *cached };
+
+/* Types of the n pieces of a cache, RB_NO_DTYPE for an absent one, which only those may be whose
+ * bit of `optional` is set. Half of the seeds have all of one type. */
+static void cached_types(maker *m, rb_dtype *type, int n, unsigned optional)
+{
+    const bool alike = digit(m, 2);
+    const rb_dtype all = cached[m->types % N_CACHED];
+    for (int i = 0; i < n; i++) {
+        const bool may_miss = optional >> i & 1;
+        const uint64_t d = digit(m, N_CACHED + may_miss);
+        type[i] = d == N_CACHED ? RB_NO_DTYPE : alike ? all : cached[d];
+    }
+}
+
+int rb_case_combinations(const rb_kernel *k)
+{
+    switch (k->op->id) {
+    case RB_OP_ATTEND:
+        return 2 * N_CACHED * (N_CACHED + 1) * N_CACHED;
+    case RB_OP_KV_STORE:
+        return 2 * N_CACHED * (N_CACHED + 1) * (N_CACHED + 1);
+    case RB_OP_MATMUL_HEADS:
+        return N_CACHED + 1;
+    default:
+        return 1;
+    }
+}
+
+/* ---- makers ---- */
 
 /* A column count that the dtype's blocks divide; of a packed layout, of one row. */
 static int64_t columns(maker *m, rb_dtype dtype)
@@ -119,7 +161,7 @@ static void fill_indices(maker *m, int a, int64_t below)
 
 static rb_status make_embed(maker *m)
 {
-    const rb_dtype dtype = m->k->key[0];
+    const rb_dtype dtype = m->k->dtype;
     const int64_t n = PICK(m, 1, 2, 5, 40), h = columns(m, dtype), vocab = PICK(m, 1, 7, 100);
     TRY(operand(m, 0, RB_F32, RB_ACT, 1, n, 1, h));
     TRY(operand(m, 1, dtype, RB_WEIGHT, 1, 1, vocab, h));
@@ -155,7 +197,7 @@ static rb_status make_layernorm(maker *m)
 
 static rb_status make_matmul(maker *m)
 {
-    const rb_dtype dtype = m->k->key[0];
+    const rb_dtype dtype = m->k->dtype;
     const bool blas = m->k->isa == RB_ISA_BLAS;
     const int64_t panel = rb_dtype_get(dtype)->panel_rows;
     const int64_t s = blas ? 1 : PICK(m, 1, 2);
@@ -185,10 +227,11 @@ static rb_status make_matmul(maker *m)
  */
 static rb_status make_matmul_heads(maker *m)
 {
-    const rb_dtype dtype = m->k->key[0];
+    const rb_dtype dtype = m->k->dtype;
     const int64_t s = PICK(m, 1, 2), t = PICK(m, 1, 1, 2, 5, 7, 13, 29), h = PICK(m, 1, 2, 3);
     const int64_t n_out = PICK(m, 1, 2);
-    const rb_stream stream = m->k->key[1] == RB_F16 || chance(m, 2) ? RB_KV : RB_ACT;
+    const uint64_t from = digit(m, N_CACHED + 1); /* a cache of some type, or an activation */
+    const rb_dtype x_type = from < N_CACHED ? cached[from] : RB_F32;
     const int64_t block = rb_dtype_get(dtype)->block;
     bool transposed[2], any = false;
     for (int i = 0; i < n_out; i++) {
@@ -197,8 +240,10 @@ static rb_status make_matmul_heads(maker *m)
         m->c->call.p.transposed |= (uint32_t)transposed[i] << i;
     }
     /* x is as wide as rows of w are, where any lies [out][in] */
-    const int64_t k = any ? columns(m, dtype) : PICK(m, 1, 3, 16, 33);
-    TRY(operand(m, 0, m->k->key[1], stream, s, t, chance(m, 2) ? 1 : h, k));
+    const int64_t k = any || rb_dtype_get(x_type)->block > 1
+                          ? columns(m, block > 1 ? dtype : x_type)
+                          : PICK(m, 1, 3, 16, 33);
+    TRY(operand(m, 0, x_type, from < N_CACHED ? RB_KV : RB_ACT, s, t, chance(m, 2) ? 1 : h, k));
     for (int i = 0; i < n_out; i++) {
         const int64_t out = transposed[i]
                                 ? block > 1 ? block * PICK(m, 1, 2) : PICK(m, 1, 17, 31, 100, 150)
@@ -243,15 +288,20 @@ static rb_status make_kv_store(maker *m)
 {
     const int64_t s = PICK(m, 1, 3), t = PICK(m, 1, 2, 5), past = PICK(m, 0, 1, 9);
     const int64_t room = past + t + PICK(m, 0, 2);
-    for (int i = 0; i < 3 && m->k->key[i] != RB_NO_DTYPE; i++) {
-        const int64_t heads = PICK(m, 1, 2, 3), d = columns(m, RB_F32);
-        TRY(operand(m, 2 * i, m->k->key[i], RB_KV, s, room, heads, d));
+    rb_dtype type[3];
+    cached_types(m, type, 3, 6);
+    for (int i = 0; i < 3; i++) {
+        if (type[i] == RB_NO_DTYPE)
+            continue;
+        const int64_t heads = PICK(m, 1, 2, 3), d = columns(m, type[i]);
+        TRY(operand(m, 2 * i, type[i], RB_KV, s, room, heads, d));
         TRY(operand(m, 2 * i + 1, RB_F32, RB_ACT, s, t, chance(m, 3) ? 1 : heads, d));
     }
     /* two pieces side by side in the rows of one cache */
     rb_view *to = &m->c->call.t[0], *wide = &m->c->call.t[2];
-    if (m->k->key[1] == m->k->key[0] && to->n[3] > 1 && chance(m, 2)) {
-        const int64_t left = to->n[3] / 2, heads = to->n[2];
+    const int64_t block = rb_dtype_get(type[0])->block;
+    if (type[1] == type[0] && to->n[3] > block && chance(m, 2)) {
+        const int64_t left = to->n[3] / block / 2 * block, heads = to->n[2];
         TRY(operand(m, 3, RB_F32, RB_ACT, s, t, 1, to->n[3] - left));
         TRY(operand(m, 1, RB_F32, RB_ACT, s, t, heads, left));
         *wide = rb_view_slice(*to, 3, left, to->n[3] - left);
@@ -263,19 +313,23 @@ static rb_status make_kv_store(maker *m)
 
 /* Heads and columns of K, K2 and V. */
 typedef struct attend_shape {
+    rb_dtype k, k2, val;
     int64_t groups, heads, g_k, g_k2, g_v, d1, d2, d_v;
 } attend_shape;
 
 static attend_shape make_attend_shape(maker *m)
 {
-    attend_shape a = { .groups = PICK(m, 1, 2, 4) };
+    rb_dtype type[3];
+    cached_types(m, type, 3, 2);
+    attend_shape a = { .k = type[0], .k2 = type[1], .val = type[2], .groups = PICK(m, 1, 2, 4) };
     a.heads = a.groups * (a.groups == 1 ? PICK(m, 1, 3, 4, 6, 7, 8, 9, 40) : PICK(m, 1, 2, 3, 4));
     a.g_k = chance(m, 3) ? 1 : a.groups;
     a.g_v = a.g_k == a.groups && chance(m, 3) ? 1 : a.groups;
     a.g_k2 = chance(m, 2) ? a.groups : 1;
-    a.d1 = columns(m, RB_F32);
-    a.d_v = columns(m, RB_F32);
-    a.d2 = m->k->key[1] == RB_NO_DTYPE ? 0 : PICK(m, 1, 4, 16, 20);
+    a.d1 = columns(m, a.k);
+    a.d_v = columns(m, a.val);
+    if (a.k2 != RB_NO_DTYPE)
+        a.d2 = rb_dtype_get(a.k2)->block > 1 ? 32 * PICK(m, 1, 2) : PICK(m, 1, 4, 16, 20);
     return a;
 }
 
@@ -285,7 +339,7 @@ static rb_status make_attend(maker *m)
     const int64_t past = PICK(m, 0, 1, 9, 70, 127, 128, 300);
     const int64_t room = past + t + PICK(m, 0, 2);
     attend_shape a = make_attend_shape(m);
-    const bool same_kv = m->k->key[0] == m->k->key[2], absorbed = same_kv && chance(m, 4);
+    const bool same_kv = a.k == a.val, absorbed = same_kv && chance(m, 4);
     if (absorbed) { /* one latent head, which is V as well, and one of positions */
         a.g_k = a.g_k2 = a.g_v = a.groups = 1;
         a.d_v = a.d1;
@@ -296,10 +350,12 @@ static rb_status make_attend(maker *m)
     TRY(operand(m, 1, RB_F32, RB_ACT, s, t, a.heads, two ? a.d1 : a.d1 + a.d2));
     if (two)
         TRY(operand(m, 5, RB_F32, RB_ACT, s, t, a.heads, a.d2));
-    TRY(operand(m, 2, m->k->key[0], RB_KV, s, room, a.g_k, a.d1));
+    /* f32 may be what a launch has expanded of a cache */
+    const rb_stream stream = a.k == RB_F32 && same_kv && chance(m, 2) ? RB_ACT : RB_KV;
+    TRY(operand(m, 2, a.k, stream, s, room, a.g_k, a.d1));
     if (a.d2 > 0)
-        TRY(operand(m, 3, m->k->key[1], RB_KV, s, room, a.g_k2, a.d2));
-    TRY(operand(m, 4, m->k->key[2], RB_KV, s, room, a.g_v, a.d_v));
+        TRY(operand(m, 3, a.k2, RB_KV, s, room, a.g_k2, a.d2));
+    TRY(operand(m, 4, a.val, stream, s, room, a.g_v, a.d_v));
     /* V inside K's rows, or K itself */
     if (absorbed || (same_kv && a.d_v <= a.d1 && a.g_k == a.g_v && chance(m, 2))) {
         m->c->call.t[4] = m->c->call.t[2];
@@ -483,7 +539,7 @@ static rb_status make(maker *m)
 rb_status rb_case_make(rb_case *c, const rb_kernel *k, rb_fill fill, uint64_t seed, rb_error *err)
 {
     memset(c, 0, sizeof *c);
-    maker m = { .c = c, .k = k, .fill = fill, .seed = seed, .err = err };
+    maker m = { .c = c, .k = k, .fill = fill, .seed = seed, .types = seed, .err = err };
     const rb_status status = make(&m);
     if (status == RB_OK && k->isa == RB_ISA_BLAS)
         for (int a = 0; a < RB_MAX_ARG; a++)

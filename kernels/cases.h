@@ -20,6 +20,8 @@ typedef struct rb_case {
  * follows from the seed. Free with rb_case_free. */
 rb_status rb_case_make(rb_case *c, const rb_kernel *k, rb_fill fill, uint64_t seed, rb_error *err);
 void rb_case_free(rb_case *c);
+/* So many seeds in a row bring up every combination of dtypes that row k takes, >= 1. */
+int rb_case_combinations(const rb_kernel *k);
 
 /* The generator behind it: a number below n (n >= 1), advancing *state. */
 uint64_t rb_random_below(uint64_t *state, uint64_t n);

@@ -43,7 +43,7 @@ static const rb_op op = {
     .arg = { { "x", 'u', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
              { "y", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 } },
     .token_arg = X,
-    .key_arg = { X, -1, -1 },
+    .key_arg = X,
     .dim = { { "T", X, 1, NULL }, { "H", X, 3, NULL } },
     .flops = flops,
     .special = nothing,

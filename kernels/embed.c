@@ -40,13 +40,13 @@ static const rb_op op = {
              { "w", 'r', RB_ROWS_GATHERED, IDS, RB_IS_WEIGHT, 0 },
              { "ids", 'r', RB_ROWS_ALL, -1, RB_IS_CTRL, 0 } },
     .token_arg = Y,
-    .key_arg = { W, -1, -1 },
+    .key_arg = W,
     .dim = { { "T", Y, 1, NULL }, { "H", Y, 3, NULL } },
     .flops = nothing,
     .special = nothing,
     .check = check,
 };
 
-#define ROW(dtype) { RB_ROW(dtype), .decode = { { W, elements } } },
+#define ROW(type) { RB_ROW(type), .decode = { { W, elements } } },
 static const rb_kernel rows[] = { RB_FILE_DTYPES(ROW) };
 RB_EXPORT(embed, rows);

@@ -341,7 +341,7 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
 static const rb_kernel rows[] = { {
     .op = &rb_experts_op,
     .isa = RB_ISA_ID,
-    .key = { RB_NO_DTYPE, RB_NO_DTYPE, RB_NO_DTYPE },
+    .dtype = RB_NO_DTYPE,
     .n_phase = N_PHASE,
     .units = units,
     .run = run,

@@ -128,7 +128,7 @@ const rb_op rb_experts_op = {
              MATRIX("shared_down"),
              { "inp", 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, RB_OPTIONAL } },
     .token_arg = X,
-    .key_arg = { -1, -1, -1 },
+    .key_arg = -1,
     .dim = { { "n", X, 1, NULL },
              { "n k", X, 0, n_pairs },
              { "U", X, 0, taken },

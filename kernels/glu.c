@@ -47,7 +47,7 @@ static const rb_op op = {
              { "gate", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
              { "up", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 } },
     .token_arg = Y,
-    .key_arg = { GATE, -1, -1 },
+    .key_arg = GATE,
     .dim = { { "T", Y, 1, NULL }, { "F", Y, 3, NULL } },
     .flops = flops,
     .special = special,

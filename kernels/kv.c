@@ -1,8 +1,8 @@
-/* kv_store: appends the new tokens' rows to the cache, converting to its dtype, in up to three
- * pieces (K; V; or columns of K that all heads share, as latent attention has them). Work unit: one
- * token of one sequence. Refuses: caches that are not f32 or f16. Read next: attend.c, which reads
- * what this wrote. */
-#include "rows.h"
+/* kv_store: appends the new tokens' rows to the cache, encoded in its dtype, in up to three pieces
+ * (K; V; or columns of K that all heads share, as latent attention has them). Work unit: one token
+ * of one sequence. What quantising costs is beyond the op, whose FLOPs are 0: `extra`. Refuses:
+ * types that no cache may hold. Read next: store.h, attend.c, which reads what this wrote. */
+#include "store.h"
 
 enum { TO0, FROM0, TO1, FROM1, TO2, FROM2, N_OPERAND };
 
@@ -57,10 +57,43 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
             append(c, piece, u / n_tok, u % n_tok);
 }
 
+/* Blocks of a type that the new rows become: heads that share a row have it encoded each. */
+static int64_t blocks_in(const rb_call *c, rb_dtype dtype)
+{
+    int64_t n = 0;
+    for (int piece = TO0; piece < N_OPERAND; piece += 2) {
+        const rb_view *to = &c->t[piece];
+        if (to->buffer && to->dtype == dtype)
+            n += to->n[2] * (to->n[3] / BLOCK);
+    }
+    return units(c, 0) * n;
+}
+
+static int64_t blocks_q8_0(const rb_call *c)
+{
+    return blocks_in(c, RB_Q8_0);
+}
+
+static int64_t blocks_q4_0(const rb_call *c)
+{
+    return blocks_in(c, RB_Q4_0);
+}
+
+enum { DIM_T, DIM_Q8_0, DIM_Q4_0 };
 static const rb_term nothing[] = { { 0 } };
+static const rb_term extra[] = {
+    { Q8_0_FLOPS, { DIM_Q8_0, -1, -1 } },
+    { Q4_0_FLOPS, { DIM_Q4_0, -1, -1 } },
+    { 0 },
+};
+static const rb_term special_overhead[] = {
+    { Q8_0_SPECIAL, { DIM_Q8_0, -1, -1 } },
+    { Q4_0_SPECIAL, { DIM_Q4_0, -1, -1 } },
+    { 0 },
+};
 
 #define PIECE(to, from, more)                                                                      \
-    { to, 'w', RB_ROWS_NEW, -1, RB_IS_KV, more },                                                  \
+    { to, 'w', RB_ROWS_NEW, -1, RB_IS_KV, (more) | RB_CACHED },                                    \
     {                                                                                              \
         from, 'r', RB_ROWS_ALL, -1, RB_IS_ACT, more                                                \
     }
@@ -71,23 +104,15 @@ static const rb_op op = {
     .arg = { PIECE("cache0", "new0", 0), PIECE("cache1", "new1", RB_OPTIONAL),
              PIECE("cache2", "new2", RB_OPTIONAL) },
     .token_arg = FROM0,
-    .key_arg = { TO0, TO1, TO2 },
-    .dim = { { "T", FROM0, 1, NULL } },
+    .key_arg = -1,
+    .dim = { { "T", FROM0, 1, NULL },
+             { "blocks of q8_0", FROM0, 0, blocks_q8_0 },
+             { "blocks of q4_0", FROM0, 0, blocks_q4_0 } },
     .flops = nothing,
     .special = nothing,
     .check = check,
 };
 
-#define ROW(k0, k1, k2)                                                                            \
-    {                                                                                              \
-        .op = &op, .isa = RB_ISA_ID, .key = { k0, k1, k2 }, .n_phase = 1, .units = units,          \
-        .run = run                                                                                 \
-    }
-static const rb_kernel rows[] = {
-    ROW(RB_F32, RB_NO_DTYPE, RB_NO_DTYPE), ROW(RB_F16, RB_NO_DTYPE, RB_NO_DTYPE),
-    ROW(RB_F32, RB_F32, RB_NO_DTYPE),      ROW(RB_F16, RB_F16, RB_NO_DTYPE),
-    ROW(RB_F32, RB_F16, RB_NO_DTYPE),      ROW(RB_F16, RB_F32, RB_NO_DTYPE),
-    ROW(RB_F32, RB_F32, RB_F32),           ROW(RB_F16, RB_F16, RB_F16),
-    ROW(RB_F32, RB_F32, RB_F16),           ROW(RB_F16, RB_F16, RB_F32),
-};
+static const rb_kernel rows[] = { { RB_ROW(RB_NO_DTYPE), .extra = extra,
+                                    .special_overhead = special_overhead } };
 RB_EXPORT(kv, rows);

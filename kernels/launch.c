@@ -67,14 +67,9 @@ static bool usable(const rb_team_params *p, const rb_kernel *k)
 
 static bool fits(const rb_kernel *k, const rb_call *call)
 {
-    for (int i = 0; i < RB_MAX_KEY; i++) {
-        const int arg = k->op->key_arg[i];
-        if (arg < 0)
-            continue;
-        const rb_view *v = &call->t[arg];
-        if (k->key[i] != (v->buffer ? v->dtype : RB_NO_DTYPE))
-            return false;
-    }
+    const int arg = k->op->key_arg;
+    if (arg >= 0 && k->dtype != RB_NO_DTYPE && k->dtype != call->t[arg].dtype)
+        return false;
     return !k->accepts || k->accepts(call);
 }
 
@@ -105,9 +100,10 @@ static void die(const rb_op *op, const char *arg, const char *what)
 
 static bool has_its_dtype(const rb_op *op, int i, const rb_view *v)
 {
-    for (int k = 0; k < RB_MAX_KEY; k++)
-        if (op->key_arg[k] == i)
-            return true; /* a row has to have it */
+    if (op->key_arg == i) /* a row has to have it */
+        return true;
+    if ((op->arg[i].flags & RB_CACHED) && v->stream == RB_KV)
+        return rb_is_cache_dtype(v->dtype);
     return (op->arg[i].flags & RB_ANY_DTYPE) ||
            v->dtype == (v->stream == RB_CTRL ? RB_I32 : RB_F32);
 }

@@ -74,10 +74,10 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
-#define ROW(dtype)                                                                                 \
+#define ROW(type)                                                                                  \
     { .op = &rb_matmul_op,                                                                         \
       .isa = RB_ISA_ID,                                                                            \
-      .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE },                                                  \
+      .dtype = type,                                                                               \
       .n_phase = 1,                                                                                \
       .units = units,                                                                              \
       .run = run,                                                                                  \

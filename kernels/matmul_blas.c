@@ -71,7 +71,7 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
 static const rb_kernel rows[] = { {
     .op = &rb_matmul_op,
     .isa = RB_ISA_BLAS,
-    .key = { RB_F32, RB_NO_DTYPE, RB_NO_DTYPE },
+    .dtype = RB_F32,
     .n_phase = 1,
     .units = units,
     .run = run,

@@ -1,8 +1,8 @@
 /* matmul by heads: y_i[t][h] = w_i[h] x[t][h], one matrix for each head, up to two outputs that
  * share x and its heads. It is how latent attention expands its latent, moves q into the latent's
  * space and o out of it. A matrix lies [out][in], or transposed [in][out] (k_b, or kv_b when
- * absorbed): then lanes are outputs and nothing is summed across them. x of a cache in f16 is
- * converted once, in a first phase. Work unit: a panel of rows, or a strip of columns, of one head
+ * absorbed): then lanes are outputs and nothing is summed across them. x of a cache that is not f32
+ * is decoded once, in a first phase. Work unit: a panel of rows, or a strip of columns, of one head
  * of one output. Refuses packed layouts. Read next: dots.h, matmul.c. */
 #include "dots.h"
 
@@ -360,13 +360,13 @@ static const rb_term x_elements[] = { { 1, { DIM_X, DIM_K, -1 } }, { 0 } };
 static const rb_op op = {
     .id = RB_OP_MATMUL_HEADS,
     .name = "matmul_heads",
-    .arg = { { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT | RB_IS_KV, 0 },
+    .arg = { { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT | RB_IS_KV, RB_CACHED },
              { "y0", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
              { "w0", 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, RB_ANY_DTYPE },
              { "y1", 'w', RB_ROWS_ALL, -1, RB_IS_ACT, RB_OPTIONAL },
              { "w1", 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, RB_OPTIONAL | RB_ANY_DTYPE } },
     .token_arg = X,
-    .key_arg = { W0, X, -1 },
+    .key_arg = W0,
     .dim = { { "T h", X, 0, token_heads },
              { "K", X, 3, NULL },
              { "M0", Y0, 3, width0 },
@@ -378,16 +378,15 @@ static const rb_op op = {
     .check = check,
 };
 
-#define ROW(w, x)                                                                                  \
+#define ROW(type)                                                                                  \
     { .op = &op,                                                                                   \
       .isa = RB_ISA_ID,                                                                            \
-      .key = { w, x, RB_NO_DTYPE },                                                                \
+      .dtype = type,                                                                               \
       .n_phase = 2,                                                                                \
       .units = units,                                                                              \
       .run = run,                                                                                  \
       .shared_bytes = shared_bytes,                                                                \
       .own_bytes = own_bytes,                                                                      \
       .decode = { { W0, w0_elements }, { W1, w1_elements }, { X, x_elements } } },
-#define ROWS(w) ROW(w, RB_F32) ROW(w, RB_F16)
-static const rb_kernel rows[] = { RB_FILE_DTYPES(ROWS) };
+static const rb_kernel rows[] = { RB_FILE_DTYPES(ROW) };
 RB_EXPORT(matmul_heads, rows);

@@ -83,7 +83,7 @@ const rb_op rb_matmul_op = {
              OUT("y1", "w1", "bias1", RB_OPTIONAL),
              OUT("y2", "w2", "bias2", RB_OPTIONAL) },
     .token_arg = X,
-    .key_arg = { W0, -1, -1 },
+    .key_arg = W0,
     .dim = { { "T", X, 0, n_rows },
              { "K", X, 3, NULL },
              { "M0", W0, 2, m0 },

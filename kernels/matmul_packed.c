@@ -404,7 +404,7 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
 #define ROW(type)                                                                                  \
     { .op = &rb_matmul_op,                                                                         \
       .isa = RB_ISA_ID,                                                                            \
-      .key = { type##_P16, RB_NO_DTYPE, RB_NO_DTYPE },                                             \
+      .dtype = type##_P16,                                                                         \
       .n_phase = 2,                                                                                \
       .units = units,                                                                              \
       .run = run,                                                                                  \

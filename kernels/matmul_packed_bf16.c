@@ -117,7 +117,7 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
 static const rb_kernel rows[] = { {
     .op = &rb_matmul_op,
     .isa = RB_ISA_ID,
-    .key = { RB_BF16_P16, RB_NO_DTYPE, RB_NO_DTYPE },
+    .dtype = RB_BF16_P16,
     .variant = "dot",
     .n_phase = 2,
     .units = units,

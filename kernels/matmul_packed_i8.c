@@ -452,10 +452,9 @@ static const rb_term special_overhead[] = { QUANTISE_SPECIAL, { 0 } };
 
 #define ROW(type, beyond)                                                                          \
     {                                                                                              \
-        .op = &rb_matmul_op, .isa = RB_ISA_ID, .key = { type##_P16, RB_NO_DTYPE, RB_NO_DTYPE },    \
-        .variant = "i8", .n_phase = 2, .units = units, .run = run, .shared_bytes = shared_bytes,   \
-        .own_bytes = own_bytes, .extra = beyond, .special_overhead = special_overhead,             \
-        .int_macs = rb_matmul_macs,                                                                \
+        .op = &rb_matmul_op, .isa = RB_ISA_ID, .dtype = type##_P16, .variant = "i8", .n_phase = 2, \
+        .units = units, .run = run, .shared_bytes = shared_bytes, .own_bytes = own_bytes,          \
+        .extra = beyond, .special_overhead = special_overhead, .int_macs = rb_matmul_macs,         \
         .decode = { { W0, rb_w0_elements, true },                                                  \
                     { W1, rb_w1_elements, true },                                                  \
                     { W2, rb_w2_elements, true } },                                                \

@@ -70,7 +70,7 @@ static const rb_op op = {
              { "x", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
              { "w", 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, 0 } },
     .token_arg = Y,
-    .key_arg = { W, -1, -1 },
+    .key_arg = W,
     .dim = { { "rows", X, 0, n_rows }, { "m", X, 3, NULL } },
     .flops = flops,
     .special = special,

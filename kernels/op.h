@@ -1,6 +1,6 @@
 /* The contract of an operation and of a kernel that performs it.
  * An op declares its operands, its dims and its FLOPs as tables of terms; cost and the text of
- * --explain come from the same tables. A kernel (a registry row) is op x dtype keys x ISA and may
+ * --explain come from the same tables. A kernel (a registry row) is op x dtype x ISA and may
  * only add what it does beyond the op (extra, saved, special_overhead, blocks it decodes).
  * Read next: matmul.c for a kernel, launch.c for the one door. */
 #ifndef RB_OP_H
@@ -21,7 +21,7 @@ typedef enum {
 } rb_isa;
 extern const char *const rb_isa_name[RB_N_ISA];
 
-enum { RB_MAX_ARG = 12, RB_MAX_DIM = 16, RB_MAX_KEY = 3, RB_MAX_DECODE = 6 };
+enum { RB_MAX_ARG = 12, RB_MAX_DIM = 16, RB_MAX_DECODE = 6 };
 
 /* Kernels choose by shape (split keys, integer rows) at no more tokens of a sequence than this, so
  * a planner that walks each number up to it has seen every choice. */
@@ -73,8 +73,9 @@ enum {
 
 enum {
     RB_OPTIONAL = 1,
-    RB_ANY_DTYPE = 2, /* else i32 for ctrl, f32 for the rest, unless it is a key of the registry */
+    RB_ANY_DTYPE = 2, /* else i32 for ctrl, f32 for the rest, unless it is the op's key */
     RB_ROUTED = 4,    /* gathered rows are experts: how many a layer took is kept (rb_routing) */
+    RB_CACHED = 8,    /* what comes from a cache is of a type that rb_is_cache_dtype knows */
 };
 
 typedef struct rb_arg {
@@ -104,9 +105,9 @@ typedef struct rb_op {
     rb_op_id id;
     const char *name;
     rb_arg arg[RB_MAX_ARG];
-    int token_arg;           /* operand whose axis 1 is T, for RB_ROWS_SEEN and NEW */
-    int key_arg[RB_MAX_KEY]; /* operands whose dtypes are the registry key; -1: none */
-    rb_dim dim[RB_MAX_DIM];  /* ends with a NULL name */
+    int token_arg;          /* operand whose axis 1 is T, for RB_ROWS_SEEN and NEW */
+    int key_arg;            /* operand whose dtype is the key of the registry; -1: none */
+    rb_dim dim[RB_MAX_DIM]; /* ends with a NULL name */
     const rb_term *flops, *special;
     /* NULL if the operands fit together, else what is wrong (a programmer's mistake). */
     const char *(*check)(const rb_call *call);
@@ -126,7 +127,7 @@ typedef struct rb_decode {
 typedef struct rb_kernel {
     const rb_op *op;
     rb_isa isa;
-    rb_dtype key[RB_MAX_KEY];
+    rb_dtype dtype;      /* of the key operand; RB_NO_DTYPE: any, or the op has no key */
     const char *variant; /* NULL, or what sets this row apart from others with its key ("i8") */
     int n_phase;
     int64_t (*units)(const rb_call *call, int phase);
@@ -143,6 +144,12 @@ typedef struct rb_kernel {
     const struct rb_kernel *twin; /* added rows: the same source built as the counting ISA */
     const char *unproven;         /* NULL, or why (BLAS, AMX) */
 } rb_kernel;
+
+/* Types that a cache may hold. */
+static inline bool rb_is_cache_dtype(rb_dtype t)
+{
+    return t == RB_F32 || t == RB_F16 || t == RB_BF16 || t == RB_Q8_0 || t == RB_Q4_0;
+}
 
 /* ---- registry ---- */
 
@@ -166,9 +173,8 @@ typedef struct rb_kernel_list {
 #define RB_CAT2(a, b, c) a##b##_##c
 #define RB_CAT(a, b, c)  RB_CAT2(a, b, c)
 /* A row of one phase with the file's own op, units and run, keyed by one dtype; more may follow. */
-#define RB_ROW(dtype)                                                                              \
-    .op = &op, .isa = RB_ISA_ID, .key = { dtype, RB_NO_DTYPE, RB_NO_DTYPE }, .n_phase = 1,         \
-    .units = units, .run = run
+#define RB_ROW(type)                                                                               \
+    .op = &op, .isa = RB_ISA_ID, .dtype = (type), .n_phase = 1, .units = units, .run = run
 /* The only symbol a kernel file exports: rb_rows_<file>_<isa>. */
 #define RB_EXPORT(file, table)                                                                     \
     extern const rb_kernel_list RB_CAT(rb_rows_, file, RB_BUILD);                                  \
@@ -178,14 +184,14 @@ typedef struct rb_kernel_list {
 int rb_registry_size(void);
 const rb_kernel *rb_registry_row(int i);
 /* Adds a row at run time (a user's kernel), which is then preferred to the built-in rows of its
- * keys and ISA; the row must stay alive. Not thread safe; before any team is opened. Fails when the
- * table is full or the row is incomplete. */
+ * dtype and ISA; the row must stay alive. Not thread safe; before any team is opened. Fails when
+ * the table is full or the row is incomplete. */
 rb_status rb_register(const rb_kernel *row, rb_error *err);
 /* The counting row built from k's own source, with the lanes of its ISA (scalar: 1; neon, avx2: 8;
  * avx512: 16); of an added row the one it names. NULL: k is unproven. */
 const rb_kernel *rb_counting_twin(const rb_kernel *k);
 const rb_op *rb_op_get(rb_op_id id); /* the op as the registry knows it; NULL if it has no row */
-/* "matmul.q8_0.avx512", "attend.f16-f16-f16.avx2": stable, for people. Returns buf. */
+/* "matmul.q8_0.avx512", "attend.avx2": stable, for people. Returns buf. */
 char *rb_kernel_name(const rb_kernel *k, char *buf, size_t size);
 
 /* ---- ISA ---- */

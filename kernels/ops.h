@@ -33,7 +33,7 @@ typedef struct rb_head_linear {
 } rb_head_linear;
 enum { RB_MAX_HEAD_LINEAR = 2 };
 /* 1 or 2 outputs that share x and its heads; all w of one dtype. x is an activation in f32 or rows
- * of a cache in f32 or f16. 2 T h M K FLOPs each. */
+ * of a cache in a type that caches may hold. 2 T h M K FLOPs each. */
 void rb_op_matmul_heads(rb_exec *ex, rb_view x, int n_out, const rb_head_linear *out);
 
 /* Rotates q and (if present) k in place by their positions: table row p is [cos | sin], d_rot
@@ -48,14 +48,15 @@ typedef struct rb_kv_piece {
     rb_view to, from;
 } rb_kv_piece;
 enum { RB_MAX_KV_PIECE = 3 };
-/* Converts T new tokens into cache rows [past, past + T) of each sequence, 1 to 3 pieces that share
- * sequences and T. 0 FLOPs. */
+/* Encodes T new tokens as cache rows [past, past + T) of each sequence, 1 to 3 pieces that share
+ * sequences and T; each is f32, f16, bf16, q8_0 or q4_0 as its cache is. 0 FLOPs. */
 void rb_op_kv_store(rb_exec *ex, int n_piece, const rb_kv_piece *piece, const int64_t *past);
 
 /* Causal attention over a cache: query t of sequence s sees keys [0, past[s] + t + 1).
  * o[s][T][H][d_v], q[s][T][H][d_qk], k[s][n_ctx][G_k][d_k1], k2[s][n_ctx][G_k2][d_qk - d_k1] or
  * absent, v[s][n_ctx][G_v][d_v]; of H, G_k, G_k2, G_v the larger is a multiple of the smaller.
  * With k2, q may come in the same two pieces: q of k's columns, q2 of k2's. v may lie in k's rows.
+ * k, k2 and v are each of any type that caches may hold.
  * 2 d_qk H S + H (5 S + n) + 2 d_v H S FLOPs. Vaswani et al. 2017, eq. 1; online softmax after
  * Milakov & Gimelshein 2018. */
 typedef struct rb_attend_in {

@@ -114,7 +114,7 @@ const rb_kernel *rb_counting_twin(const rb_kernel *k)
         const bool same_variant = c->variant && k->variant ? strcmp(c->variant, k->variant) == 0
                                                            : c->variant == k->variant;
         if (c->isa == twin[k->isa] && c->op->id == k->op->id && same_variant &&
-            memcmp(c->key, k->key, sizeof c->key) == 0)
+            c->dtype == k->dtype)
             return c;
     }
     return NULL;
@@ -131,11 +131,8 @@ const rb_op *rb_op_get(rb_op_id id)
 char *rb_kernel_name(const rb_kernel *k, char *buf, size_t size)
 {
     size_t n = (size_t)snprintf(buf, size, "%s", k->op->name);
-    for (int i = 0; i < RB_MAX_KEY && n < size; i++)
-        if (k->op->key_arg[i] >= 0)
-            n +=
-                (size_t)snprintf(buf + n, size - n, "%c%s", i == 0 ? '.' : '-',
-                                 k->key[i] == RB_NO_DTYPE ? "none" : rb_dtype_get(k->key[i])->name);
+    if (n < size && k->op->key_arg >= 0 && k->dtype != RB_NO_DTYPE)
+        n += (size_t)snprintf(buf + n, size - n, ".%s", rb_dtype_get(k->dtype)->name);
     if (n < size && k->variant)
         n += (size_t)snprintf(buf + n, size - n, ".%s", k->variant);
     if (n < size)

@@ -308,7 +308,7 @@ static const rb_term twice[] = { { 2, { ROWS, COLUMNS, REPS } }, { 0 } };
         name, 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0                                                   \
     }
 #define OVER(a)                                                                                    \
-    .token_arg = Y, .key_arg = { Y, -1, -1 },                                                      \
+    .token_arg = Y, .key_arg = Y,                                                                  \
     .dim = { { "rows", Y, 1, NULL }, { "columns", a, 3, NULL }, { "reps", Y, 0, reps } }
 
 static const rb_op fma_op = { .id = RB_OP_ROOF_FMA,
@@ -362,8 +362,7 @@ static const rb_op launch_op = { .id = RB_OP_ROOF_LAUNCH,
                                  .check = check_rows };
 
 #define ROW(its_op, its_run)                                                                       \
-    .op = (its_op), .isa = RB_ISA_ID, .key = { RB_F32, RB_NO_DTYPE, RB_NO_DTYPE }, .units = units, \
-    .run = (its_run)
+    .op = (its_op), .isa = RB_ISA_ID, .dtype = RB_F32, .units = units, .run = (its_run)
 static const rb_kernel rows[] = {
     { ROW(&fma_op, run_fma), .n_phase = 1 },
     { ROW(&dot_i8_op, run_dot_i8), .n_phase = 1, .own_bytes = dot_own_bytes, .int_macs = once },

@@ -81,7 +81,7 @@ static const rb_op op = {
              { "table", 'r', RB_ROWS_GATHERED, POS, RB_IS_ACT, 0 },
              { "pos", 'r', RB_ROWS_ALL, -1, RB_IS_CTRL, 0 } },
     .token_arg = Q,
-    .key_arg = { Q, -1, -1 },
+    .key_arg = Q,
     .dim = { { "tokens", Q, 0, n_tokens }, { "heads", Q, 0, n_heads }, { "d_rot", Q, 3, NULL } },
     .flops = flops,
     .special = nothing,

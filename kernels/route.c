@@ -169,7 +169,7 @@ static const rb_op op = {
              { "logits", 'r', RB_ROWS_ALL, -1, RB_IS_ACT, 0 },
              { "bias", 'r', RB_ROWS_ALL, -1, RB_IS_WEIGHT, RB_OPTIONAL } },
     .token_arg = LOGITS,
-    .key_arg = { LOGITS, -1, -1 },
+    .key_arg = LOGITS,
     .dim = { { "n", ID, 1, NULL },
              { "E", LOGITS, 3, NULL },
              { "k", ID, 3, NULL },

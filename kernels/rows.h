@@ -286,17 +286,4 @@ RB_INLINE vf silu_gate(vf gate, vf up)
     return v_mul(v_div(gate, v_add(v_exp(v_neg(gate)), one)), up);
 }
 
-/* dst[n] = src[n] in dtype f32 or f16. */
-static inline void store_row(void *dst, const f32 *src, int64_t n, rb_dtype dtype)
-{
-    for (int64_t k = 0; k < n; k += V_LANES) {
-        const int64_t m = lanes_at(k, n);
-        const vf v = m < V_LANES ? v_load_n(src + k, m) : v_load(src + k);
-        if (dtype == RB_F32)
-            v_store_n((f32 *)dst + k, v, m);
-        else
-            v_store_f16_n((f16 *)dst + k, v, m);
-    }
-}
-
 #endif

@@ -61,6 +61,14 @@
  * acc, vi a, vi b): acc + the 2 products of a lane's pairs of bf16, 4 FLOPs a lane; only where the
  * CPU has it (rows with needs_bf16)
  *
+ * enc  what rows of a cache are encoded with, as the reference encoders round: free but s_inverse
+ *     v_store_bf16_n(bf16 *, vf, n): to nearest even; NaN stays NaN     s_store_f16(u8 *, sf)
+ *     sf s_peak(f32 *, n): of n numbers that of largest magnitude, of equals the first
+ *     sf s_inverse(sf a): 1 / a, or 0 where a is 0: 1 and 1 special
+ *     v_store_q8(u8 *, vf): bytes, rounded half away from zero, within +-127, NaN as 0
+ *     v_store_q4(u8 *, vf low, vf high): a byte for each lane of both, cut to integers within 0 and
+ *     15, NaN as 0
+ *
  * ctrl  int32_t c_load(const void *, i)   c_store(void *, i, int32_t): an index or position; never
  *     traffic. Of an operand in ctrl, or of scratch
  */
@@ -150,5 +158,6 @@ static inline __attribute__((unused)) int64_t argmax_of(const float *p, int64_t 
 #endif
 #include "isa_plain.h"
 #endif
+#include "isa_encode.h"
 
 #endif

@@ -68,8 +68,12 @@ Test(again, sees_operands_that_come_to_share_a_buffer)
 Test(again, sees_every_extent_step_offset_and_past)
 {
     const rb_kernel *k = row(RB_OP_ATTEND);
-    rb_case c;
-    cr_assert_eq(rb_case_make(&c, k, RB_FILL_RANDOM, 3, NULL), RB_OK);
+    rb_case c = { 0 };
+    /* V in a buffer of its own: what overlaps and then reaches beyond it cannot be evaluated */
+    for (uint64_t seed = 1; c.call.t[2].buffer == c.call.t[4].buffer; seed++) {
+        rb_case_free(&c);
+        cr_assert_eq(rb_case_make(&c, k, RB_FILL_RANDOM, seed, NULL), RB_OK);
+    }
     rb_costed last = { 0 };
     const rb_call call = c.call;
     int64_t past[8];

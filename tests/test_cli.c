@@ -93,11 +93,14 @@ Test(cli, bad_numbers)
     want("tiny -pg 5", 2, "not a pair");
     want("tiny -pg 5,6,7", 2, "not a pair");
     want("eval tiny --tokens 3,999", 1, "token 999 is outside the vocabulary");
+    want("eval tiny --tokens 3 -ctk q8_0", 1,
+         "rbench: a cache of q8_0 holds multiples of 32 columns, a head of K has 16");
+    want("predict tiny -p 8 -n 0 -ctv q4_0", 1, "a head of V has 16");
 }
 
 Test(cli, bad_words_and_missing_ones)
 {
-    want("tiny -ctk f64", 2, "not one of f32|f16");
+    want("tiny -ctk f64", 2, "not one of f32|f16|bf16|q8_0|q4_0");
     want("tiny -o xml", 2, "not one of md|json|jsonl|csv");
     want("tiny --isa sse9", 2, "not one of");
     want("tiny --act int4", 2, "not one of");

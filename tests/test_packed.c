@@ -181,7 +181,7 @@ static void run_at_the_ends(const rb_kernel *k, int8_t quant)
     rb_pack(&packed, &w, 0, 1);
     const rb_call call = { .t = { rb_view_dense(&bx, RB_F32, RB_ACT, 0, 1, 1, 1, END_COLUMNS),
                                   rb_view_dense(&by, RB_F32, RB_ACT, 0, 1, 1, 1, END_ROWS),
-                                  k->key[0] == RB_Q8_0 ? w : packed } };
+                                  k->dtype == RB_Q8_0 ? w : packed } };
     char shared[4096];
     cr_assert_leq(k->shared_bytes(&call), (int64_t)sizeof shared);
     for (int phase = 0; phase < k->n_phase; phase++)
@@ -201,7 +201,7 @@ Test(packed, integer_rows_are_right_at_the_ends)
     for (int i = 0; i < rb_registry_size(); i++) {
         const rb_kernel *k = rb_registry_row(i);
         if (k->act != RB_ACT_I8 || k->isa >= RB_ISA_COUNT1 || !rb_isa_supported(k->isa) ||
-            rb_dtype_get(k->key[0])->base != RB_Q8_0)
+            rb_dtype_get(k->dtype)->base != RB_Q8_0)
             continue;
         run_at_the_ends(k, -128);
         run_at_the_ends(k, 127);

@@ -137,8 +137,9 @@ Test(session, refuses_what_does_not_fit)
     p.n_layer = 3;
     cr_expect_eq(rb_session_open(&s, model, &p, &err), RB_ERR_ARGUMENT);
     p = rb_session_defaults();
-    p.type_k = RB_Q8_0;
+    p.type_k = RB_Q4_1;
     cr_expect_eq(rb_session_open(&s, model, &p, &err), RB_ERR_ARGUMENT);
+    cr_expect(strstr(err.text, "f32, f16, bf16, q8_0 or q4_0"), "%s", err.text);
     p = rb_session_defaults();
     p.n_threads = 0;
     cr_expect_eq(rb_session_open(&s, model, &p, &err), RB_ERR_ARGUMENT);

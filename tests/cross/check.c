@@ -73,7 +73,8 @@ int main(void)
         char name[96], buf[512];
         rows++;
         rb_kernel_name(k, name, sizeof name);
-        for (uint64_t n = 0; n < CASES * RB_N_FILL; n++) {
+        const int types = rb_case_combinations(k), few = CASES * RB_N_FILL;
+        for (uint64_t n = 0; n < (uint64_t)(types > few ? types : few); n++) {
             const bool ok = counting
                                 ? proven(k, n, buf, sizeof buf)
                                 : equals_reference(k, n, (rb_fill)(n % RB_N_FILL), buf, sizeof buf);
