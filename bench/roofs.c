@@ -5,6 +5,7 @@
  * Read next: ../kernels/roof.c (the loops), place.c (what is held against them). */
 #include "bench.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -424,6 +425,28 @@ rb_probe rb_roofs_probe(rb_roofs *r)
         p.fma_f32 = value_of(&r->loop[r->fma], &t);
     }
     return p;
+}
+
+static bool agree(double a, double z)
+{
+    return a > 0 && z > 0 && fabs(a - z) <= 0.1 * fmax(a, z);
+}
+
+rb_pair rb_pair_of(const rb_probe *a, const rb_probe *z)
+{
+    return (rb_pair){ { (a->read_dram + z->read_dram) / 2, (a->fma_f32 + z->fma_f32) / 2 },
+                      agree(a->read_dram, z->read_dram),
+                      agree(a->fma_f32, z->fma_f32) };
+}
+
+uint64_t rb_last_cache_bytes(int n_threads)
+{
+    rb_machine m = { .n_threads = n_threads };
+    uint64_t most = 0;
+    find_levels(&m);
+    for (int level = RB_L1; level < RB_DRAM; level++)
+        most = m.level[level].total > most ? m.level[level].total : most;
+    return most;
 }
 
 /* ---- the pool ---- */

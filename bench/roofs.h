@@ -78,9 +78,18 @@ const rb_machine *rb_roofs_machine(const rb_roofs *r);
 /* Also lowers the floors of the machine, where it now sees less. */
 rb_probe rb_roofs_probe(rb_roofs *r);
 
+/* Two probes around a sample: their mean, and whether each of them differs by a tenth at most. */
+typedef struct rb_pair {
+    rb_probe mean;
+    bool dram, clock;
+} rb_pair;
+rb_pair rb_pair_of(const rb_probe *before, const rb_probe *after);
+/* The largest cache level of so many threads, in bytes; 0: unknown. */
+uint64_t rb_last_cache_bytes(int n_threads);
+
 /* Roofs for each pair of threads and ISA, measured when first asked for and kept. */
 typedef struct rb_roof_pool {
-    rb_roofs *at[16];
+    rb_roofs *at[64];
     int n;
 } rb_roof_pool;
 rb_status rb_roof_pool_get(rb_roof_pool *pool, int n_threads, rb_isa isa, bool capped,
