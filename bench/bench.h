@@ -300,9 +300,10 @@ rb_scale rb_scale_of(const rb_machine *m, const rb_probe *probe);
 rb_place rb_place_tally(const rb_tally *t, const rb_machine *m, rb_scale scale, int resident);
 /* The smallest cache level that holds so many bytes; RB_DRAM: none. */
 int rb_level_holding(const rb_machine *m, uint64_t bytes);
-/* The same for launches of one kernel alone, all of whose operands come from one level. */
-rb_place rb_place_launches(const rb_kernel *k, const rb_tally *t, const rb_machine *m,
-                           rb_scale scale, int level);
+/* The same for launches of one kernel alone, under the roofs of m as they are: moved_bytes from and
+ * to one level. */
+rb_place rb_place_launches(const rb_kernel *k, const rb_tally *t, uint64_t moved_bytes,
+                           const rb_machine *m, int level);
 /* The time that a place is held against: a floor against all that launches take, a roof against
  * the work itself. */
 double rb_place_ns(const rb_place *p, const rb_tally *t);

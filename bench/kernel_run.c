@@ -1,6 +1,6 @@
 /* Times one row of the registry through the one door, by a team that has this row alone. A sample
- * is as many launches as last a millisecond; cold and warm samples take turns, each between two
- * probes of the roofs, the later one being the next sample's earlier one.
+ * is as many launches as last a millisecond, first cold ones, then warm ones, each between two
+ * measurements of the roofs that could bound it; the later one is the next sample's earlier one.
  * Refuses a ledger that is not launches x cost. Read next: ../kernels/shaped.h, place.c. */
 #include "bench.h"
 
@@ -23,10 +23,16 @@ enum {
 static const uint64_t least_ns = 1000000, brief_ns = 5000000, long_ns = 50000000;
 static const uint64_t least_cold_bytes = 64u << 20, unknown_cold_bytes = 256u << 20;
 
+/* The roofs that could bound a kernel: of a level, of floats, of integers, of exp, of launches. */
+enum { MAX_PROBED = 5 };
+typedef struct probe {
+    double at[MAX_PROBED];
+} probe;
+
 /* One sample: sums over its launches. */
 typedef struct shot {
     rb_kernel_ns ns;
-    rb_pair pair;
+    probe before, after;
 } shot;
 
 typedef struct run {
@@ -36,13 +42,14 @@ typedef struct run {
     rb_shaped shaped;
     rb_team *team;
     rb_roofs *roofs;
-    rb_probe last; /* the probe after the last sample */
     shot *shot[RB_N_TEMPER];
     int n[RB_N_TEMPER];
     uint64_t launch_ns[RB_N_TEMPER]; /* about */
     /* of the step at hand */
     rb_temper temper;
     int64_t untimed, calls, set;
+    rb_roof_id probed[MAX_PROBED];
+    int n_probed;
 } run;
 
 static bool stopped(const run *x)
@@ -132,8 +139,7 @@ static rb_status check_memory(const run *x, rb_error *err)
  * memory that is free. */
 static int64_t choose_sets(run *x)
 {
-    const rb_bytes b = rb_cost_bytes(&x->r->cost);
-    const uint64_t touched = rb_bytes_all(&b) ? rb_bytes_all(&b) : 1;
+    const uint64_t touched = x->r->moved_bytes ? x->r->moved_bytes : 1;
     const uint64_t available = rb_host_available(), one = rb_shaped_bytes(&x->shaped, 1);
     const uint64_t each = rb_shaped_bytes(&x->shaped, 2) - one;
     const uint64_t wanted = (cold_bytes(x->job->n_threads) + touched - 1) / touched;
@@ -144,6 +150,19 @@ static int64_t choose_sets(run *x)
     x->r->lukewarm = x->p->wanted[RB_COLD] &&
                      n * touched < LUKEWARM_CACHES * rb_last_cache_bytes(x->job->n_threads);
     return (int64_t)n;
+}
+
+/* What is updated in place leaves a cache on its own time, after it was read: lines are counted
+ * once. */
+static uint64_t moved_bytes(const run *x)
+{
+    const rb_op *op = x->shaped.op;
+    const rb_bytes b = rb_cost_bytes(&x->r->cost);
+    uint64_t sum = rb_bytes_all(&b);
+    for (int a = 0; a < RB_MAX_ARG && op->arg[a].name; a++)
+        if (op->arg[a].mode == 'u')
+            sum -= x->shaped.size[a].bytes;
+    return sum;
 }
 
 /* Scratch and, of operands that are there or not, the cost of a launch. */
@@ -159,6 +178,7 @@ static rb_status dry_launch(run *x, const rb_call *call, rb_scratch *need, rb_er
     rb_launch(&ex, x->job->kernel->op->id, call);
     *need = rb_team_scratch_needed(team);
     x->r->cost = rb_cost_of(x->job->kernel, call, &assumed);
+    x->r->moved_bytes = moved_bytes(x);
     rb_team_close(team);
     return RB_OK;
 }
@@ -222,52 +242,28 @@ static void close_run(run *x)
         free(x->shot[t]);
 }
 
-static bool counts_agree(const rb_kernel_result *r, const rb_tally *t)
+/* ---- roofs around samples ---- */
+
+static void choose_probed(run *x, rb_temper t)
 {
-    rb_cost sum = { 0 };
-    for (uint64_t i = 0; i < t->calls; i++)
-        rb_cost_add(&sum, &r->cost);
-    return rb_cost_equal(&sum, &t->cost);
+    const rb_cost *c = &x->r->cost;
+    x->n_probed = 0;
+    x->probed[x->n_probed++] = (rb_roof_id)(RB_ROOF_READ_L1 + x->r->at[t].level);
+    x->probed[x->n_probed++] = RB_ROOF_LAUNCH;
+    if (c->flops > 2 * c->int_macs)
+        x->probed[x->n_probed++] = x->job->kernel->needs_bf16 ? RB_ROOF_DOT_BF16 : RB_ROOF_FMA_F32;
+    if (c->int_macs)
+        x->probed[x->n_probed++] = RB_ROOF_DOT_I8;
+    if (c->special)
+        x->probed[x->n_probed++] = RB_ROOF_EXP;
 }
 
-static rb_status sample(run *x, rb_temper t, rb_error *err)
+static probe probe_now(const run *x)
 {
-    shot *s = &x->shot[t][x->n[t]];
-    const rb_probe before = x->last;
-    const rb_tally sum = shoot(x, t, untimed_for(x, t), x->r->at[t].calls);
-    if (!counts_agree(x->r, &sum)) {
-        x->r->counts_differ = true;
-        return rb_fail(err, RB_ERR_UNSUPPORTED,
-                       "what the ledger has booked is not launches times cost: a defect of "
-                       "rbench, please report it");
-    }
-    s->ns = (rb_kernel_ns){ sum.ns, sum.barrier_ns, sum.launch_ns };
-    if (x->roofs) {
-        x->last = rb_roofs_probe(x->roofs);
-        s->pair = rb_pair_of(&before, &x->last);
-    }
-    x->n[t]++;
-    return RB_OK;
-}
-
-static rb_status measure(run *x, rb_error *err)
-{
-    rb_status st = RB_OK;
-    const uint64_t start = rb_now_ns();
-    for (int t = 0; t < RB_N_TEMPER; t++)
-        if (x->p->wanted[t] && !stopped(x))
-            calibrate(x, (rb_temper)t);
-    if (x->roofs && !stopped(x))
-        x->last = rb_roofs_probe(x->roofs);
-    for (int i = 0; i < x->p->n_reps && st == RB_OK; i++) {
-        const double s = (double)(rb_now_ns() - start) / 1e9;
-        if (i && x->p->budget_s > 0 && s + s / i > x->p->budget_s)
-            break; /* the next would end too late */
-        for (int t = 0; t < RB_N_TEMPER && st == RB_OK && !stopped(x); t++)
-            if (x->p->wanted[t])
-                st = sample(x, (rb_temper)t, err);
-    }
-    return st;
+    probe p = { { 0 } };
+    for (int i = 0; x->roofs && i < x->n_probed; i++)
+        p.at[i] = rb_roofs_now(x->roofs, x->probed[i]);
+    return p;
 }
 
 /* ---- what samples say ---- */
@@ -284,29 +280,48 @@ static rb_tally tally_of(const run *x, rb_temper t, int i)
     return sum;
 }
 
-/* The median share over samples whose roof was the same before and after: bandwidth where DRAM
- * bounds, else the clock. */
+/* Places sample i under the roofs that were measured around it. */
+static rb_place place_sample(const run *x, rb_temper t, int i, double *ns)
+{
+    const shot *s = &x->shot[t][i];
+    const rb_tally sum = tally_of(x, t, i);
+    rb_machine m = *x->r->machine;
+    for (int k = 0; k < x->n_probed; k++)
+        m.roof[x->probed[k]].value = (s->before.at[k] + s->after.at[k]) / 2;
+    const rb_place p = rb_place_launches(x->job->kernel, &sum, sum.calls * x->r->moved_bytes, &m,
+                                         x->r->at[t].level);
+    *ns = rb_place_ns(&p, &sum);
+    return p;
+}
+
+/* Whether the roof that bounds the median sample was the same before and after sample i. */
+static bool is_paired(const run *x, rb_temper t, int i, rb_roof_id roof)
+{
+    const shot *s = &x->shot[t][i];
+    for (int k = 0; k < x->n_probed; k++)
+        if (x->probed[k] == roof)
+            return rb_roofs_agree(s->before.at[k], s->after.at[k]);
+    return false;
+}
+
+/* The median share over pairs. */
 static void place(run *x, rb_temper t, int median)
 {
-    double pct[RB_MAX_REPS];
+    double pct[RB_MAX_REPS], took, ns;
     int n = 0;
     rb_kernel_timing *at = &x->r->at[t];
-    const rb_machine *m = x->r->machine;
-    rb_tally sum = tally_of(x, t, median);
-    rb_scale scale = rb_scale_of(m, &x->shot[t][median].pair.mean);
-    rb_place p = rb_place_launches(x->job->kernel, &sum, m, scale, at->level);
-    const double took = rb_place_ns(&p, &sum);
+    rb_place p = place_sample(x, t, median, &took);
     for (int i = 0; i < x->n[t]; i++) {
-        const rb_pair *pair = &x->shot[t][i].pair;
-        if (!pair->clock || (p.roof == RB_ROOF_READ_DRAM && !pair->dram))
-            continue;
-        sum = tally_of(x, t, i);
-        scale = rb_scale_of(m, &pair->mean);
-        const rb_place one = rb_place_launches(x->job->kernel, &sum, m, scale, at->level);
-        pct[n++] = one.above ? one.over : one.pct;
+        const rb_place one = place_sample(x, t, i, &ns);
+        if (is_paired(x, t, i, p.roof))
+            pct[n++] = one.above ? one.over : one.pct;
     }
     rb_place_settle(&p, pct, n, took);
     p.roof_ns /= (double)at->calls;
+    /* a cache that holds half of it or more is what lets it pass DRAM's roof */
+    if (p.above && t == RB_WARM && p.roof == RB_ROOF_READ_DRAM &&
+        x->r->moved_bytes < 2 * rb_last_cache_bytes(x->job->n_threads))
+        p.bound = RB_BOUND_RESIDENT;
     at->place = p;
 }
 
@@ -315,7 +330,6 @@ static void settle(run *x, rb_temper t)
     double ns[RB_MAX_REPS];
     uint64_t work[RB_MAX_REPS];
     rb_kernel_timing *at = &x->r->at[t];
-    const rb_bytes b = rb_cost_bytes(&x->r->cost);
     if (!x->n[t])
         return;
     for (int i = 0; i < x->n[t]; i++) {
@@ -327,11 +341,72 @@ static void settle(run *x, rb_temper t)
     const int median = rb_median_index(work, x->n[t]);
     const rb_kernel_ns *all = &x->shot[t][median].ns;
     at->all_ns = (double)(all->work + all->barrier + all->launch) / (double)at->calls;
-    at->level = RB_DRAM;
-    if (x->r->machine && t == RB_WARM)
-        at->level = rb_level_holding(x->r->machine, rb_bytes_all(&b));
     if (x->r->machine)
         place(x, t, median);
+}
+
+/* ---- samples ---- */
+
+static bool counts_agree(const rb_kernel_result *r, const rb_tally *t)
+{
+    rb_cost sum = { 0 };
+    for (uint64_t i = 0; i < t->calls; i++)
+        rb_cost_add(&sum, &r->cost);
+    return rb_cost_equal(&sum, &t->cost);
+}
+
+static rb_status sample(run *x, rb_temper t, probe *last, rb_error *err)
+{
+    shot *s = &x->shot[t][x->n[t]];
+    const rb_tally sum = shoot(x, t, untimed_for(x, t), x->r->at[t].calls);
+    if (!counts_agree(x->r, &sum)) {
+        x->r->counts_differ = true;
+        return rb_fail(err, RB_ERR_UNSUPPORTED,
+                       "what the ledger has booked is not launches times cost: a defect of "
+                       "rbench, please report it");
+    }
+    s->ns = (rb_kernel_ns){ sum.ns, sum.barrier_ns, sum.launch_ns };
+    s->before = *last;
+    s->after = *last = probe_now(x);
+    x->n[t]++;
+    return RB_OK;
+}
+
+/* n_reps samples, or fewer within so many seconds. */
+static rb_status measure(run *x, rb_temper t, double budget_s, rb_error *err)
+{
+    rb_status st = RB_OK;
+    const uint64_t start = rb_now_ns();
+    if (stopped(x))
+        return RB_OK;
+    x->r->at[t].level = t == RB_WARM && x->r->machine
+                            ? rb_level_holding(x->r->machine, x->r->moved_bytes)
+                            : RB_DRAM;
+    choose_probed(x, t);
+    calibrate(x, t);
+    probe last = probe_now(x);
+    for (int i = 0; i < x->p->n_reps && st == RB_OK && !stopped(x); i++) {
+        const double s = (double)(rb_now_ns() - start) / 1e9;
+        if (i && budget_s > 0 && s + s / i > budget_s)
+            break; /* the next would end too late */
+        st = sample(x, t, &last, err);
+    }
+    if (st == RB_OK)
+        settle(x, t);
+    return st;
+}
+
+static rb_status measure_all(run *x, rb_error *err)
+{
+    const bool *wanted = x->p->wanted;
+    const double each = x->p->budget_s / (wanted[RB_COLD] + wanted[RB_WARM]);
+    rb_status st = RB_OK;
+    for (int t = 0; t < RB_N_TEMPER && st == RB_OK; t++)
+        if (wanted[t])
+            st = measure(x, (rb_temper)t, each, err);
+    x->r->interrupted = stopped(x) && (x->n[RB_COLD] < x->p->n_reps * wanted[RB_COLD] ||
+                                       x->n[RB_WARM] < x->p->n_reps * wanted[RB_WARM]);
+    return st;
 }
 
 void rb_kernel_run(const rb_kernel_params *p, const rb_kernel_job *job, rb_kernel_result *r)
@@ -341,15 +416,9 @@ void rb_kernel_run(const rb_kernel_params *p, const rb_kernel_job *job, rb_kerne
     *r = (rb_kernel_result){ .job = *job };
     rb_status st = open_run(&x, &err);
     if (st == RB_OK && !stopped(&x))
-        st = measure(&x, &err);
-    if (st != RB_OK) {
+        st = measure_all(&x, &err);
+    if (st != RB_OK)
         snprintf(r->error, sizeof r->error, "%s", err.text[0] ? err.text : "failed");
-    } else {
-        for (int t = 0; t < RB_N_TEMPER; t++)
-            settle(&x, (rb_temper)t);
-        r->interrupted = stopped(&x) && (x.n[RB_COLD] < p->n_reps * p->wanted[RB_COLD] ||
-                                         x.n[RB_WARM] < p->n_reps * p->wanted[RB_WARM]);
-    }
     close_run(&x);
 }
 

@@ -73,6 +73,7 @@ typedef struct rb_kernel_timing {
 typedef struct rb_kernel_result {
     rb_kernel_job job;
     rb_cost cost;                     /* of one launch */
+    uint64_t moved_bytes;             /* its bytes, those that it updates in place once */
     rb_kernel_timing at[RB_N_TEMPER]; /* ns.n is 0: not measured */
     bool lukewarm;                    /* there is no memory for sets that caches cannot hold */
     bool interrupted;                 /* fewer samples than wanted */

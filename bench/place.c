@@ -117,16 +117,15 @@ int rb_level_holding(const rb_machine *m, uint64_t bytes)
     return level_for(m, (double)bytes);
 }
 
-rb_place rb_place_launches(const rb_kernel *k, const rb_tally *t, const rb_machine *m,
-                           rb_scale scale, int level)
+rb_place rb_place_launches(const rb_kernel *k, const rb_tally *t, uint64_t moved_bytes,
+                           const rb_machine *m, int level)
 {
+    static const rb_scale now = { 1, 1 };
     rb_place p = { 0 };
-    const rb_bytes b = rb_cost_bytes(&t->cost);
-    const double ns =
-        time_for((double)rb_bytes_all(&b), m, read_roof(level), level_scale(level, scale));
-    at_least(&p, ns, level == RB_DRAM ? RB_BOUND_MEMORY : RB_BOUND_RESIDENT, read_roof(level));
-    place_compute(&p, t, m, scale, k->needs_bf16 ? RB_ROOF_DOT_BF16 : RB_ROOF_FMA_F32);
-    at_least(&p, m->roof[RB_ROOF_LAUNCH].value / scale.clock * (double)t->calls, RB_BOUND_OVERHEAD,
+    at_least(&p, time_for((double)moved_bytes, m, read_roof(level), 1),
+             level == RB_DRAM ? RB_BOUND_MEMORY : RB_BOUND_RESIDENT, read_roof(level));
+    place_compute(&p, t, m, now, k->needs_bf16 ? RB_ROOF_DOT_BF16 : RB_ROOF_FMA_F32);
+    at_least(&p, m->roof[RB_ROOF_LAUNCH].value * (double)t->calls, RB_BOUND_OVERHEAD,
              RB_ROOF_LAUNCH);
     set_share(&p, share(p.roof_ns, rb_place_ns(&p, t)));
     return p;

@@ -408,18 +408,51 @@ static void lower_floors(rb_roofs *r)
     }
 }
 
-rb_probe rb_roofs_probe(rb_roofs *r)
+static double read_dram_now(const rb_roofs *r)
 {
-    rb_probe p = { 0 };
-    lower_floors(r);
+    double best = 0;
     for (int k = 0; k < PROBE_READS; k++) {
         if (r->read[k] < 0)
             continue;
         const loop *l = &r->loop[r->read[k]];
         const rb_tally t = shoot(r, l);
         const double v = value_of(l, &t);
-        p.read_dram = v > p.read_dram ? v : p.read_dram;
+        best = v > best ? v : best;
     }
+    return best;
+}
+
+double rb_roofs_now(rb_roofs *r, rb_roof_id id)
+{
+    enum { SHOTS = 3 };
+    const loop *l = NULL;
+    double best = 0, median = 0;
+    if (id == RB_ROOF_READ_DRAM)
+        return read_dram_now(r);
+    if (id == RB_ROOF_LAUNCH || id == RB_ROOF_BARRIER) {
+        lower_floors(r);
+        return r->machine.roof[id].value;
+    }
+    for (int i = 0; i < r->n_loop; i++) {
+        const double m = r->loop[i].id == id && r->loop[i].n
+                             ? rb_stats_of(r->loop[i].sample, r->loop[i].n).median
+                             : 0;
+        l = m > median ? &r->loop[i] : l;
+        median = m > median ? m : median;
+    }
+    for (int k = 0; l && k < SHOTS; k++) {
+        const rb_tally t = shoot(r, l);
+        const double v = value_of(l, &t);
+        best = v > best ? v : best;
+    }
+    return best;
+}
+
+rb_probe rb_roofs_probe(rb_roofs *r)
+{
+    rb_probe p = { 0 };
+    lower_floors(r);
+    p.read_dram = read_dram_now(r);
     if (r->fma >= 0 && r->loop[r->fma].n) {
         const rb_tally t = shoot(r, &r->loop[r->fma]);
         p.fma_f32 = value_of(&r->loop[r->fma], &t);
@@ -427,16 +460,9 @@ rb_probe rb_roofs_probe(rb_roofs *r)
     return p;
 }
 
-static bool agree(double a, double z)
+bool rb_roofs_agree(double a, double z)
 {
     return a > 0 && z > 0 && fabs(a - z) <= 0.1 * fmax(a, z);
-}
-
-rb_pair rb_pair_of(const rb_probe *a, const rb_probe *z)
-{
-    return (rb_pair){ { (a->read_dram + z->read_dram) / 2, (a->fma_f32 + z->fma_f32) / 2 },
-                      agree(a->read_dram, z->read_dram),
-                      agree(a->fma_f32, z->fma_f32) };
 }
 
 uint64_t rb_last_cache_bytes(int n_threads)

@@ -78,12 +78,12 @@ const rb_machine *rb_roofs_machine(const rb_roofs *r);
 /* Also lowers the floors of the machine, where it now sees less. */
 rb_probe rb_roofs_probe(rb_roofs *r);
 
-/* Two probes around a sample: their mean, and whether each of them differs by a tenth at most. */
-typedef struct rb_pair {
-    rb_probe mean;
-    bool dram, clock;
-} rb_pair;
-rb_pair rb_pair_of(const rb_probe *before, const rb_probe *after);
+/* One roof as it is now, by the best of its loops, in a few milliseconds; floors are lowered as by
+ * a probe. 0: this machine or build has no such roof. */
+double rb_roofs_now(rb_roofs *r, rb_roof_id id);
+/* Whether a roof before and after a sample is the same within a tenth: a pair, else it says little.
+ */
+bool rb_roofs_agree(double before, double after);
 /* The largest cache level of so many threads, in bytes; 0: unknown. */
 uint64_t rb_last_cache_bytes(int n_threads);
 

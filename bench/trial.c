@@ -242,9 +242,10 @@ void rb_trial_open(rb_bench *b, rb_trial *trial, const rb_test *t, rb_result *r)
 /* The sample's roofs are those before and after it; a pair whose ends differ says little. */
 static void pair(rb_sample *sample, const rb_probe *before, const rb_probe *after)
 {
-    const rb_pair both = rb_pair_of(before, after);
-    sample->probe = both.mean;
-    sample->paired = both.dram && both.clock;
+    const double a = before->read_dram, z = after->read_dram;
+    const double f = before->fma_f32, g = after->fma_f32;
+    sample->probe = (rb_probe){ (a + z) / 2, (f + g) / 2 };
+    sample->paired = rb_roofs_agree(a, z) && rb_roofs_agree(f, g);
 }
 
 /* Everything a repetition needs: roofs, a session, its context, warm threads and caches. */

@@ -305,9 +305,9 @@ static rb_status check_extents(const shaped_op *o, const rb_sizes *s, rb_error *
     for (int i = 0; o->extent[i].name; i++) {
         const rb_extent *e = &o->extent[i];
         if (s->at[i] < e->least || s->at[i] > RB_MOST_EXTENT)
-            return rb_fail(err, RB_ERR_ARGUMENT, "%s: %s is %lld, and %lld to %lld are possible",
-                           rb_op_get(o->op)->name, e->name, (long long)s->at[i],
-                           (long long)e->least, (long long)RB_MOST_EXTENT);
+            return rb_fail(err, RB_ERR_ARGUMENT, "%s is %lld, and %lld to %lld are possible",
+                           e->name, (long long)s->at[i], (long long)e->least,
+                           (long long)RB_MOST_EXTENT);
     }
     return RB_OK;
 }
@@ -328,6 +328,6 @@ rb_status rb_shaped_make(rb_shaped *p, rb_op_id op, const rb_dtype key[RB_MAX_KE
     o->make(&m);
     const char *wrong = m.status == RB_OK ? rb_call_error(p->op, &p->call, &arg) : NULL;
     if (wrong)
-        REFUSE(&m, "%s%s%s: %s", p->op->name, arg ? ": operand " : "", arg ? arg : "", wrong);
+        REFUSE(&m, "%s%s%s%s", arg ? "operand " : "", arg ? arg : "", arg ? ": " : "", wrong);
     return m.status;
 }

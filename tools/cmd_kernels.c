@@ -87,7 +87,7 @@ typedef struct tour {
     const rb_args *args;
     rb_op_id op[RB_MAX_ARGS];
     int n_op;
-    bool named; /* ops were named: what cannot be run is an error */
+    bool named; /* the one op is what was asked for: what it has no kernel for is an error */
     rb_dtype *type;
     rb_sizes *shape; /* of the one op that has shapes of its own */
     int n_shape;
@@ -155,10 +155,10 @@ static rb_status list_ops(tour *t, rb_error *err)
 {
     rb_status st = RB_OK;
     const bool shaped = rb_opt_get(t->args, "--shape")->n > 0;
-    t->named = t->args->n > 0 || shaped;
+    t->named = t->args->n == 1 || shaped;
     for (; t->n_op < t->args->n && st == RB_OK; t->n_op++)
         st = find_op(t->args->arg[t->n_op], &t->op[t->n_op], err);
-    if (st == RB_OK && !t->named) {
+    if (st == RB_OK && !t->named && !t->n_op) {
         memcpy(t->op, usual_ops, sizeof usual_ops);
         t->n_op = (int)(sizeof usual_ops / sizeof *usual_ops);
     } else if (st == RB_OK && !t->n_op) {
@@ -337,14 +337,28 @@ static void explain(const tour *t, FILE *out)
             rb_kernel_explain(out, &t->plan.job[i]);
 }
 
-static void finish(tour *t)
+/* Rows say where they spread; what else ran says why. */
+static void show_disturbance(const rb_noise *n)
+{
+    if (n->wall_ns <= 0 || n->other_ns < 0)
+        return;
+    printf("Meanwhile other processes took %.1f %% of a CPU",
+           100 * (double)n->other_ns / (double)n->wall_ns);
+    if (n->steal_ns >= 0)
+        printf(", the hypervisor %.1f %%", 100 * (double)n->steal_ns / (double)n->wall_ns);
+    puts(".");
+}
+
+static void finish(tour *t, const rb_noise *noise)
 {
     const bool md = !strcmp(rb_opt_text(t->args, "-o"), "md");
-    if (md && t->params.roofs && t->n_result && !rb_kernel_report_failed(t->report))
+    if (md && t->params.roofs && t->n_result && !rb_kernel_report_failed(t->report)) {
         puts("\nTimes: median of samples, and its median absolute deviation; of the slowest "
              "thread. Of roof: median over\nsamples paired with roofs measured just before and "
              "after, of the kernel's own instruction set. OI and\nGB/s: all compulsory bytes. "
              "Cold: operands from DRAM; warm: from the level that holds them.");
+        show_disturbance(noise);
+    }
     for (int temper = 0; temper < RB_N_TEMPER; temper++)
         if (md && many_threads(t) && t->params.wanted[temper])
             rb_kernel_scaling(stdout, t->result, t->n_result, (rb_temper)temper);
@@ -355,9 +369,12 @@ static void finish(tour *t)
 static void run_tour(tour *t)
 {
     rb_error err = { 0 };
+    rb_noise_mark mark;
+    rb_noise_begin(&mark);
     if (open_tour(t, &err) == RB_OK) {
         run_jobs(t);
-        finish(t);
+        const rb_noise noise = rb_noise_end(&mark);
+        finish(t, &noise);
     } else
         fail(t, &err);
     rb_progress_clear(&t->progress);
@@ -372,7 +389,7 @@ static int run_kernels(const rb_args *args)
     rb_error err = { 0 };
     rb_status st = list_ops(&t, &err);
     if (st == RB_OK && rb_opt_flag(args, "--list")) {
-        rb_kernel_list_rows(stdout, t.op, t.named ? t.n_op : 0);
+        rb_kernel_list_rows(stdout, t.op, args->n ? t.n_op : 0);
         return RB_EXIT_OK;
     }
     rb_catch_signals();
