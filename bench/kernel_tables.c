@@ -69,7 +69,7 @@ static void put_kernel(const scaling *s, int i, rb_cells cells)
                 !(ns > 0))
                 continue;
             first = first > 0 ? first : ns;
-            put_speed(cells[2 + c], ns, first, true, NULL);
+            put_speed(cells[2 + c], ns, first, true, "");
         }
 }
 

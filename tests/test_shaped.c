@@ -157,6 +157,29 @@ Test(shaped, sets_lie_apart)
     rb_shaped_free(&p);
 }
 
+Test(shaped, no_token_takes_an_expert_twice)
+{
+    const rb_dtype key[] = { RB_F32, RB_NO_DTYPE, RB_NO_DTYPE };
+    for (int64_t k = 40; k <= 100; k += 30) { /* drawn, and where most are taken neighbours */
+        const rb_sizes s = { { 3, 4, 4, 100, k } };
+        rb_shaped p;
+        cr_assert_eq(rb_shaped_make(&p, RB_OP_EXPERTS, key, &s, NULL), RB_OK);
+        cr_assert_eq(rb_shaped_alloc(&p, 2, NULL), RB_OK);
+        rb_shaped_fill(&p, 0, 1);
+        rb_call call = p.call;
+        rb_shaped_turn(&p, 1, &call);
+        for (int64_t t = 0; t < 3; t++) {
+            const int32_t *id = (const int32_t *)rb_at(&call.t[5], 0, t, 0);
+            int seen[100] = { 0 };
+            for (int64_t j = 0; j < k; j++) {
+                cr_assert(id[j] >= 0 && id[j] < 100);
+                cr_expect_eq(seen[id[j]]++, 0, "expert %d", id[j]);
+            }
+        }
+        rb_shaped_free(&p);
+    }
+}
+
 Test(shaped, every_op_but_roofs_has_extents_and_presets)
 {
     char text[200];

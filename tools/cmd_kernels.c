@@ -278,7 +278,7 @@ static rb_status open_tour(tour *t, rb_error *err)
         .arg = t,
     };
     t->progress = rb_progress_make(rb_opt_flag(t->args, "--progress"), false, NULL);
-    t->result = calloc((size_t)t->plan.n, sizeof *t->result);
+    t->result = calloc((size_t)t->plan.n + 1, sizeof *t->result);
     if (!t->result)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for the results of kernels");
     const rb_kernel_report_params p = { .out = stdout,
