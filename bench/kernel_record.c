@@ -80,6 +80,7 @@ static json_t *timing(const rb_kernel_result *r, rb_temper t)
         o, "ci95_ns", at->ns.has_ci ? json_pack("[f,f]", at->ns.ci_lo, at->ns.ci_hi) : json_null());
     put_number(o, "min_ns", at->ns.min);
     put_number(o, "all_ns", at->all_ns);
+    put_bool(o, "whole", at->whole);
     put_int(o, "n_samples", at->ns.n);
     put_int(o, "n_outlier", at->ns.n_outlier);
     put_number(o, "drift", at->ns.drift);
@@ -123,10 +124,10 @@ json_t *rb_kernel_record(const rb_kernel_result *r, const char *commit, rb_told 
 #define TIMING(t)                                                                                  \
     { t ".median_ns", NULL }, { t ".mad_ns", NULL }, { t ".ci95_ns.0", t "_ci95_ns_lo" },          \
         { t ".ci95_ns.1", t "_ci95_ns_hi" }, { t ".min_ns", NULL }, { t ".all_ns", NULL },         \
-        { t ".n_samples", NULL }, { t ".launches", NULL }, { t ".n_sets", NULL },                  \
-        { t ".gflops", NULL }, { t ".gbps", NULL }, { t ".level", NULL }, { t ".roof_pct", NULL }, \
-        { t ".bound", NULL }, { t ".roof", NULL }, { t ".roof_exceeded", NULL },                   \
-        { t ".roof_ns", NULL },                                                                    \
+        { t ".whole", NULL }, { t ".n_samples", NULL }, { t ".launches", NULL },                   \
+        { t ".n_sets", NULL }, { t ".gflops", NULL }, { t ".gbps", NULL }, { t ".level", NULL },   \
+        { t ".roof_pct", NULL }, { t ".bound", NULL }, { t ".roof", NULL },                        \
+        { t ".roof_exceeded", NULL }, { t ".roof_ns", NULL },                                      \
     {                                                                                              \
         t ".roof_pairs", NULL                                                                      \
     }

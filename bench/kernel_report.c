@@ -41,7 +41,7 @@ static int put_job(const rb_kernel_report *rep, const rb_kernel_job *job, rb_cel
     if (rep->p.threads)
         snprintf(cells[c++], RB_CELL, "%d", job->n_threads);
     rb_kernel_name(job->kernel, cells[c++], RB_CELL);
-    rb_sizes_text(job->kernel->op->id, &job->shape, cells[c++], RB_CELL);
+    rb_kernel_problem_text(job, cells[c++], RB_CELL);
     return c;
 }
 
@@ -91,6 +91,10 @@ static void note_timing(const rb_kernel_report *rep, const rb_kernel_result *r, 
     }
     if (at->ns.drifts) {
         snprintf(text, sizeof text, "%s drifts", name);
+        note(buf, text);
+    }
+    if (at->whole) {
+        snprintf(text, sizeof text, "%s with launch", name);
         note(buf, text);
     }
     if (at->ns.n < rep->p.runs->n_reps) {

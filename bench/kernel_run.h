@@ -64,6 +64,7 @@ typedef struct rb_kernel_params {
 typedef struct rb_kernel_timing {
     rb_stats ns;   /* of one launch, mean over those of a sample: its work, to the slowest thread */
     double all_ns; /* of the median sample, with barriers and the door's own time */
+    bool whole;    /* ns is of all that: work is too short to be told from it */
     int64_t calls; /* launches of a sample */
     int64_t n_sets;
     int level;      /* that operands come from, RB_L1 to RB_DRAM */
@@ -85,6 +86,9 @@ typedef struct rb_kernel_result {
 /* Runs one job. Whatever goes wrong ends up in r->error; r->at says what there is. */
 void rb_kernel_run(const rb_kernel_params *p, const rb_kernel_job *job, rb_kernel_result *r);
 
+/* "M=8192 K=2048 T=1", and the type of weights where the kernel's name does not say it. Returns
+ * buf. */
+char *rb_kernel_problem_text(const rb_kernel_job *job, char *buf, size_t size);
 /* Of a launch at the median. GB/s are of all its compulsory bytes. */
 double rb_kernel_gflops(const rb_kernel_result *r, rb_temper t);
 double rb_kernel_gbps(const rb_kernel_result *r, rb_temper t);

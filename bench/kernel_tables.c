@@ -61,7 +61,7 @@ static void put_kernel(const scaling *s, int i, rb_cells cells)
     const rb_kernel_job *job = &s->r[i].job;
     double first = 0;
     rb_kernel_name(job->kernel, cells[0], RB_CELL);
-    rb_sizes_text(job->kernel->op->id, &job->shape, cells[1], RB_CELL);
+    rb_kernel_problem_text(job, cells[1], RB_CELL);
     for (int c = 0; c < s->n_threads; c++)
         for (int j = i; j < s->n; j++) {
             const double ns = s->r[j].at[s->t].ns.median;
@@ -216,7 +216,7 @@ void rb_kernel_explain(FILE *out, const rb_kernel_job *job)
     const rb_tally one = { .cost = cost, .calls = 1 };
     const rb_bytes b = rb_cost_bytes(&cost);
     fprintf(out, "\n  %s, %s\n", rb_kernel_name(k, name, sizeof name),
-            rb_sizes_text(k->op->id, &job->shape, shape, sizeof shape));
+            rb_kernel_problem_text(job, shape, sizeof shape));
     rb_explain_launch(out, k, &problem.call);
     put_bytes(out, "      of them  special", cost.special);
     put_bytes(out, cost.special ? ", integer MACs" : "      of them  integer MACs", cost.int_macs);

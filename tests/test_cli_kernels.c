@@ -112,6 +112,12 @@ static json_t *record_of(const char *line)
     return r;
 }
 
+Test(cli_kernels, experts_tell_their_type)
+{
+    const char *line = "kernels experts --shape H=32,F=32,E=4,k=2 --type q8_0 -r 1 --cache warm";
+    want(line, 0, "T=1 H=32 F=32 E=4 k=2 q8_0");
+}
+
 /* The one test here that measures roofs. */
 Test(cli_kernels, a_record_has_counts_times_and_roofs)
 {

@@ -221,6 +221,21 @@ Test(kernel_run, every_op_runs)
     }
 }
 
+/* Of one row of ten numbers hardly anything is work; of two million most is. */
+Test(kernel_run, short_launches_are_timed_whole)
+{
+    const rb_sizes shortest = { { 1, 10 } }, longest = { { 1024, 2048 } };
+    const rb_kernel_params p = { .n_reps = 3, .wanted = { [RB_WARM] = true } };
+    rb_kernel_result r;
+    rb_kernel_job job = job_of(RB_OP_ADD, RB_F32, &shortest);
+    rb_kernel_run(&p, &job, &r);
+    cr_expect(r.at[RB_WARM].whole);
+    cr_expect_geq(r.at[RB_WARM].ns.median, r.at[RB_WARM].ns.min);
+    job = job_of(RB_OP_ADD, RB_F32, &longest);
+    rb_kernel_run(&p, &job, &r);
+    cr_expect_not(r.at[RB_WARM].whole);
+}
+
 Test(kernel_run, too_few_bytes_to_be_cold_are_told)
 {
     const rb_sizes s = { { 1, 16 } };

@@ -354,9 +354,10 @@ static void finish(tour *t, const rb_noise *noise)
     const bool md = !strcmp(rb_opt_text(t->args, "-o"), "md");
     if (md && t->params.roofs && t->n_result && !rb_kernel_report_failed(t->report)) {
         puts("\nTimes: median of samples, and its median absolute deviation; of the slowest "
-             "thread. Of roof: median over\nsamples paired with roofs measured just before and "
-             "after, of the kernel's own instruction set. OI and\nGB/s: all compulsory bytes. "
-             "Cold: operands from DRAM; warm: from the level that holds them.");
+             "thread, or where noted of the\nlaunch with all around it. Of roof: median over "
+             "samples paired with roofs measured just before and\nafter, of the kernel's own "
+             "instruction set. OI and GB/s: all compulsory bytes. Cold: operands from\nDRAM; "
+             "warm: from the level that holds them.");
         show_disturbance(noise);
     }
     for (int temper = 0; temper < RB_N_TEMPER; temper++)
