@@ -93,6 +93,11 @@ static void note_timing(const rb_kernel_report *rep, const rb_kernel_result *r, 
         snprintf(text, sizeof text, "%s drifts", name);
         note(buf, text);
     }
+    if (at->place.above && at->place.bound == RB_BOUND_RESIDENT &&
+        at->place.roof == RB_ROOF_READ_DRAM) {
+        snprintf(text, sizeof text, "%s partly cached", name);
+        note(buf, text);
+    }
     if (at->whole) {
         snprintf(text, sizeof text, "%s with launch", name);
         note(buf, text);

@@ -1,5 +1,5 @@
 /* Times one row of the registry through the one door, by a team that has this row alone. A sample
- * is as many launches as last a millisecond, first cold ones, then warm ones, each between two
+ * is as many launches as last four milliseconds, first cold ones, then warm ones, each between two
  * measurements of the roofs that could bound it; the later one is the next sample's earlier one.
  * Refuses a ledger that is not launches x cost. Read next: ../kernels/shaped.h, place.c. */
 #include "bench.h"
@@ -20,7 +20,7 @@ enum {
     UNTIMED = RB_PREFILL,
     TIMED = RB_DECODE,
 };
-static const uint64_t least_ns = 1000000, brief_ns = 5000000, long_ns = 50000000;
+static const uint64_t least_ns = 4000000, brief_ns = 5000000, long_ns = 50000000;
 static const double short_ns = 20000; /* longer ones had to wait for another process */
 static const uint64_t least_cold_bytes = 64u << 20, unknown_cold_bytes = 256u << 20;
 
@@ -104,7 +104,7 @@ static uint64_t all_ns(const rb_tally *t)
     return t->ns + t->barrier_ns + t->launch_ns;
 }
 
-/* How many launches last a millisecond. */
+/* How many launches last long enough. */
 static void calibrate(run *x, rb_temper t)
 {
     int64_t calls = 1;

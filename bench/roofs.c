@@ -38,9 +38,9 @@ const rb_roof_info rb_roof_infos[RB_N_ROOF] = {
 enum {
     N_READ = 6, /* read loops tried: 1, 2, 4 streams, with and without prefetch */
     MAX_LOOP = RB_N_ROOF + RB_N_LEVEL * N_READ,
-    FLOOR_LAUNCHES = 8,
-    LINE = 64,       /* bytes, or a multiple of them */
-    PROBE_READS = 3, /* of the read loops, the best that a probe runs */
+    FLOOR_LAUNCHES = 64, /* so many that waking the threads of a step is little of it */
+    LINE = 64,           /* bytes, or a multiple of them */
+    PROBE_READS = 3,     /* of the read loops, the best that a probe runs */
 };
 static const uint64_t dram_bytes = 256u << 20, least_ns = 1000000;
 

@@ -51,7 +51,8 @@ static const rb_option options[] = {
       .preset = "8",
       .min = 1,
       .max = RB_MAX_REPS,
-      .help = "samples of each kernel, cold and warm; a sample lasts a millisecond or one launch" },
+      .help =
+          "samples of each kernel, cold and warm; a sample lasts four milliseconds or one launch" },
     { .names = "--budget",
       .kind = RB_OPT_TIME,
       .value = "TIME",
