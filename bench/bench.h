@@ -298,6 +298,18 @@ rb_scale rb_scale_of(const rb_machine *m, const rb_probe *probe);
  * W + KV over DRAM (resident: over the level that holds them), activations over the level that
  * holds a launch's, launches times their floor. place->pct from the time that the tally took. */
 rb_place rb_place_tally(const rb_tally *t, const rb_machine *m, rb_scale scale, int resident);
+/* The smallest cache level that holds so many bytes; RB_DRAM: none. */
+int rb_level_holding(const rb_machine *m, uint64_t bytes);
+/* The same for launches of one kernel alone, under the roofs of m as they are: moved_bytes from and
+ * to one level. */
+rb_place rb_place_launches(const rb_kernel *k, const rb_tally *t, uint64_t moved_bytes,
+                           const rb_machine *m, int level);
+/* The time that a place is held against: a floor against all that launches take, a roof against
+ * the work itself. */
+double rb_place_ns(const rb_place *p, const rb_tally *t);
+/* The share of p is the median of n shares of pairs; the least time follows from it and from what
+ * the median sample took, so that the three agree. */
+void rb_place_settle(rb_place *p, const double *pct, int n, double took_ns);
 /* The level, RB_L1 to RB_L3, that holds all weights and cache of one pass; RB_DRAM: none. */
 int rb_resident_level(const rb_result *r, const rb_machine *m);
 /* Places a result under r->machine: sums of its kernels, the median over its pairs. */
@@ -417,6 +429,8 @@ char *rb_routing_text(const rb_config *c, const rb_result *r, char *buf, size_t 
 
 /* The kernels of a result as a markdown table; shares are of its median repetition. */
 void rb_kernel_table(FILE *out, const rb_config *c, const rb_result *r);
+/* The formulas behind the counts of one launch, each with its numbers. */
+void rb_explain_launch(FILE *out, const rb_kernel *k, const rb_call *call);
 /* The formulas behind the counts of n results, for people. */
 void rb_explain(FILE *out, const rb_model *model, const rb_result *const *r, int n);
 
@@ -442,5 +456,9 @@ bool rb_plot_can_write(const char *path);
  * other, one colour each. RB_ERR_FORMAT: there is nothing in the records to draw. */
 rb_status rb_plot(const rb_plot_set *sets, int n_sets, rb_plot_kind kind, int scale,
                   const char *path, rb_error *err);
+
+/* ---- kernels alone ---- */
+
+#include "kernel_run.h"
 
 #endif

@@ -6,12 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* name: where it is not the field's own, with "." as "_". */
-typedef struct column {
-    const char *field, *name;
-} column;
-
-static const column columns[] = {
+static const rb_csv_column columns[] = {
     { "build_commit", NULL },
     { "build_number", NULL },
     { "cpu_info", NULL },
@@ -122,16 +117,10 @@ bool rb_csv_shows(const char *field)
     return false;
 }
 
-void rb_csv_head(FILE *out)
+static void put_name(FILE *out, const rb_csv_column *c)
 {
-    for (int i = 0; i < N_COLUMN; i++) {
-        const char *name = columns[i].name ? columns[i].name : columns[i].field;
-        if (i)
-            fputc(',', out);
-        for (; *name; name++)
-            fputc(*name == '.' ? '_' : *name, out);
-    }
-    fputc('\n', out);
+    for (const char *name = c->name ? c->name : c->field; *name; name++)
+        fputc(*name == '.' ? '_' : *name, out);
 }
 
 /* By the path of keys, or places in a list. NULL if there is no such field. */
@@ -176,12 +165,25 @@ static void put_value(FILE *out, const json_t *v)
     }
 }
 
-void rb_csv_row(FILE *out, const json_t *record)
+void rb_csv_line(FILE *out, const rb_csv_column *column, int n, const json_t *record)
 {
-    for (int i = 0; i < N_COLUMN; i++) {
+    for (int i = 0; i < n; i++) {
         if (i)
             fputc(',', out);
-        put_value(out, field_of(record, columns[i].field));
+        if (record)
+            put_value(out, field_of(record, column[i].field));
+        else
+            put_name(out, &column[i]);
     }
     fputc('\n', out);
+}
+
+void rb_csv_head(FILE *out)
+{
+    rb_csv_line(out, columns, N_COLUMN, NULL);
+}
+
+void rb_csv_row(FILE *out, const json_t *record)
+{
+    rb_csv_line(out, columns, N_COLUMN, record);
 }

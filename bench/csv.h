@@ -8,6 +8,14 @@
 
 #include <jansson.h>
 
+/* A column: the path of a field ("bytes.weight"), and its name where it is not the field's own with
+ * "_" for ".". */
+typedef struct rb_csv_column {
+    const char *field, *name;
+} rb_csv_column;
+/* A line of n columns: of a record's values, or of the columns' names (record NULL). */
+void rb_csv_line(FILE *out, const rb_csv_column *column, int n, const json_t *record);
+
 /* A line each, ended by \n; the caller flushes. */
 void rb_csv_head(FILE *out);
 void rb_csv_row(FILE *out, const json_t *record);

@@ -52,6 +52,14 @@ static void put_dims(FILE *out, const rb_kernel *k, const rb_call *call)
     fputs(before[0] == ',' ? "\n" : "", out);
 }
 
+void rb_explain_launch(FILE *out, const rb_kernel *k, const rb_call *call)
+{
+    put_terms(out, "      FLOPs    ", k->op, k->op->flops, call);
+    put_terms(out, "      extra    ", k->op, k->extra, call);
+    put_terms(out, "      saved    ", k->op, k->saved, call);
+    put_dims(out, k, call);
+}
+
 /* The last launch of a dry session at a place. */
 static void put_launch(FILE *out, const rb_costed *last, rb_site site, const rb_tally *sum)
 {
@@ -66,10 +74,7 @@ static void put_launch(FILE *out, const rb_costed *last, rb_site site, const rb_
     fprintf(out, "  %s: %s, %llu launches, %llu FLOPs in the test\n", rb_site_name[site],
             rb_kernel_name(k, name, sizeof name), (unsigned long long)sum->calls,
             (unsigned long long)sum->cost.flops);
-    put_terms(out, "      FLOPs    ", k->op, k->op->flops, &last->call);
-    put_terms(out, "      extra    ", k->op, k->extra, &last->call);
-    put_terms(out, "      saved    ", k->op, k->saved, &last->call);
-    put_dims(out, k, &last->call);
+    rb_explain_launch(out, k, &last->call);
 }
 
 /* Takes one step of n_tok tokens after n_past, and explains what it launched. */

@@ -59,7 +59,9 @@ static double level_scale(int level, rb_scale s)
     return level == RB_DRAM ? s.memory : s.clock;
 }
 
-static void place_compute(rb_place *p, const rb_tally *t, const rb_machine *m, rb_scale scale)
+/* floats: the roof of what is not done in integers. */
+static void place_compute(rb_place *p, const rb_tally *t, const rb_machine *m, rb_scale scale,
+                          rb_roof_id floats)
 {
     const double flops = (double)t->cost.flops;
     const double in_ints = 2 * (double)t->cost.int_macs, in_bf16 = 2 * (double)t->cost.bf16_macs;
@@ -67,12 +69,12 @@ static void place_compute(rb_place *p, const rb_tally *t, const rb_machine *m, r
     const double halves = in_bf16 < flops - ints ? in_bf16 : flops - ints;
     const double i8 = time_for(ints, m, RB_ROOF_DOT_I8, scale.clock);
     const double bf16 = time_for(halves, m, RB_ROOF_DOT_BF16, scale.clock);
-    const double f32 = time_for(flops - ints - halves, m, RB_ROOF_FMA_F32, scale.clock);
-    const double most = fmax(i8, fmax(bf16, f32));
-    at_least(p, i8 + bf16 + f32, RB_BOUND_COMPUTE,
+    const double others = time_for(flops - ints - halves, m, floats, scale.clock);
+    const double most = fmax(i8, fmax(bf16, others));
+    at_least(p, i8 + bf16 + others, RB_BOUND_COMPUTE,
              most == i8     ? RB_ROOF_DOT_I8
              : most == bf16 ? RB_ROOF_DOT_BF16
-                            : RB_ROOF_FMA_F32);
+                            : floats);
     at_least(p, time_for((double)t->cost.special, m, RB_ROOF_EXP, scale.clock), RB_BOUND_COMPUTE,
              RB_ROOF_EXP);
 }
@@ -90,9 +92,7 @@ static void place_memory(rb_place *p, const rb_tally *t, const rb_machine *m, rb
              read_roof(level));
 }
 
-/* The time that a bound is held against: a floor against all that launches take, a roof against the
- * work itself. */
-static double time_of(const rb_place *p, const rb_tally *t)
+double rb_place_ns(const rb_place *p, const rb_tally *t)
 {
     const bool all = p->bound == RB_BOUND_OVERHEAD;
     return (double)(t->ns + (all ? t->barrier_ns + t->launch_ns : 0));
@@ -114,11 +114,38 @@ rb_place rb_place_tally(const rb_tally *t, const rb_machine *m, rb_scale scale, 
 {
     rb_place p = { 0 };
     place_memory(&p, t, m, scale, resident);
-    place_compute(&p, t, m, scale);
+    place_compute(&p, t, m, scale, RB_ROOF_FMA_F32);
     at_least(&p, m->roof[RB_ROOF_LAUNCH].value / scale.clock * (double)t->calls, RB_BOUND_OVERHEAD,
              RB_ROOF_LAUNCH);
-    set_share(&p, share(p.roof_ns, time_of(&p, t)));
+    set_share(&p, share(p.roof_ns, rb_place_ns(&p, t)));
     return p;
+}
+
+int rb_level_holding(const rb_machine *m, uint64_t bytes)
+{
+    return level_for(m, (double)bytes);
+}
+
+rb_place rb_place_launches(const rb_kernel *k, const rb_tally *t, uint64_t moved_bytes,
+                           const rb_machine *m, int level)
+{
+    static const rb_scale now = { 1, 1 };
+    rb_place p = { 0 };
+    at_least(&p, time_for((double)moved_bytes, m, read_roof(level), 1),
+             level == RB_DRAM ? RB_BOUND_MEMORY : RB_BOUND_RESIDENT, read_roof(level));
+    place_compute(&p, t, m, now, k->needs_bf16 ? RB_ROOF_DOT_BF16 : RB_ROOF_FMA_F32);
+    at_least(&p, m->roof[RB_ROOF_LAUNCH].value * (double)t->calls, RB_BOUND_OVERHEAD,
+             RB_ROOF_LAUNCH);
+    set_share(&p, share(p.roof_ns, rb_place_ns(&p, t)));
+    return p;
+}
+
+void rb_place_settle(rb_place *p, const double *pct, int n, double took_ns)
+{
+    p->n_pairs = n;
+    set_share(p, n ? rb_stats_of(pct, n).median : 0);
+    if (p->pct > 0)
+        p->roof_ns = p->pct / 100 * took_ns;
 }
 
 /* Weights and cache that one pass reads. */
@@ -175,10 +202,7 @@ static void set_median(rb_place *p, const rb_result *r, const double *pct, doubl
     for (int i = 0; i < r->n_samples; i++)
         if (r->sample[i].paired)
             kept[n++] = pct[i];
-    p->n_pairs = n;
-    set_share(p, n ? rb_stats_of(kept, n).median : 0);
-    if (p->pct > 0)
-        p->roof_ns = p->pct / 100 * took_ns;
+    rb_place_settle(p, kept, n, took_ns);
     /* a cache that holds half of it or more is what lets it pass DRAM's roof */
     if (p->above && p->roof == RB_ROOF_READ_DRAM &&
         working_set(r) < 2 * (double)r->machine->level[RB_L3].total)
@@ -215,10 +239,10 @@ rb_place rb_place_kernel(const rb_result *r, const rb_tally *counts, const rb_ke
         const rb_kernel_ns *at = &ns[i * step];
         t.ns = at->work, t.barrier_ns = at->barrier, t.launch_ns = at->launch;
         const rb_place p = rb_place_tally(&t, r->machine, scale_at(r, i), resident);
-        pct[i] = share(p.roof_ns, time_of(&p, &t));
+        pct[i] = share(p.roof_ns, rb_place_ns(&p, &t));
     }
     rb_place p = rb_place_tally(counts, r->machine, scale_at(r, r->median), resident);
-    set_median(&p, r, pct, time_of(&p, counts));
+    set_median(&p, r, pct, rb_place_ns(&p, counts));
     return p;
 }
 

@@ -174,7 +174,7 @@ static json_t *bytes_object(const rb_cost *c)
     return o;
 }
 
-static void put_cost(json_t *o, const rb_cost *c)
+void rb_record_cost(json_t *o, const rb_cost *c)
 {
     json_t *dequant = json_object();
     put_count(dequant, "int", c->dequant[0]);
@@ -377,7 +377,7 @@ static json_t *kernel_object(const rb_result *r, const rb_tally *t, rb_phase pha
     put_text(o, "site", rb_site_name[site]);
     put_text(o, "phase", rb_phase_name[phase]);
     put_count(o, "calls", t->calls);
-    put_cost(o, &t->cost);
+    rb_record_cost(o, &t->cost);
     put_number(o, "oi_kernel", rb_tally_oi_kernel(t));
     if (r->dry)
         return o;
@@ -428,8 +428,7 @@ static json_t *kernels_array(const rb_result *r)
     return list;
 }
 
-/* Once in a stream of records. */
-static void put_roofs(json_t *o, const rb_machine *m, rb_told *told)
+void rb_record_roofs(json_t *o, const rb_machine *m, rb_told *told)
 {
     const int most = (int)(sizeof told->machine / sizeof *told->machine);
     for (int i = 0; i < told->n; i++)
@@ -461,14 +460,14 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
     }
     if (!r->dry)
         put_times(o, s, r);
-    put_cost(o, &r->total.cost);
+    rb_record_cost(o, &r->total.cost);
     put_unknown_levels(o);
     put_number(o, "oi", rb_tally_oi(&r->total));
     put_number(o, "oi_kernel", rb_tally_oi_kernel(&r->total));
     if (r->machine)
         put_place(o, r);
     if (r->machine && told)
-        put_roofs(o, r->machine, told);
+        rb_record_roofs(o, r->machine, told);
     put_int(o, "kv_bytes_per_token", r->kv_bytes_per_token);
     if (!r->dry)
         put_text(o, "kv_fill", r->kv_fill);

@@ -8,14 +8,23 @@
 
 #include <jansson.h>
 
+/* The exact counts of a cost as fields of an object. */
+void rb_record_cost(json_t *o, const rb_cost *c);
 /* The measured roofs of a machine, as a list. */
 json_t *rb_roofs_array(const rb_machine *m);
+/* The same as a field of a record, once in a stream of them. */
+void rb_record_roofs(json_t *o, const rb_machine *m, rb_told *told);
 /* The dtype that holds most bytes. */
 rb_dtype rb_main_dtype(const rb_model *m);
 uint64_t rb_model_file_bytes(const rb_model *m); /* of the tensors of its own layers */
 /* "93.1 %", "at roof" (within what pairs may differ by), "> roof", "unpaired" (roofs before and
  * after never agreed), "-". At most RB_CELL bytes. */
 void rb_share_text(const rb_place *p, char *buf);
+/* One launch of a kernel alone, and its columns in CSV; told as of rb_record. */
+json_t *rb_kernel_record(const rb_kernel_result *r, const char *commit, rb_told *told);
+void rb_kernel_csv(FILE *out, const json_t *record); /* NULL: the head */
+/* "1.23 ms": at most RB_CELL bytes. */
+void rb_time_text(double ns, char *buf);
 /* 134515008 -> "134.52 M". Returns buf. */
 char *rb_count_text(double count, char *buf, size_t size);
 

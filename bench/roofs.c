@@ -5,6 +5,7 @@
  * Read next: ../kernels/roof.c (the loops), place.c (what is held against them). */
 #include "bench.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,9 +38,9 @@ const rb_roof_info rb_roof_infos[RB_N_ROOF] = {
 enum {
     N_READ = 6, /* read loops tried: 1, 2, 4 streams, with and without prefetch */
     MAX_LOOP = RB_N_ROOF + RB_N_LEVEL * N_READ,
-    FLOOR_LAUNCHES = 8,
-    LINE = 64,       /* bytes, or a multiple of them */
-    PROBE_READS = 3, /* of the read loops, the best that a probe runs */
+    FLOOR_LAUNCHES = 64, /* so many that waking the threads of a step is little of it */
+    LINE = 64,           /* bytes, or a multiple of them */
+    PROBE_READS = 3,     /* of the read loops, the best that a probe runs */
 };
 static const uint64_t dram_bytes = 256u << 20, least_ns = 1000000;
 
@@ -407,23 +408,71 @@ static void lower_floors(rb_roofs *r)
     }
 }
 
-rb_probe rb_roofs_probe(rb_roofs *r)
+static double read_dram_now(const rb_roofs *r)
 {
-    rb_probe p = { 0 };
-    lower_floors(r);
+    double best = 0;
     for (int k = 0; k < PROBE_READS; k++) {
         if (r->read[k] < 0)
             continue;
         const loop *l = &r->loop[r->read[k]];
         const rb_tally t = shoot(r, l);
         const double v = value_of(l, &t);
-        p.read_dram = v > p.read_dram ? v : p.read_dram;
+        best = v > best ? v : best;
     }
+    return best;
+}
+
+double rb_roofs_now(rb_roofs *r, rb_roof_id id)
+{
+    enum { SHOTS = 3 };
+    const loop *l = NULL;
+    double best = 0, median = 0;
+    if (id == RB_ROOF_READ_DRAM)
+        return read_dram_now(r);
+    if (id == RB_ROOF_LAUNCH || id == RB_ROOF_BARRIER) {
+        lower_floors(r);
+        return r->machine.roof[id].value;
+    }
+    for (int i = 0; i < r->n_loop; i++) {
+        const double m = r->loop[i].id == id && r->loop[i].n
+                             ? rb_stats_of(r->loop[i].sample, r->loop[i].n).median
+                             : 0;
+        l = m > median ? &r->loop[i] : l;
+        median = m > median ? m : median;
+    }
+    for (int k = 0; l && k < SHOTS; k++) {
+        const rb_tally t = shoot(r, l);
+        const double v = value_of(l, &t);
+        best = v > best ? v : best;
+    }
+    return best;
+}
+
+rb_probe rb_roofs_probe(rb_roofs *r)
+{
+    rb_probe p = { 0 };
+    lower_floors(r);
+    p.read_dram = read_dram_now(r);
     if (r->fma >= 0 && r->loop[r->fma].n) {
         const rb_tally t = shoot(r, &r->loop[r->fma]);
         p.fma_f32 = value_of(&r->loop[r->fma], &t);
     }
     return p;
+}
+
+bool rb_roofs_agree(double a, double z)
+{
+    return a > 0 && z > 0 && fabs(a - z) <= 0.1 * fmax(a, z);
+}
+
+uint64_t rb_last_cache_bytes(int n_threads)
+{
+    rb_machine m = { .n_threads = n_threads };
+    uint64_t most = 0;
+    find_levels(&m);
+    for (int level = RB_L1; level < RB_DRAM; level++)
+        most = m.level[level].total > most ? m.level[level].total : most;
+    return most;
 }
 
 /* ---- the pool ---- */

@@ -78,9 +78,18 @@ const rb_machine *rb_roofs_machine(const rb_roofs *r);
 /* Also lowers the floors of the machine, where it now sees less. */
 rb_probe rb_roofs_probe(rb_roofs *r);
 
+/* One roof as it is now, by the best of its loops, in a few milliseconds; floors are lowered as by
+ * a probe. 0: this machine or build has no such roof. */
+double rb_roofs_now(rb_roofs *r, rb_roof_id id);
+/* Whether a roof before and after a sample is the same within a tenth: a pair, else it says little.
+ */
+bool rb_roofs_agree(double before, double after);
+/* The largest cache level of so many threads, in bytes; 0: unknown. */
+uint64_t rb_last_cache_bytes(int n_threads);
+
 /* Roofs for each pair of threads and ISA, measured when first asked for and kept. */
 typedef struct rb_roof_pool {
-    rb_roofs *at[16];
+    rb_roofs *at[64];
     int n;
 } rb_roof_pool;
 rb_status rb_roof_pool_get(rb_roof_pool *pool, int n_threads, rb_isa isa, bool capped,

@@ -245,8 +245,7 @@ static void pair(rb_sample *sample, const rb_probe *before, const rb_probe *afte
     const double a = before->read_dram, z = after->read_dram;
     const double f = before->fma_f32, g = after->fma_f32;
     sample->probe = (rb_probe){ (a + z) / 2, (f + g) / 2 };
-    sample->paired =
-        a > 0 && f > 0 && fabs(a - z) <= 0.1 * fmax(a, z) && fabs(f - g) <= 0.1 * fmax(f, g);
+    sample->paired = rb_roofs_agree(a, z) && rb_roofs_agree(f, g);
 }
 
 /* Everything a repetition needs: roofs, a session, its context, warm threads and caches. */

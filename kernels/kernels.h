@@ -11,6 +11,7 @@
 #include "ops.h"
 #include "tables.h"
 #include "cases.h"
+#include "shaped.h"
 #include "prove.h"
 
 #endif

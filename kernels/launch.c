@@ -58,6 +58,8 @@ uint64_t rb_now_ns(void)
 
 static bool usable(const rb_team_params *p, const rb_kernel *k)
 {
+    if (p->only)
+        return k == p->only;
     if (k->isa >= RB_ISA_COUNT1 || (k->act != RB_ACT_F32 && p->act_f32))
         return false;
     if (k->isa == RB_ISA_BLAS)
@@ -65,7 +67,7 @@ static bool usable(const rb_team_params *p, const rb_kernel *k)
     return k->isa <= p->isa && rb_kernel_supported(k);
 }
 
-static bool fits(const rb_kernel *k, const rb_call *call)
+bool rb_kernel_fits(const rb_kernel *k, const rb_call *call)
 {
     const int arg = k->op->key_arg;
     if (arg >= 0 && k->dtype != RB_NO_DTYPE && k->dtype != call->t[arg].dtype)
@@ -190,6 +192,12 @@ static void barrier(rb_team *team, uint64_t done_ns)
     atomic_fetch_sub(&team->sleeping, 1);
 }
 
+/* Counting rows run in proofs only. */
+static bool can_be_alone(const rb_kernel *k)
+{
+    return k->isa < RB_ISA_COUNT1 && rb_kernel_supported(k);
+}
+
 rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *err)
 {
     *out = NULL;
@@ -200,7 +208,11 @@ rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *er
         return rb_fail(err, RB_ERR_ARGUMENT, "%d threads: OMP_THREAD_LIMIT allows %d",
                        params->n_threads, omp_get_thread_limit());
     omp_set_dynamic(0); /* a team is as large as it was asked for */
-    if (!params->capped && !params->dry) {
+    if (params->only && !can_be_alone(params->only))
+        return rb_fail(err, RB_ERR_ARGUMENT, "a kernel of %s alone: this machine cannot run it",
+                       rb_isa_name[params->only->isa]);
+    const bool blas_wanted = params->only ? params->only->isa == RB_ISA_BLAS : !params->capped;
+    if (blas_wanted && !params->dry) {
         const rb_status blas = rb_blas_prepare(err);
         if (blas != RB_OK)
             return blas;
@@ -331,7 +343,7 @@ void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
 const rb_kernel *rb_select(const rb_team *team, rb_op_id op, const rb_call *call)
 {
     for (const rb_kernel *const *k = team->candidate[op]; *k; k++)
-        if (fits(*k, call))
+        if (rb_kernel_fits(*k, call))
             return *k;
     return NULL;
 }

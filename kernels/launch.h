@@ -20,6 +20,7 @@ typedef struct rb_team_params {
     bool act_f32;    /* true: rows that quantise activations are excluded */
     int64_t n_layer; /* of which routing is kept; 0: none */
     bool prove;      /* run every launch as the counting ISA and hold it against its row: slow */
+    const rb_kernel *only; /* NULL, or the one row that this team has, whatever ISA and BLAS say */
 } rb_team_params;
 
 /* What one thread holds inside a step. The caller sets phase and site before each launch. */
@@ -80,5 +81,7 @@ const rb_proof *rb_team_proof(const rb_team *team);
 
 /* The row the door would take; NULL if the registry has none. */
 const rb_kernel *rb_select(const rb_team *team, rb_op_id op, const rb_call *call);
+/* Whether row k has the dtypes of a call of its op, and accepts its shape. */
+bool rb_kernel_fits(const rb_kernel *k, const rb_call *call);
 
 #endif

@@ -36,6 +36,9 @@ head -c 600 "$dir/f32.gguf" >"$dir/cut.gguf"
 leaks 0 "$dir/f32.gguf" --depth-sweep=1,2,4 -p 8 -n 2 -r 1 -o json --explain
 leaks 0 predict llama3.1-70b
 leaks 0 synth --list
+leaks 0 kernels --shape 16,256,2 -r 1 --no-roofs -t 2 --threads-sweep --explain
+leaks 0 kernels --list
+leaks 2 kernels attend --shape T=2,S=1
 leaks 0 help
 leaks 1 "$dir/cut.gguf" -p 8 -n 0
 leaks 1 eval "$dir/cut.gguf" --tokens 3

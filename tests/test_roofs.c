@@ -91,6 +91,11 @@ Test(roofs, are_all_there_with_one_and_two_threads)
         const rb_probe p = rb_roofs_probe(r);
         want_unit(RB_ROOF_READ_DRAM, p.read_dram);
         want_unit(RB_ROOF_FMA_F32, p.fma_f32);
+        for (int id = 0; id < RB_ROOF_CLOCK; id++) /* each alone, where there is one at all */
+            if (rb_roofs_machine(r)->roof[id].value > 0)
+                want_unit((rb_roof_id)id, rb_roofs_now(r, (rb_roof_id)id));
+            else
+                cr_expect_eq(rb_roofs_now(r, (rb_roof_id)id), 0);
         rb_roofs_close(r);
     }
 }

@@ -34,9 +34,15 @@ void rb_progress_tell(rb_progress *p, const rb_progress_at *at)
 {
     char text[160];
     const bool soon = at->test >= 0 && rb_now_ns() - p->start_ns < quiet_ns;
-    if (!p->lines && (!p->line || soon)) /* roofs take a while, and are told at once */
-        return;
     describe(p, at, text, sizeof text);
+    if (!soon || p->lines) /* roofs take a while, and are told at once */
+        rb_progress_text(p, text);
+}
+
+void rb_progress_text(rb_progress *p, const char *text)
+{
+    if (!p->lines && !p->line)
+        return;
     rb_progress_clear(p);
     fprintf(stderr, "%s%s", text, p->lines ? "\n" : "");
     fflush(stderr);

@@ -7,9 +7,9 @@
 #include "../bench/bench.h"
 
 typedef struct rb_progress {
-    bool line;  /* a terminal: one line, rewritten */
-    bool lines; /* --progress elsewhere: a line per repetition */
-    const rb_plan *plan;
+    bool line;           /* a terminal: one line, rewritten */
+    bool lines;          /* --progress elsewhere: a line per repetition */
+    const rb_plan *plan; /* NULL where texts alone are told */
     uint64_t start_ns;
     int shown; /* characters on the line */
 } rb_progress;
@@ -17,6 +17,8 @@ typedef struct rb_progress {
 /* wanted: --progress; quiet: stderr carries results. */
 rb_progress rb_progress_make(bool wanted, bool quiet, const rb_plan *plan);
 void rb_progress_tell(rb_progress *p, const rb_progress_at *at);
+/* What runs, in words. */
+void rb_progress_text(rb_progress *p, const char *text);
 void rb_progress_clear(rb_progress *p); /* before anything else is printed, and at the end */
 
 #endif

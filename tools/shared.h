@@ -32,6 +32,11 @@ extern const int rb_n_test_options;
 /* --isa (a word), or the detected ISA if word is NULL; fails for one that this CPU lacks. */
 rb_status rb_isa_of(const char *word, rb_isa *isa, bool *capped, rb_error *err);
 
+/* --shape of a kernel's problem: numbers in the order of the op's extents, or NAME=NUMBER, between
+ * commas; ranges as in lists give every combination; several shapes by ';'. Extents that are not
+ * named are those of decode. Appends to *shape (grown). */
+rb_status rb_shapes_parse(const char *text, rb_op_id op, rb_sizes **shape, int *n, rb_error *err);
+
 /* The lists of a plan, from the options above. Borrows from args. */
 enum { RB_N_WORDS = 4 };
 typedef struct rb_lists {
