@@ -553,7 +553,7 @@ rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed)
         const rb_dtype_info *d = rb_dtype_get(v->dtype);
         const uint64_t blocks = rb_terms_eval(op, k->decode[i].elements, call) / (uint64_t)d->block;
         cost.dequant[0] += blocks * d->dq.integer;
-        if (k->decode[i].unpacks)
+        if (k->unpacks)
             continue;
         cost.dequant[1] += blocks * d->dq.conversion;
         cost.dequant[2] += blocks * d->dq.flt;

@@ -171,16 +171,18 @@ int64_t rb_row_bytes(rb_dtype dtype, int64_t n)
 
 void rb_decode_row(rb_dtype dtype, float *dst, const void *src, int64_t n)
 {
-    if (dtype >= RB_FIRST_PACKED)
-        rb_decode_panel(table[dtype].base, dst, src, n);
+    const rb_dtype_info *d = rb_dtype_get(dtype);
+    if (d->panel_rows > 1)
+        rb_decode_panel(d->base, dst, src, n);
     else
-        table[dtype].decode(dst, src, n);
+        d->decode(dst, src, n);
 }
 
 void rb_encode_row(rb_dtype dtype, void *dst, const float *src, int64_t n)
 {
-    if (dtype >= RB_FIRST_PACKED)
-        rb_encode_panel(table[dtype].base, dst, src, n);
+    const rb_dtype_info *d = rb_dtype_get(dtype);
+    if (d->panel_rows > 1)
+        rb_encode_panel(d->base, dst, src, n);
     else
-        table[dtype].encode(dst, src, n);
+        d->encode(dst, src, n);
 }

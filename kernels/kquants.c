@@ -308,7 +308,8 @@ void rb_encode_q3_k(void *dst, const float *src, int64_t n)
         for (int g = 0; g < N_GROUP; g++)
             put_q3_scale(b + Q3_SCALES, g, scale[g]);
         for (int e = 0; e < QK_K; e++) {
-            const float inv = inverse(get_half(b + Q3_D) * (float)scale[e / GROUP]);
+            const int of = scale[e / GROUP];
+            const float inv = inverse(get_half(b + Q3_D) * (float)of);
             const int q = quant(src[i + e] * inv, -4, 3) + 4;
             b[Q3_QUANTS + pair_byte(e)] |= (uint8_t)((q & 3) << pair_shift(e));
             b[e % 32] |= (uint8_t)(q >> 2 << e / 32);
@@ -351,7 +352,8 @@ void rb_encode_q6_k(void *dst, const float *src, int64_t n)
         for (int g = 0; g < N_GROUP; g++)
             b[Q6_SCALES + g] = (uint8_t)scale[g];
         for (int e = 0; e < QK_K; e++) {
-            const float inv = inverse(get_half(b + Q6_D) * (float)scale[e / GROUP]);
+            const int of = scale[e / GROUP];
+            const float inv = inverse(get_half(b + Q6_D) * (float)of);
             const int q = quant(src[i + e] * inv, -32, 31) + 32;
             b[nibble_byte(e)] |= (uint8_t)((q & 15) << nibble_shift(e));
             b[Q6_HIGH + pair_byte(e)] |= (uint8_t)(q >> 4 << pair_shift(e));

@@ -99,11 +99,11 @@ RB_INLINE vi dot_four(vi sum, vi w, const u8 *x, quant_type q)
 RB_INLINE vf add_scaled(vf acc, const vi sum[2], const quant_scales *s, const f32 *x_scale,
                         const u8 *x_sum, quant_type q)
 {
-    if (q.n_group == 1) {
-        acc = v_fma(v_cvt(sum[0]), v_mul(s->scale[0], v_bcast(x_scale)), acc);
-    } else {
+    if (q.n_group == 2) {
         const vf first = v_mul(v_cvt(sum[0]), s->scale[0]);
         acc = v_fma(v_fma(v_cvt(sum[1]), s->scale[1], first), v_bcast(x_scale), acc);
+    } else {
+        acc = v_fma(v_cvt(sum[0]), v_mul(s->scale[0], v_bcast(x_scale)), acc);
     }
     if (q.kind != QUANT_MIN)
         return acc;
@@ -122,9 +122,9 @@ RB_INLINE vf add_span(vf acc, block_rows rows, const vf d[2], int part, quants x
     vi sum[4][2];
     UNROLL
     for (int p = 0; p < q.span; p++) {
-        UNROLL
-        for (int h = 0; h < q.n_group; h++)
-            sum[p][h] = dot_begin(skip(x, p, q).sum + h * SUM_BYTES, q);
+        sum[p][0] = dot_begin(skip(x, p, q).sum, q);
+        if (q.n_group == 2)
+            sum[p][1] = dot_begin(skip(x, p, q).sum + SUM_BYTES, q);
     }
     UNROLL
     for (int i = 0; i < q.steps; i++) {
@@ -455,10 +455,8 @@ static const rb_term special_overhead[] = { QUANTISE_SPECIAL, { 0 } };
         .op = &rb_matmul_op, .isa = RB_ISA_ID, .dtype = type##_P16, .variant = "i8", .n_phase = 2, \
         .units = units, .run = run, .shared_bytes = shared_bytes, .own_bytes = own_bytes,          \
         .extra = beyond, .special_overhead = special_overhead, .int_macs = rb_matmul_macs,         \
-        .decode = { { W0, rb_w0_elements, true },                                                  \
-                    { W1, rb_w1_elements, true },                                                  \
-                    { W2, rb_w2_elements, true } },                                                \
-        .act = RB_ACT_I8                                                                           \
+        .decode = { { W0, rb_w0_elements }, { W1, rb_w1_elements }, { W2, rb_w2_elements } },      \
+        .unpacks = true, .act = RB_ACT_I8                                                          \
     }
 static const rb_kernel rows[] = {
     ROW(RB_Q8_0, block_extra),  ROW(RB_Q4_0, block_extra),     ROW(RB_Q4_1, block_min_extra),

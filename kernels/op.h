@@ -116,12 +116,10 @@ typedef struct rb_op {
 /* What a row rounds activations to before it multiplies. */
 typedef enum { RB_ACT_F32, RB_ACT_I8, RB_ACT_BF16 } rb_rounding;
 
-/* Blocks of one operand that a kernel decodes (dequantises), as terms; or only unpacks to integers,
- * which is the integer part of that work. */
+/* Blocks of one operand that a kernel decodes (dequantises), as terms. */
 typedef struct rb_decode {
     int arg;
     const rb_term *elements;
-    bool unpacks;
 } rb_decode;
 
 typedef struct rb_kernel {
@@ -138,7 +136,8 @@ typedef struct rb_kernel {
     const rb_term *extra, *saved, *special_overhead; /* NULL: zero, and proven so */
     const rb_term *int_macs, *bf16_macs;             /* likewise: how many products are such dots */
     rb_decode decode[RB_MAX_DECODE];                 /* ends with NULL elements */
-    bool (*accepts)(const rb_call *call);            /* NULL: every shape */
+    bool unpacks; /* decodes to integers alone, the first part of that work */
+    bool (*accepts)(const rb_call *call); /* NULL: every shape */
     bool needs_bf16; /* the CPU's own dot products of bf16, beyond what its ISA has */
     rb_rounding act; /* of activations: a row that rounds is not used where f32 is wanted */
     const struct rb_kernel *twin; /* added rows: the same source built as the counting ISA */

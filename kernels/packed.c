@@ -12,7 +12,6 @@
 typedef struct field {
     int bytes, unit, n_at;
     int at[3];
-    bool fifth_bits;
 } field;
 
 enum { MOST_FIELDS = 4, MOST_BLOCK = 210 };
@@ -27,8 +26,8 @@ static const field fields[RB_FIRST_PACKED][MOST_FIELDS + 1] = {
     [RB_Q8_0] = { { 2, 2, 1, { 0 } }, { 32, 4, 1, { 2 } } },
     [RB_Q4_0] = { { 2, 2, 1, { 0 } }, { 16, 4, 1, { 2 } } },
     [RB_Q4_1] = { { 4, 2, 1, { 0 } }, { 16, 4, 1, { 4 } } },
-    [RB_Q5_0] = { { 2, 2, 1, { 0 } }, { 4, 4, 1, { 2 }, true }, { 16, 4, 1, { 6 } } },
-    [RB_Q5_1] = { { 4, 2, 1, { 0 } }, { 4, 4, 1, { 4 }, true }, { 16, 4, 1, { 8 } } },
+    [RB_Q5_0] = { { 2, 2, 1, { 0 } }, { 4, 4, 1, { 2 } }, { 16, 4, 1, { 6 } } },
+    [RB_Q5_1] = { { 4, 2, 1, { 0 } }, { 4, 4, 1, { 4 } }, { 16, 4, 1, { 8 } } },
     [RB_Q2_K] = { { 4, 2, 1, { 80 } }, { 80, 4, 1, { 0 } } },
     [RB_Q3_K] = { { 2, 2, 1, { 108 } },
                   { 12, 4, 1, { 96 } },
@@ -59,27 +58,32 @@ static uint32_t transpose_bits(uint32_t bits, bool back)
     return moved;
 }
 
-static void move_piece(uint8_t *to, const uint8_t *from, const field *f, bool back)
+static bool is_fifth_bits(rb_dtype base, const field *f)
+{
+    return (base == RB_Q5_0 || base == RB_Q5_1) && f == &fields[base][1];
+}
+
+static void move_fifth_bits(uint8_t *to, const uint8_t *from, bool back)
 {
     uint32_t bits;
-    if (!f->fifth_bits) {
-        memcpy(to, from, (size_t)f->unit);
-        return;
-    }
     memcpy(&bits, from, sizeof bits);
     bits = transpose_bits(bits, back);
     memcpy(to, &bits, sizeof bits);
 }
 
 /* One block of each of 16 rows, block_step bytes apart, to a packed block, or from it back. */
-static void move(uint8_t *packed, uint8_t *block, int64_t block_step, const field *f, bool back)
+static void move(uint8_t *packed, uint8_t *block, int64_t block_step, rb_dtype base, bool back)
 {
-    for (; f->bytes; f++)
+    for (const field *f = fields[base]; f->bytes; f++)
         for (int i = 0; i < f->bytes * f->n_at; i += f->unit) {
             const int at = f->at[i / f->unit % f->n_at] + i / f->unit / f->n_at * f->unit;
             for (int r = 0; r < PANEL; r++, packed += f->unit) {
                 uint8_t *of_row = block + r * block_step + at;
-                move_piece(back ? of_row : packed, back ? packed : of_row, f, back);
+                uint8_t *to = back ? of_row : packed, *from = back ? packed : of_row;
+                if (is_fifth_bits(base, f))
+                    move_fifth_bits(to, from, back);
+                else
+                    memcpy(to, from, (size_t)f->unit);
             }
         }
 }
@@ -101,7 +105,7 @@ void rb_decode_panel(rb_dtype base, float *dst, const void *src, int64_t n)
     uint8_t rows[PANEL * MOST_BLOCK], *b = (uint8_t *)(uintptr_t)src;
     float x[QK_K];
     for (int64_t i = 0; i < n; i += PANEL * of.columns, b += PANEL * of.row_bytes) {
-        move(b, rows, of.row_bytes, fields[base], true);
+        move(b, rows, of.row_bytes, base, true);
         for (int r = 0; r < PANEL; r++) {
             rb_decode_row(base, x, rows + r * of.row_bytes, of.columns);
             for (int j = 0; j < of.columns; j++)
@@ -121,7 +125,7 @@ void rb_encode_panel(rb_dtype base, void *dst, const float *src, int64_t n)
                 x[j] = src[i + PANEL * j + r];
             rb_encode_row(base, rows + r * of.row_bytes, x, of.columns);
         }
-        move(b, rows, of.row_bytes, fields[base], false);
+        move(b, rows, of.row_bytes, base, false);
     }
 }
 
@@ -142,6 +146,6 @@ void rb_pack(const rb_view *packed, const rb_view *w, int64_t first, int64_t las
         uint8_t *from = (uint8_t *)rb_at(w, 0, 0, p * PANEL);
         for (int64_t k = 0; k < w->n[3]; k += of.columns)
             move(to + k / of.columns * PANEL * of.row_bytes, from + k / of.columns * of.row_bytes,
-                 w->step_bytes[2], fields[w->dtype], false);
+                 w->step_bytes[2], w->dtype, false);
     }
 }

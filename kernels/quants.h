@@ -99,28 +99,9 @@ RB_INLINE int four_of(quant_type q, int i, int j)
     return q.span == 1 ? i + j * q.steps : i;
 }
 
-/* Step i of span s of a block. */
-RB_INLINE void unpack_step(vi out[4], block_rows b, int s, int i, rb_dtype dtype)
+RB_INLINE void unpack_k_step(vi out[4], block_rows b, int s, int i, rb_dtype dtype)
 {
     switch (dtype) {
-    case RB_Q8_0:
-        out[0] = piece(b, 2, i);
-        break;
-    case RB_Q4_0:
-        two_nibbles(out, piece(b, 2, i));
-        break;
-    case RB_Q4_1:
-        two_nibbles(out, piece(b, 4, i));
-        break;
-    case RB_Q5_0:
-    case RB_Q5_1: {
-        const int from = dtype == RB_Q5_0 ? 2 : 4;
-        const vi fifth = piece(b, from, 0);
-        two_nibbles(out, piece(b, from + 4, i));
-        out[0] = with_high(out[0], fifth, i, 1, 4);
-        out[1] = with_high(out[1], fifth, i + 4, 1, 4);
-        break;
-    }
     case RB_Q2_K: {
         const vi pairs = piece(b, 20 + 32 * s, i);
         UNROLL
@@ -155,6 +136,33 @@ RB_INLINE void unpack_step(vi out[4], block_rows b, int s, int i, rb_dtype dtype
         out[3] = with_high(bits_of_bytes(next, 4, 15), high, 6, 3, 4);
         break;
     }
+    default:
+        __builtin_unreachable();
+    }
+}
+
+/* Step i of span s of a block. */
+RB_INLINE void unpack_step(vi out[4], block_rows b, int s, int i, rb_dtype dtype)
+{
+    switch (dtype) {
+    case RB_Q8_0:
+        out[0] = piece(b, 2, i);
+        break;
+    case RB_Q4_0:
+        two_nibbles(out, piece(b, 2, i));
+        break;
+    case RB_Q4_1:
+        two_nibbles(out, piece(b, 4, i));
+        break;
+    case RB_Q5_0:
+    case RB_Q5_1: {
+        const int from = dtype == RB_Q5_0 ? 2 : 4;
+        const vi fifth = piece(b, from, 0);
+        two_nibbles(out, piece(b, from + 4, i));
+        out[0] = with_high(out[0], fifth, i, 1, 4);
+        out[1] = with_high(out[1], fifth, i + 4, 1, 4);
+        break;
+    }
     case RB_IQ4_NL:
     case RB_IQ4_XS:
         two_nibbles(out, piece(b, dtype == RB_IQ4_NL ? 2 : 8 + 16 * s, i));
@@ -162,7 +170,7 @@ RB_INLINE void unpack_step(vi out[4], block_rows b, int s, int i, rb_dtype dtype
         out[1] = vi_lookup4(out[1]);
         break;
     default:
-        __builtin_unreachable();
+        unpack_k_step(out, b, s, i, dtype);
     }
 }
 

@@ -179,9 +179,9 @@ RB_INLINE int part_groups(rb_dtype dtype)
 RB_INLINE void decode_part(vf out[BLOCK_VECS], const u8 *b, int part, rb_dtype dtype, scaling of)
 {
     const int n_group = part_groups(dtype), group = BLOCK / n_group;
-    scaling s[2];
-    for (int g = 0; g < n_group; g++)
-        s[g] = group_scaling(b, part * BLOCK + g * group, dtype, of);
+    scaling s[2] = { group_scaling(b, part * BLOCK, dtype, of) };
+    if (n_group == 2)
+        s[1] = group_scaling(b, part * BLOCK + group, dtype, of);
     UNROLL
     for (int j = 0; j < BLOCK_VECS; j++) {
         const scaling at = s[j * V_LANES / group];
