@@ -357,8 +357,8 @@ Test(families, types)
     gguf_find(&g, "blk.0.ffn_gate_inp.weight")->type = 8;
     accept(g);
     g = family_make("qwen3moe");
-    gguf_find(&g, "blk.0.ffn_gate_inp.weight")->type = 12;
-    expect_file_refused(&g, RB_ERR_UNSUPPORTED, "'blk.0.ffn_gate_inp.weight' is q4_K");
+    gguf_find(&g, "blk.0.ffn_gate_inp.weight")->type = 16;
+    expect_file_refused(&g, RB_ERR_UNSUPPORTED, "'blk.0.ffn_gate_inp.weight' is iq2_xxs");
     g = family_make_split("plm");
     gguf_find(&g, "blk.0.attn_k_b.weight")->type = 8;
     expect_file_refused(&g, RB_ERR_FORMAT, "rows of 8 elements, no multiple of the 32 of q8_0");

@@ -243,8 +243,8 @@ Test(hostile, tensor_names)
 Test(hostile, tensor_types)
 {
     gguf_file g = gguf_make("llama");
-    gguf_find(&g, "blk.0.attn_q.weight")->type = 12;
-    expect_file_refused(&g, RB_ERR_UNSUPPORTED, "'blk.0.attn_q.weight' is q4_K");
+    gguf_find(&g, "blk.0.attn_q.weight")->type = 16;
+    expect_file_refused(&g, RB_ERR_UNSUPPORTED, "'blk.0.attn_q.weight' is iq2_xxs");
     g = gguf_make("llama");
     gguf_find(&g, "blk.0.attn_q.weight")->type = 4711;
     expect_file_refused(&g, RB_ERR_UNSUPPORTED, "is type 4711");

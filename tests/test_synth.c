@@ -107,10 +107,14 @@ Test(synth, the_seed_decides)
 
 Test(synth, every_dtype_or_its_fallback)
 {
+    static const rb_dtype of_narrow[RB_I32] = {
+        [RB_Q2_K] = RB_IQ4_NL, [RB_Q3_K] = RB_IQ4_NL, [RB_Q4_K] = RB_Q5_0,
+        [RB_Q5_K] = RB_Q5_1,   [RB_Q6_K] = RB_Q8_0,   [RB_IQ4_XS] = RB_IQ4_NL,
+    };
     for (int t = 0; t < RB_I32; t++) {
         rb_config c = small_config(RB_ARCH_QWEN3);
         rb_model *m;
-        rb_dtype narrow = t == RB_Q6_K ? RB_Q8_0 : (rb_dtype)t; /* rows of 64 */
+        const rb_dtype narrow = of_narrow[t] ? of_narrow[t] : (rb_dtype)t; /* rows of 64 */
         c.n_ff = 256;
         c.n_vocab = 16;
         cr_assert_eq(rb_model_synth(&m, &c, (rb_dtype)t, 1, false, NULL), RB_OK);
