@@ -71,8 +71,9 @@ static bool is_wanted(const rb_kernel_query *q, rb_dtype d)
 typedef struct planning {
     rb_kernel_plan *plan;
     const rb_kernel_query *q;
-    rb_team *door;  /* dry: asked what it would take */
-    bool *has_type; /* of the types asked for */
+    rb_team *door;                /* dry: asked what it would take */
+    bool wanted[RB_NO_DTYPE + 1]; /* of all types */
+    bool *has_type;               /* of the types asked for */
     rb_error *err;
 } planning;
 
@@ -164,7 +165,7 @@ static rb_status plan_shape(planning *p, const rb_sizes *shape)
     rb_status st = RB_OK;
     memset(p->has_type, 0, (size_t)p->q->n_type * sizeof *p->has_type);
     for (int d = 0; d <= RB_NO_DTYPE && st == RB_OK; d++)
-        if (is_wanted(p->q, (rb_dtype)d))
+        if (p->wanted[d])
             st = plan_one(p, (rb_dtype)d, shape, &why);
     for (int t = 0; t < p->q->n_type && st == RB_OK; t++)
         if (!p->has_type[t])
@@ -184,6 +185,8 @@ rb_status rb_kernel_plan_add(rb_kernel_plan *plan, const rb_kernel_query *q, rb_
         st = rb_fail(err, RB_ERR_MEMORY, "no memory for a plan of kernels");
         goto end;
     }
+    for (int d = 0; d <= RB_NO_DTYPE; d++)
+        p.wanted[d] = is_wanted(q, (rb_dtype)d);
     st = rb_team_open(&p.door, &params, err);
     for (int s = 0; s < q->n_shape && st == RB_OK; s++)
         st = plan_shape(&p, &q->shape[s]);
