@@ -11,7 +11,7 @@ const char *const rb_temper_name[RB_N_TEMPER] = { "cold", "warm" };
 
 enum {
     MOST_CALLS = 1 << 13,
-    MOST_SETS = 1 << 16,
+    MOST_SETS = 1 << 18,
     /* Where a cache of C bytes replaces lines at random, of operands of 4 C that come in turns a
      * share of 2 % is found there again, of 2 C a fifth: h = exp(-(1 - h) n). */
     COLD_CACHES = 4,

@@ -319,6 +319,18 @@ const rb_proof *rb_team_proof(const rb_team *team)
     return &team->proof;
 }
 
+int rb_max_threads(void)
+{
+    return omp_get_max_threads();
+}
+
+void rb_on_threads(int n_threads, void (*fn)(int thread, int n_threads, void *arg), void *arg)
+{
+    omp_set_dynamic(0);
+#pragma omp parallel num_threads(n_threads)
+    fn(omp_get_thread_num(), omp_get_num_threads(), arg);
+}
+
 void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
 {
     if (team->params.n_threads == 1) {

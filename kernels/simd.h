@@ -114,8 +114,8 @@ static const int8_t iq4_value[16]
 #endif
 
 /* Registers hold what is inlined and unrolled; a tally needs neither, and compiles faster without.
- * One lane has no vectors to hold: there, unrolling would only make the same code a hundredfold; and
- * under ASan -O1 drops loops before it sees that they were to be unrolled, and warns. */
+ * One lane has no vectors to hold: there, unrolling would only make the same code a hundredfold.
+ * Under ASan, -O1 drops loops before it sees that they were to be unrolled, and warns. */
 #if RB_COUNTING
 #define RB_INLINE static inline __attribute__((unused))
 #define UNROLL

@@ -104,6 +104,9 @@ typedef struct rb_buffer {
 /* Zeroed private pages, 64-byte aligned; dry: no memory at all. Fails with RB_ERR_MEMORY. */
 rb_status rb_buffer_alloc(rb_buffer *b, size_t bytes, bool dry, rb_error *err);
 void rb_buffer_free(rb_buffer *b); /* NULL and empty are fine */
+/* What it holds is lost, and its memory, as far as it fills whole huge pages, becomes that of the
+ * threads that next write it: pages come to the node of whoever touches them first. */
+void rb_buffer_forget(rb_buffer *b);
 
 /* ---- views ---- */
 

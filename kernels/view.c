@@ -73,6 +73,15 @@ void rb_buffer_free(rb_buffer *b)
     *b = (rb_buffer){ NULL, 0 };
 }
 
+void rb_buffer_forget(rb_buffer *b)
+{
+    const uintptr_t from = (uintptr_t)b->data, to = from + b->bytes;
+    const uintptr_t first = (from + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    const uintptr_t last = to / HUGE_PAGE * HUGE_PAGE;
+    if (b->data && first < last)
+        madvise((char *)b->data + (first - from), last - first, MADV_DONTNEED);
+}
+
 /* ---- views ---- */
 
 /* Steps of dense rows: each axis spans the whole of the next. */

@@ -163,6 +163,30 @@ int64_t rb_model_layer_bytes(const rb_model *m)
     return sum;
 }
 
+/* Copies what is in the matrices of `from`, by the threads that will read them. */
+static void copy_matrices(const rb_model *m, rb_layer *to, rb_layer *from)
+{
+    for (int i = 0; i < RB_N_GROUP; i++) {
+        const rb_group a = rb_layer_group(to, i), b = rb_layer_group(from, i);
+        rb_view same[RB_MOST_GROUP];
+        for (int j = 0; j < b.n; j++)
+            same[j] = *b.w[j];
+        if (a.n && a.w[0]->buffer->data)
+            rb_model_write(m, &a, same);
+    }
+}
+
+static bool in_group(rb_layer *l, const rb_view *v)
+{
+    for (int i = 0; i < RB_N_GROUP; i++) {
+        const rb_group g = rb_layer_group(l, i);
+        for (int j = 0; j < g.n; j++)
+            if (g.w[j] == v)
+                return true;
+    }
+    return false;
+}
+
 static rb_status copy_layer(rb_model *m, rb_layer *to, rb_layer *from, rb_error *err)
 {
     for (int i = 0; i < N_VIEW; i++) {
@@ -179,10 +203,11 @@ static rb_status copy_layer(rb_model *m, rb_layer *to, rb_layer *from, rb_error 
         rb_buffer *b = rb_model_buffer(m, v->buffer->bytes, dry, err);
         if (!b)
             return RB_ERR_MEMORY;
-        if (!dry && b->data)
+        if (!dry && b->data && !in_group(from, v))
             memcpy(b->data, v->buffer->data, b->bytes);
         layer_view(to, i)->buffer = b;
     }
+    copy_matrices(m, to, from);
     return RB_OK;
 }
 

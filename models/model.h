@@ -15,6 +15,17 @@ rb_status rb_model_place(rb_model *model, const rb_tensor *tensor, rb_dtype dtyp
                          rb_error *err);
 /* Memory of the model's own (none if dry); NULL and err if there is none. */
 rb_buffer *rb_model_buffer(rb_model *model, size_t bytes, bool dry, rb_error *err);
+/* Matrices that are read by one launch if they are of one type. The groups of a layer are those
+ * that packed layouts exist for: what is read by heads or by experts stays as files have it. */
+enum { RB_N_GROUP = 7, RB_MOST_GROUP = 3 };
+typedef struct rb_group {
+    rb_view *w[RB_MOST_GROUP];
+    int n;
+} rb_group;
+rb_group rb_layer_group(rb_layer *layer, int i);
+/* Writes to.w[i] as from[i] is, or packs it if it is of the packed type. Every thread writes what
+ * it will read, so that it lies in memory of its own node. */
+void rb_model_write(const rb_model *model, const rb_group *to, const rb_view *from);
 /* After all tensors are placed: the tied head, n_params, bytes_of. */
 void rb_model_finish(rb_model *model);
 

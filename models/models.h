@@ -119,6 +119,7 @@ typedef struct rb_model {
     rb_buffer *slab; /* owned: what tensors lie in, one after the other */
     int64_t n_slab, slab_at;
     size_t slab_used;              /* of slab[slab_at] */
+    int n_threads;                 /* that will read the weights */
     uint64_t n_params;             /* elements of all tensors of the file's own layers */
     uint64_t bytes_of[RB_N_DTYPE]; /* bytes per dtype, same tensors */
 } rb_model;
@@ -131,6 +132,7 @@ typedef struct rb_model_params {
     bool dry;
     rb_dtype type;
     uint64_t seed; /* of a preset's weights; 0: 1 */
+    int n_threads; /* that will read the weights, each on its own node of memory; 0: one */
 } rb_model_params;
 rb_status rb_model_open(rb_model **model, const char *name, const rb_model_params *params,
                         rb_error *err);

@@ -32,7 +32,11 @@ static rb_status open_file(rb_model **model, const char *path, const rb_model_pa
         return rb_fail(err, RB_ERR_ARGUMENT,
                        "%s: a type can only be chosen for a preset; a file has its own", path);
     rb_status status = rb_source_open(&src, path, err);
-    return status == RB_OK ? rb_model_from_source(model, src, path, p->dry, err) : status;
+    if (status == RB_OK)
+        status = rb_model_from_source(model, src, path, p->dry, err);
+    if (status == RB_OK)
+        (*model)->n_threads = p->n_threads;
+    return status;
 }
 
 rb_status rb_model_open(rb_model **model, const char *name, const rb_model_params *params,
@@ -54,5 +58,7 @@ rb_status rb_model_open(rb_model **model, const char *name, const rb_model_param
                                       p.seed ? p.seed : 1, p.dry, err);
     if (status == RB_OK)
         snprintf((*model)->format, sizeof(*model)->format, "preset");
+    if (status == RB_OK)
+        (*model)->n_threads = p.n_threads;
     return status;
 }

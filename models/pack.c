@@ -5,28 +5,52 @@
 
 #include <string.h>
 
-/* Packs one matrix in its own buffer, by way of a copy of it. */
-static rb_status pack_in_place(rb_model *m, rb_view *w, rb_error *err)
+/* The buffer that all of a matrix lies in, if it can be packed there. */
+static rb_buffer *own_buffer(const rb_model *m, const rb_view *w)
 {
-    rb_buffer *own = NULL;
-    for (int64_t i = 0; i < m->n_buffer && !own; i++)
-        own = m->buffer[i] == w->buffer ? m->buffer[i] : NULL;
-    if (!w->buffer || !own || !rb_view_packed(w, own).buffer)
-        return RB_OK;
-    const rb_view packed = rb_view_packed(w, own);
-    if (own->data) {
-        rb_buffer copy;
-        const rb_status status = rb_buffer_alloc(&copy, own->bytes, false, err);
-        if (status != RB_OK)
-            return status;
-        memcpy(copy.data, own->data, own->bytes);
-        rb_view from = *w;
-        from.buffer = &copy;
-        rb_pack(&packed, &from, 0, packed.n[2]);
-        rb_buffer_free(&copy);
-    }
-    *w = packed;
+    for (int64_t i = 0; i < m->n_buffer; i++)
+        if (m->buffer[i] == w->buffer)
+            return rb_view_packed(w, m->buffer[i]).buffer ? m->buffer[i] : NULL;
+    return NULL;
+}
+
+/* A copy of a matrix, whose own memory is then free to be written. */
+static rb_status move_out(rb_view *copy, rb_buffer *memory, rb_buffer *own, rb_error *err)
+{
+    const rb_status status = rb_buffer_alloc(memory, own->bytes, false, err);
+    if (status != RB_OK)
+        return status;
+    memcpy(memory->data, own->data, own->bytes);
+    rb_buffer_forget(own);
+    copy->buffer = memory;
     return RB_OK;
+}
+
+/* Packs matrices in their own buffers, by way of copies of them. */
+static rb_status pack_in_place(rb_model *m, const rb_group *all, rb_error *err)
+{
+    rb_buffer copy[RB_MOST_GROUP] = { { 0 } };
+    rb_view from[RB_MOST_GROUP];
+    rb_group group = { .n = 0 };
+    rb_status status = RB_OK;
+    for (int i = 0; i < all->n && status == RB_OK; i++) {
+        rb_view *w = all->w[i];
+        rb_buffer *own = own_buffer(m, w);
+        if (!own)
+            continue;
+        if (own->data) {
+            from[group.n] = *w;
+            status = move_out(&from[group.n], &copy[group.n], own, err);
+            group.w[group.n++] = w;
+        }
+        if (status == RB_OK)
+            *w = rb_view_packed(w, own);
+    }
+    if (status == RB_OK)
+        rb_model_write(m, &group, from);
+    for (int i = 0; i < RB_MOST_GROUP; i++)
+        rb_buffer_free(&copy[i]);
+    return status;
 }
 
 /* The head of a tied model: a packed copy. */
@@ -40,23 +64,19 @@ static rb_status pack_tied_head(rb_model *m, rb_error *err)
         return RB_ERR_MEMORY;
     m->output = rb_view_packed(&m->tok_embd, b);
     if (b->data)
-        rb_pack(&m->output, &m->tok_embd, 0, m->output.n[2]);
+        rb_model_write(m, &(rb_group){ { &m->output }, 1 }, &m->tok_embd);
     return RB_OK;
 }
 
 rb_status rb_model_pack(rb_model *m, rb_error *err)
 {
-    for (int64_t l = 0; l < m->n_layer_alloc; l++) {
-        rb_layer *at = &m->layer[l];
-        /* What is read by heads or by experts stays as files have it. */
-        rb_view *const matrix[] = { &at->wq,     &at->wk,   &at->wv,    &at->wo,
-                                    &at->wqkv,   &at->wq_a, &at->wq_b,  &at->wkv_a,
-                                    &at->w_gate, &at->w_up, &at->w_down };
-        for (size_t i = 0; i < sizeof matrix / sizeof *matrix; i++) {
-            const rb_status status = pack_in_place(m, matrix[i], err);
+    for (int64_t l = 0; l < m->n_layer_alloc; l++)
+        for (int i = 0; i < RB_N_GROUP; i++) {
+            const rb_group group = rb_layer_group(&m->layer[l], i);
+            const rb_status status = pack_in_place(m, &group, err);
             if (status != RB_OK)
                 return status;
         }
-    }
-    return m->config.tied ? pack_tied_head(m, err) : pack_in_place(m, &m->output, err);
+    return m->config.tied ? pack_tied_head(m, err)
+                          : pack_in_place(m, &(rb_group){ { &m->output }, 1 }, err);
 }

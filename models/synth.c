@@ -15,10 +15,12 @@ static uint64_t first_state(const char *name, uint64_t seed)
     return h ^ seed;
 }
 
+#define STEP 0x9e3779b97f4a7c15u
+
 /* The next of 2048 values in [-1, 1). */
 static float next_value(uint64_t *state)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    uint64_t z = *state += STEP;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     z ^= z >> 31;
@@ -52,17 +54,29 @@ static recipe recipe_of(const rb_tensor *t)
     return (recipe){ 0, 1.0f / (float)(1 << half_log), false };
 }
 
-static void fill_tensor(const rb_view *v, const rb_tensor *t, uint64_t seed, float *row)
+typedef struct filling {
+    const rb_view *v;
+    const rb_tensor *t;
+    uint64_t seed;
+    float *row; /* [threads][cols] */
+} filling;
+
+/* Rows of one thread: the state of any row is known, as the generator counts in equal steps. */
+static void fill_rows(int thread, int n_threads, void *arg)
 {
-    recipe r = recipe_of(t);
-    uint64_t state = first_state(t->name, seed);
-    char *at = rb_at(v, 0, 0, 0);
-    for (int64_t i = 0; i < rb_tensor_rows(t); i++, at += rb_row_bytes(v->dtype, t->cols)) {
+    const filling *f = arg;
+    const rb_tensor *t = f->t;
+    const int64_t rows = rb_tensor_rows(t), bytes = rb_row_bytes(f->v->dtype, t->cols);
+    const int64_t first = rows * thread / n_threads, last = rows * (thread + 1) / n_threads;
+    const recipe r = recipe_of(t);
+    uint64_t state = first_state(t->name, f->seed) + STEP * (uint64_t)(first * t->cols);
+    float *row = f->row + thread * t->cols;
+    for (int64_t i = first; i < last; i++) {
         for (int64_t j = 0; j < t->cols; j++) {
             float x = next_value(&state);
             row[j] = r.add + r.scale * (r.magnitude && x < 0 ? -x : x);
         }
-        rb_encode_row(v->dtype, at, row, t->cols);
+        rb_encode_row(f->v->dtype, (char *)rb_at(f->v, 0, 0, 0) + i * bytes, row, t->cols);
     }
 }
 
@@ -85,10 +99,11 @@ static rb_status synth_tensor(rb_model *m, const rb_tensor *t, rb_dtype type, ui
     rb_status status = rb_model_place(m, t, rb_dtype_fallback(type, t->cols), dry, err);
     if (status != RB_OK || dry)
         return status;
-    float *row = malloc((size_t)t->cols * sizeof *row);
+    const int n_threads = rb_tensor_is_matrix(t) ? rb_max_threads() : 1;
+    float *row = malloc((size_t)n_threads * (size_t)t->cols * sizeof *row);
     if (!row)
         return rb_fail(err, RB_ERR_MEMORY, "out of memory");
-    fill_tensor(rb_tensor_view(m, t), t, seed, row);
+    rb_on_threads(n_threads, fill_rows, &(filling){ rb_tensor_view(m, t), t, seed, row });
     free(row);
     return RB_OK;
 }

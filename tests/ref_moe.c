@@ -3,6 +3,7 @@
  * choice, not one certain one. Read next: ref.c. */
 #include "ref_at.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -203,13 +204,17 @@ static void check_token(const rb_call *b, const rb_call *a, int64_t t, double *x
 {
     const rb_view *v = b->t;
     const int64_t h = v[1].n[3], k = v[2].buffer ? v[5].n[3] : 0;
-    double *z = x + h, *error = z + h, *y = error + h, *tol = y + h, gate = 1, dot = 0;
+    double *z = x + h, *error = z + h, *y = error + h, *tol = y + h;
+    double dot = 0, squares = 0;
     for (int64_t i = 0; i < h; i++) {
         x[i] = ref_at(&v[1], 0, t, 0, i);
-        dot += v[10].buffer ? x[i] * ref_at(&v[10], 0, 0, 0, i) : 0;
+        const double product = v[10].buffer ? x[i] * ref_at(&v[10], 0, 0, 0, i) : 0;
+        dot += product, squares += product * product;
         y[i] = tol[i] = 0;
     }
-    gate = v[10].buffer ? 1 / (1 + exp(-dot)) : 1;
+    const double gate = v[10].buffer ? 1 / (1 + exp(-dot)) : 1;
+    /* of the sum, of the exponential, and where the exponential overflows */
+    const double gate_error = gate * dot_error(squares, h) + FLT_MIN;
     for (int64_t j = 0; j <= k; j++) {
         const bool routed = j < k;
         if (!routed && !v[7].buffer)
@@ -226,6 +231,7 @@ static void check_token(const rb_call *b, const rb_call *a, int64_t t, double *x
         for (int64_t i = 0; i < h; i++) {
             y[i] += by * z[i];
             tol[i] += fabs(by) * (error[i] + 16 * EPS * fabs(z[i])) + 4 * EPS * fabs(y[i]);
+            tol[i] += routed ? 0 : gate_error * fabs(z[i]);
         }
     }
     for (int64_t i = 0; i < h; i++)

@@ -160,7 +160,7 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
         .arg = j,
     };
     j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan);
-    rb_status st = rb_open_both(&j->model, &j->shape, j->digest, name, type, err);
+    rb_status st = rb_open_both(&j->model, &j->shape, j->digest, j->args, name, type, err);
     if (st == RB_OK)
         st = make_lists(j, sweep, err);
     if (st == RB_OK)

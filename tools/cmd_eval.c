@@ -146,7 +146,7 @@ static rb_status eval_model(const rb_args *args, rb_error *err)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for token ids");
     rb_status st = params_of(args, &p, err);
     if (st == RB_OK)
-        st = rb_open_both(&model, &shape, NULL, args->arg[0],
+        st = rb_open_both(&model, &shape, NULL, args, args->arg[0],
                           type ? rb_dtype_by_name(type) : RB_NO_DTYPE, err);
     if (st == RB_OK)
         st = ids_of(prompt, model->config.n_vocab, ids, err);

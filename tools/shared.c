@@ -227,10 +227,23 @@ rb_dtype rb_type_at(const rb_args *args, int i)
     return i < v->n ? rb_dtype_by_name(v->text[i]) : RB_NO_DTYPE;
 }
 
-rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST], const char *name,
-                       rb_dtype type, rb_error *err)
+/* The most threads that -t asks for, if this machine has as many. */
+static int most_threads(const rb_args *args)
 {
-    rb_model_params params = { .dry = true, .type = type, .seed = 1 };
+    const rb_opt_value *t = rb_opt_get(args, "-t");
+    const int all = rb_host_threads();
+    int64_t most = t->n ? 1 : all;
+    for (int i = 0; i < t->n; i++)
+        most = t->num[i] > most || t->num[i] == 0 ? t->num[i] : most;
+    return most < 1 || most > all ? all : (int)most;
+}
+
+rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST],
+                       const rb_args *args, const char *name, rb_dtype type, rb_error *err)
+{
+    rb_model_params params = {
+        .dry = true, .type = type, .seed = 1, .n_threads = most_threads(args)
+    };
     *model = NULL;
     rb_status st = rb_model_open(shape, name, &params, err);
     if (st == RB_OK)

@@ -52,9 +52,10 @@ rb_dtype rb_type_at(const rb_args *args, int i);
 int rb_n_types(const rb_args *args); /* at least 1 */
 
 /* Opens MODEL dry, refuses it if its weights do not fit into memory, then opens it for real; both
- * packed. digest: of the weights as the file has them; may be NULL. */
-rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST], const char *name,
-                       rb_dtype type, rb_error *err);
+ * packed, and the real one written by as many threads as -t asks for at most. digest: of the
+ * weights as the file has them; may be NULL. */
+rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST],
+                       const rb_args *args, const char *name, rb_dtype type, rb_error *err);
 
 /* The results whose kernels are shown: the slowest that only read a prompt, the slowest that
  * generated. */

@@ -13,13 +13,18 @@ mkdir -p $B
 FLAGS="-std=gnu11 -O2 -g -fopenmp -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror"
 KERNELS=$(sed -n 's/^KERNEL := //p' Makefile)
 BF16=$(sed -n 's/^KERNEL_BF16 := //p' Makefile)
-OBJ=
+OBJ=''
+COMMANDS=''
+compile() { # compile OBJECT FILE [FLAG...]
+    COMMANDS="$COMMANDS$CC $FLAGS $3 -c -o $B/$1.o kernels/$2.c
+"
+    OBJ="$OBJ $B/$1.o"
+}
 build() { # build FILE ISA...
     k=$1
     shift
     for isa; do
-        $CC $FLAGS -DRB_BUILD=$isa -DRB_BUILD_$isa=1 -c -o $B/$k.$isa.o kernels/$k.c
-        OBJ="$OBJ $B/$k.$isa.o"
+        compile $k.$isa $k "-DRB_BUILD=$isa -DRB_BUILD_$isa=1"
     done
 }
 for k in $KERNELS; do
@@ -33,8 +38,9 @@ for f in kernels/*.c; do
     case " $KERNELS $BF16 matmul_blas " in
     *" $f "*) continue ;; # built above, or not for this check
     esac
-    $CC $FLAGS -c -o $B/$f.o kernels/$f.c
-    OBJ="$OBJ $B/$f.o"
+    compile $f $f ""
 done
+JOBS=$(nproc)
+printf %s "$COMMANDS" | xargs -P "$JOBS" -d '\n' -n 1 sh -c
 $CC $FLAGS -o $B/check $OBJ tests/guard.c tests/ref*.c tests/cross/check.c -lm
-qemu-aarch64 -L /usr/aarch64-linux-gnu $B/check
+seq 0 $((JOBS - 1)) | xargs -P "$JOBS" -I N qemu-aarch64 -L /usr/aarch64-linux-gnu $B/check N "$JOBS"
