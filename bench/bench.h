@@ -38,6 +38,12 @@ int rb_median_index(const uint64_t *samples, int n);
 
 /* Physical cores this process may use (affinity and container quota), or OMP_NUM_THREADS if set. */
 int rb_host_threads(void);
+/* The CPUs this process may use, at most max of them, in such an order that the first few lie far
+ * apart: on cores of their own, on every package. Returns how many; 0: that cannot be told. */
+int rb_host_cpus(int *cpu, int max);
+/* From now on thread i of every team stays on the ith of these CPUs; not where OMP_PROC_BIND,
+ * OMP_PLACES or GOMP_CPU_AFFINITY say what the user wants. */
+void rb_host_pin_threads(void);
 /* What of the machine this process may use: its affinity and its container's set of CPUs, not the
  * quota. False, and all 0, if that cannot be told. */
 typedef struct rb_topology {

@@ -59,6 +59,17 @@ static json_t *caches(void)
     return list;
 }
 
+/* The CPU of thread 0, 1, ...; none if threads are not bound. */
+static json_t *bound_cpus(void)
+{
+    int cpu[1024];
+    const int most = (int)(sizeof cpu / sizeof *cpu), n = rb_bound_cpus(cpu, most);
+    json_t *list = json_array();
+    for (int i = 0; i < n && i < most; i++)
+        json_array_append_new(list, json_integer(cpu[i]));
+    return list;
+}
+
 static json_t *topology(void)
 {
     rb_topology t;
@@ -70,6 +81,7 @@ static json_t *topology(void)
     put(o, "cores", bytes((uint64_t)t.n_core));
     put(o, "cpus", bytes((uint64_t)t.n_cpu));
     put(o, "caches", caches());
+    put(o, "bound_cpus", bound_cpus());
     return o;
 }
 

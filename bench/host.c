@@ -51,6 +51,8 @@ uint64_t rb_host_kib(const char *root, const char *key)
 
 /* ---- topology ---- */
 
+enum { MAX_CPU = 4096 };
+
 /* The machine and the CPUs of it that we may run on. */
 typedef struct machine {
     hwloc_topology_t topology;
@@ -64,14 +66,13 @@ static void close_machine(machine *m)
         hwloc_topology_destroy(m->topology);
 }
 
-/* What OpenMP may bind threads to, if it binds them: then this thread's own affinity says little.
- */
+/* What threads are bound to, if they are: then this thread's own affinity says little. */
 static bool bound_cpus(hwloc_bitmap_t usable)
 {
-    int cpu[4096];
-    const int most = (int)(sizeof cpu / sizeof *cpu), n = rb_bound_cpus(cpu, most);
+    int cpu[MAX_CPU];
+    const int n = rb_bound_cpus(cpu, MAX_CPU);
     hwloc_bitmap_zero(usable);
-    for (int i = 0; i < n && i < most; i++)
+    for (int i = 0; i < n && i < MAX_CPU; i++)
         hwloc_bitmap_set(usable, (unsigned)cpu[i]);
     return n > 0;
 }
@@ -158,6 +159,47 @@ int rb_host_caches(rb_cache out[], int max)
     }
     close_machine(&m);
     return n;
+}
+
+/* By the rank among their siblings, that of hardware threads in their core first, that of packages
+ * last: then neighbours in the list lie far apart. */
+static int compare_places(const void *x, const void *y)
+{
+    hwloc_obj_t a = *(const hwloc_obj_t *)x, b = *(const hwloc_obj_t *)y;
+    for (; a && b && a != b; a = a->parent, b = b->parent)
+        if (a->sibling_rank != b->sibling_rank)
+            return a->sibling_rank < b->sibling_rank ? -1 : 1;
+    return 0;
+}
+
+int rb_host_cpus(int *cpu, int max)
+{
+    hwloc_obj_t place[MAX_CPU], o = NULL;
+    machine m;
+    int n = 0;
+    if (!open_machine(&m))
+        return 0;
+    while (n < MAX_CPU && (o = hwloc_get_next_obj_by_type(m.topology, HWLOC_OBJ_PU, o)))
+        if (hwloc_bitmap_isset(m.usable, o->os_index))
+            place[n++] = o;
+    qsort(place, (size_t)n, sizeof *place, compare_places);
+    n = n < max ? n : max;
+    for (int i = 0; i < n; i++)
+        cpu[i] = (int)place[i]->os_index;
+    close_machine(&m);
+    return n;
+}
+
+void rb_host_pin_threads(void)
+{
+    static const char *const users_own[] = { "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY" };
+    int cpu[MAX_CPU];
+    for (size_t i = 0; i < sizeof users_own / sizeof *users_own; i++)
+        if (getenv(users_own[i]))
+            return;
+    const int n = rb_host_cpus(cpu, MAX_CPU);
+    if (n)
+        rb_pin_threads(cpu, n);
 }
 
 int rb_host_threads(void)

@@ -1,7 +1,7 @@
 /* The one door. A launch is: check, select, run phase by phase with a barrier after each, then
- * count and book, by the first thread. The only omp parallel of the project is in rb_step. Refuses
- * (aborts, naming op and operand): calls that do not fit, scratch that was not planned. Read next:
- * op.h for what is checked, cost.c for what is counted. */
+ * count and book, by the first thread. Refuses (aborts, naming op and operand): calls that do not
+ * fit, scratch that was not planned. Read next: op.h for what is checked, cost.c for what is
+ * counted, threads.c. */
 #include "launch.h"
 #include "matmul.h"
 
@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include <linux/futex.h>
-#include <omp.h>
 #include <sys/syscall.h>
 
 enum { MAX_CANDIDATES = 256, CACHE_LINE = 64 };
@@ -204,10 +203,9 @@ rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *er
     if (params->n_threads < 1 || params->n_threads > 4096)
         return rb_fail(err, RB_ERR_ARGUMENT, "%d threads: between 1 and 4096 are possible",
                        params->n_threads);
-    if (params->n_threads > omp_get_thread_limit())
+    if (params->n_threads > rb_thread_limit())
         return rb_fail(err, RB_ERR_ARGUMENT, "%d threads: OMP_THREAD_LIMIT allows %d",
-                       params->n_threads, omp_get_thread_limit());
-    omp_set_dynamic(0); /* a team is as large as it was asked for */
+                       params->n_threads, rb_thread_limit());
     if (params->only && !can_be_alone(params->only))
         return rb_fail(err, RB_ERR_ARGUMENT, "a kernel of %s alone: this machine cannot run it",
                        rb_isa_name[params->only->isa]);
@@ -247,23 +245,6 @@ void rb_team_close(rb_team *team)
     rb_buffer_free(&team->scratch);
     free(team->routing);
     free(team);
-}
-
-int rb_bound_cpus(int *cpu, int max)
-{
-    int ids[1024], n = 0;
-    if (omp_get_proc_bind() == omp_proc_bind_false)
-        return 0;
-    for (int p = 0; p < omp_get_num_places(); p++) {
-        const int in_place = omp_get_place_num_procs(p);
-        if (in_place < 1 || in_place > (int)(sizeof ids / sizeof *ids))
-            continue;
-        omp_get_place_proc_ids(p, ids);
-        for (int i = 0; i < in_place; i++, n++)
-            if (n < max)
-                cpu[n] = ids[i];
-    }
-    return n;
 }
 
 rb_scratch rb_team_scratch_needed(const rb_team *team)
@@ -319,35 +300,27 @@ const rb_proof *rb_team_proof(const rb_team *team)
     return &team->proof;
 }
 
-int rb_max_threads(void)
-{
-    return omp_get_max_threads();
-}
+/* A step, as each thread of the team runs it. */
+typedef struct step {
+    rb_team *team;
+    void (*fn)(rb_exec *ex, void *arg);
+    void *arg;
+} step;
 
-void rb_on_threads(int n_threads, void (*fn)(int thread, int n_threads, void *arg), void *arg)
+static void run_step(int thread, int n_threads, void *arg)
 {
-    omp_set_dynamic(0);
-#pragma omp parallel num_threads(n_threads)
-    fn(omp_get_thread_num(), omp_get_num_threads(), arg);
+    const step *s = arg;
+    if (n_threads != s->team->params.n_threads)
+        abort(); /* a smaller team would never meet at the barrier */
+    rb_exec ex = { .team = s->team, .thread = thread };
+    if (thread == 0)
+        s->team->end_ns = rb_now_ns();
+    s->fn(&ex, s->arg);
 }
 
 void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
 {
-    if (team->params.n_threads == 1) {
-        rb_exec ex = { .team = team };
-        team->end_ns = rb_now_ns();
-        fn(&ex, arg);
-        return;
-    }
-#pragma omp parallel num_threads(team->params.n_threads)
-    {
-        if (omp_get_num_threads() != team->params.n_threads)
-            abort(); /* a smaller team would never meet at the barrier */
-        rb_exec ex = { .team = team, .thread = omp_get_thread_num() };
-        if (ex.thread == 0)
-            team->end_ns = rb_now_ns();
-        fn(&ex, arg);
-    }
+    rb_on_threads(team->params.n_threads, run_step, &(step){ team, fn, arg });
 }
 
 /* ---- the launch ---- */

@@ -7,6 +7,7 @@
 
 #include "op.h"
 #include "prove.h"
+#include "threads.h"
 
 typedef struct rb_team rb_team;
 
@@ -32,17 +33,8 @@ typedef struct rb_exec {
     int64_t layer; /* for the routing */
 } rb_exec;
 
-/* The CPUs that OpenMP binds threads to (OMP_PROC_BIND, OMP_PLACES), at most max in cpu; how
- * many there are, 0: it binds none. The calling thread itself is then bound to some of them. */
-int rb_bound_cpus(int *cpu, int max);
-
 rb_status rb_team_open(rb_team **team, const rb_team_params *params, rb_error *err);
 void rb_team_close(rb_team *team); /* NULL is fine */
-
-/* Runs fn(thread, n_threads, arg) on threads 0 to n_threads - 1: work that is no launch, such as
- * writing weights. They are the threads that teams of that size consist of. */
-int rb_max_threads(void); /* that OpenMP would use */
-void rb_on_threads(int n_threads, void (*fn)(int thread, int n_threads, void *arg), void *arg);
 
 /* Runs fn(ex, arg) on every thread of the team, in one parallel region. */
 void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg);

@@ -143,11 +143,11 @@ forbid "intrinsics live in kernels/isa_*.h" \
 forbid "headers of intrinsics belong into kernels/isa_*.h" \
     '#[ 	]*include[ 	]*<([a-z0-9]*intrin|arm_neon|arm_sve)\.h>' \
     grep -v '^kernels/isa_[a-z0-9]*\.h:'
-forbid "OpenMP belongs into kernels/launch.c alone" \
+forbid "OpenMP belongs into kernels/threads.c alone" \
     '#[ 	]*pragma[ 	]+omp|#[ 	]*include[ 	]*<omp\.h>|omp_[a-z_]+[ ]*\(' \
-    grep -v '^kernels/launch\.c:'
-forbid "threads belong into kernels/launch.c alone" '(pthread_create|thrd_create)[ ]*\(' \
-    grep -v '^kernels/launch\.c:'
+    grep -v '^kernels/threads\.c:'
+forbid "threads belong into kernels/threads.c alone" '(pthread_create|thrd_create)[ ]*\(' \
+    grep -v '^kernels/threads\.c:'
 forbid "a kernel runs through rb_launch, or it is not counted" \
     '[A-Za-z0-9_)]*\]?(->|\.)run[ ]*\(' \
     sed '/^kernels\/launch\.c:/d; /^kernels\/prove\.c:/d; s/cmd->run(&*args)/cmd_run/'

@@ -166,6 +166,49 @@ Test(host, caches_and_who_shares_them)
     cr_assert_eq(rb_host_threads(), 3);
 }
 
+Test(host, its_cpus_in_turns_of_packages_caches_and_cores)
+{
+    static const int want[] = { 0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15 };
+    int cpu[16];
+    setenv("HWLOC_SYNTHETIC", invented, 1);
+    cr_assert_eq(rb_host_cpus(cpu, 16), 16);
+    for (int i = 0; i < 16; i++)
+        cr_expect_eq(cpu[i], want[i], "place %d: CPU %d", i, cpu[i]);
+    cr_assert_eq(rb_host_cpus(cpu, 3), 3);
+}
+
+static void see_own_cpu(int thread, int n_threads, void *arg)
+{
+    cpu_set_t set;
+    cr_assert(n_threads == 2 && sched_getaffinity(0, sizeof set, &set) == 0);
+    for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&set) == 1; i++)
+        ((int *)arg)[thread] = CPU_ISSET(i, &set) ? i : ((int *)arg)[thread];
+}
+
+/* What the process may use stays known although its first thread may use one CPU only. */
+Test(host, threads_stay_on_their_cpus)
+{
+    static const char *const users_own[] = { "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY" };
+    rb_topology before, after;
+    int cpu[64], seen[2] = { -1, -1 };
+    for (int i = 0; i < 3; i++)
+        unsetenv(users_own[i]);
+    const int n = rb_host_cpus(cpu, 64);
+    cr_assert(n >= 1 && rb_host_topology(&before));
+    setenv("OMP_PLACES", "cores", 1);
+    rb_host_pin_threads();
+    cr_assert_eq(rb_bound_cpus(NULL, 0), 0, "the user has chosen");
+    unsetenv("OMP_PLACES");
+    rb_host_pin_threads();
+    for (int again = 0; again < 2; again++) {
+        rb_on_threads(2, see_own_cpu, seen);
+        cr_expect_eq(seen[0], cpu[0]);
+        cr_expect_eq(seen[1], cpu[1 % n]);
+    }
+    cr_assert(rb_host_topology(&after));
+    cr_assert_eq(memcmp(&before, &after, sizeof before), 0);
+}
+
 Test(host, a_machine_without_caches_has_none)
 {
     setenv("HWLOC_SYNTHETIC", "pack:1 core:4 pu:1", 1);

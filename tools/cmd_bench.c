@@ -383,6 +383,7 @@ static int run_bench(const rb_args *args)
         return RB_EXIT_USAGE;
     }
     rb_catch_signals();
+    rb_host_pin_threads();
     rb_status st = open_reports(&j, &err);
     if (st == RB_OK) {
         run_models(&j);

@@ -173,6 +173,7 @@ static int run_eval(const rb_args *args)
         return RB_EXIT_USAGE;
     }
     rb_catch_signals();
+    rb_host_pin_threads();
     if (eval_model(args, &err) == RB_OK)
         return RB_EXIT_OK;
     rb_complain("%s", err.text);

@@ -395,6 +395,7 @@ static int run_kernels(const rb_args *args)
         return RB_EXIT_OK;
     }
     rb_catch_signals();
+    rb_host_pin_threads();
     if (st == RB_OK)
         st = make_plan(&t, &err);
     if (st == RB_OK)

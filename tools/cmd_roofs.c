@@ -97,6 +97,7 @@ static int run_roofs(const rb_args *args)
         return RB_EXIT_USAGE;
     }
     rb_catch_signals();
+    rb_host_pin_threads();
     rb_status st =
         s.machine ? measure_all(&s, &err) : rb_fail(&err, RB_ERR_MEMORY, "no memory for the roofs");
     if (st != RB_OK) {
