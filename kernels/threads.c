@@ -10,8 +10,10 @@
 
 #include <omp.h>
 
-static int *pinned; /* [n_pinned] CPUs of threads */
+/* The CPUs of threads 0 to n_pinned - 1: of the process, as threads themselves are. */
+static int *pinned;
 static int n_pinned;
+static _Thread_local int own_cpu = -1; /* to which the calling thread was moved */
 
 void rb_pin_threads(const int *cpu, int n)
 {
@@ -24,16 +26,15 @@ void rb_pin_threads(const int *cpu, int n)
 
 static void settle(int thread)
 {
-    static _Thread_local int at = -1;
-    if (!n_pinned || at == pinned[thread % n_pinned])
+    if (!n_pinned || own_cpu == pinned[thread % n_pinned])
         return;
-    at = pinned[thread % n_pinned];
-    cpu_set_t *set = CPU_ALLOC((size_t)at + 1);
-    const size_t size = CPU_ALLOC_SIZE((size_t)at + 1);
+    own_cpu = pinned[thread % n_pinned];
+    cpu_set_t *set = CPU_ALLOC((size_t)own_cpu + 1);
+    const size_t size = CPU_ALLOC_SIZE((size_t)own_cpu + 1);
     if (!set)
         return;
     CPU_ZERO_S(size, set);
-    CPU_SET_S((size_t)at, size, set);
+    CPU_SET_S((size_t)own_cpu, size, set);
     sched_setaffinity(0, size, set); /* one that was taken from us is left to the system */
     CPU_FREE(set);
 }
