@@ -51,6 +51,16 @@ bool rb_kernel_supported(const rb_kernel *k)
     return rb_isa_supported(k->isa);
 }
 
+bool rb_kernel_worth_taking(const rb_kernel *k)
+{
+#if defined __x86_64__
+    return !k->needs_bf16 || k->isa != RB_ISA_AVX512 || !__builtin_cpu_is("intel");
+#else
+    (void)k;
+    return true;
+#endif
+}
+
 rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err)
 {
     for (rb_isa i = RB_ISA_SCALAR; i < RB_ISA_BLAS; i++) {

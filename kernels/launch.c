@@ -63,7 +63,7 @@ static bool usable(const rb_team_params *p, const rb_kernel *k)
         return false;
     if (k->isa == RB_ISA_BLAS)
         return !p->capped;
-    return k->isa <= p->isa && rb_kernel_supported(k);
+    return k->isa <= p->isa && rb_kernel_supported(k) && rb_kernel_worth_taking(k);
 }
 
 bool rb_kernel_fits(const rb_kernel *k, const rb_call *call)

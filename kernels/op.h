@@ -198,6 +198,9 @@ char *rb_kernel_name(const rb_kernel *k, char *buf, size_t size);
 bool rb_isa_supported(rb_isa isa); /* by this CPU and OS */
 /* Whether this machine can run the row k, its own demands included. */
 bool rb_kernel_supported(const rb_kernel *k);
+/* Whether a team should: Intel's cores split dot products of bf16 and do them at half the rate of
+ * f32 FMA. */
+bool rb_kernel_worth_taking(const rb_kernel *k);
 /* The highest usable ISA, or the one that RBENCH_ISA names; *capped tells which. */
 rb_status rb_isa_detect(rb_isa *isa, bool *capped, rb_error *err);
 rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err);

@@ -48,8 +48,9 @@ BF16_LISTS(DECLARE)
 
 #define LIST(file, isa) &rb_rows_##file##_##isa,
 #define LIST_ISA(isa)   KERNEL_FILES(LIST, isa)
-static const rb_kernel_list *const lists[] = { ISAS(LIST_ISA) ISAS_COUNTING(LIST_ISA)
-                                                   BF16_LISTS(LIST) &
+/* Of rows of one ISA the first that accepts a call is taken. */
+static const rb_kernel_list *const lists[] = { BF16_LISTS(LIST) ISAS(LIST_ISA)
+                                                   ISAS_COUNTING(LIST_ISA) &
                                                rb_rows_matmul_blas };
 
 enum { MAX_ADDED = 256 };

@@ -262,3 +262,34 @@ Test(shaped, a_team_of_one_row_has_that_row_alone)
     }
     cr_expect_geq(n, 2, "scalar and BLAS at least");
 }
+
+/* ---- which row a team takes ---- */
+
+static const rb_kernel *taken(rb_dtype type, rb_isa isa, bool act_f32)
+{
+    const rb_sizes s = { { 64, 256, 40 } };
+    const rb_team_params params = {
+        .n_threads = 1, .dry = true, .isa = isa, .capped = true, .act_f32 = act_f32
+    };
+    rb_shaped p;
+    rb_team *team;
+    cr_assert_eq(rb_shaped_make(&p, RB_OP_MATMUL, type, &s, NULL), RB_OK);
+    cr_assert_eq(rb_team_open(&team, &params, NULL), RB_OK);
+    const rb_kernel *k = rb_select(team, RB_OP_MATMUL, &p.call);
+    rb_team_close(team);
+    return k;
+}
+
+Test(taken, the_dot_products_that_profit)
+{
+    for (rb_isa isa = RB_ISA_SCALAR; isa < RB_ISA_BLAS; isa++) {
+        if (!rb_isa_supported(isa))
+            continue;
+        const rb_kernel dots = { .isa = isa, .needs_bf16 = true };
+        const bool fast =
+            isa == RB_ISA_AVX512 && rb_kernel_supported(&dots) && rb_kernel_worth_taking(&dots);
+        cr_expect_eq(taken(RB_BF16_P16, isa, false)->act, fast ? RB_ACT_BF16 : RB_ACT_F32);
+        cr_expect_eq(taken(RB_BF16_P16, isa, true)->act, RB_ACT_F32);
+        cr_expect_eq(taken(RB_Q4_K_P16, isa, false)->isa, isa);
+    }
+}
