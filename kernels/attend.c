@@ -8,11 +8,12 @@
 
 /* One thread's scratch. Rows are (token, head) pairs of the work unit. */
 typedef struct work {
-    f32 *q;           /* [row][..] scaled, interleaved by block */
-    f32 *k1, *k2, *v; /* [TILE][..] decoded tile, whole vectors a row */
-    f32 *score;       /* [row of block][TILE] */
-    f32 *by;          /* [row] */
-    f32 *result;      /* of a unit that sees all keys; where keys are split, the shared scratch */
+    f32 *q;                 /* [row][..] scaled, interleaved by block */
+    f32 *k1, *k2, *v;       /* [TILE][..] decoded tile, whole vectors a row */
+    f32 *across1, *across2; /* [..][TILE] the same of K, its columns as rows */
+    f32 *score;             /* [row of block][TILE] */
+    f32 *by;                /* [row] */
+    f32 *result; /* of a unit that sees all keys; where keys are split, the shared scratch */
 } work;
 
 /* What a unit has summed so far, in scratch or as one part of split keys. */
@@ -43,19 +44,26 @@ static bool reads_in_place(const rb_call *c)
 
 static int64_t block_rows(int64_t rows)
 {
-    enum { FEWER_ROWS = V_LANES > 1 ? 4 : 1 };
+    enum { FEWER_ROWS = V_LANES > 1 ? 6 : 1 };
     return rows <= MOST_ROWS ? rows : FEWER_ROWS;
+}
+
+static int64_t unit_rows(const rb_call *c)
+{
+    return tile_tokens(c) * heads_per_group(c);
+}
+
+/* Whether K's tiles are laid across: then scores need no sums over lanes, which pays from so many
+ * rows on. */
+static bool lies_across(const rb_call *c)
+{
+    return V_LANES > 1 && !reads_in_place(c) && !v_in_k(c) && unit_rows(c) > columns_qk(c) / 6;
 }
 
 static int64_t whole_lines(int64_t n)
 {
     enum { ELEMENTS = LINE / sizeof(f32) };
     return (n + ELEMENTS - 1) / ELEMENTS * ELEMENTS;
-}
-
-static int64_t unit_rows(const rb_call *c)
-{
-    return tile_tokens(c) * heads_per_group(c);
 }
 
 static int64_t acc_step(const rb_call *c)
@@ -76,14 +84,17 @@ static result result_at(const rb_call *c, f32 *p)
 }
 
 /* Elements of each part of a thread's scratch, in the order of work's members. */
-enum { N_PART = 7 };
+enum { N_PART = 9 };
 static void part_sizes(const rb_call *c, int64_t n[N_PART])
 {
     const int64_t rows = unit_rows(c), d1 = c->t[K].n[3], d2 = columns_qk(c) - d1;
+    const int64_t across = lies_across(c) ? TILE : 0;
     const int64_t size[N_PART] = { rows * q_width(c),
                                    TILE * whole_vectors(d1) * V_LANES,
                                    TILE * whole_vectors(d2) * V_LANES,
                                    TILE * whole_vectors(c->t[V].n[3]) * V_LANES,
+                                   across * d1,
+                                   across * d2,
                                    MOST_ROWS * TILE,
                                    whole_lines(rows),
                                    splits_keys(c) ? 0 : result_size(c) };
@@ -95,7 +106,8 @@ static work lay_out(const rb_call *c, f32 *own)
 {
     work w;
     int64_t n[N_PART];
-    f32 **const part[N_PART] = { &w.q, &w.k1, &w.k2, &w.v, &w.score, &w.by, &w.result };
+    f32 **const part[N_PART] = { &w.q,       &w.k1,    &w.k2, &w.v,     &w.across1,
+                                 &w.across2, &w.score, &w.by, &w.result };
     part_sizes(c, n);
     for (int i = 0; i < N_PART; own += n[i++])
         *part[i] = own;
@@ -281,12 +293,18 @@ static void attend_unit(const rb_call *c, const unit *u, void *shared, void *own
     tile t = { .d1 = c->t[K].n[3],
                .d2 = columns_qk(c) - c->t[K].n[3],
                .d_v = c->t[V].n[3],
+               .across1 = lies_across(c) ? w.across1 : NULL,
+               .across2 = w.across2,
                .half = reads_in_place(c) };
     for (int64_t key = u->key; key < u->key_end; key += TILE) {
         const int64_t n = at_most(u->key_end - key, TILE);
         t.fresh = key == u->key;
         t.k1 = tile_rows(c, K, u, key, n, w.k1);
         t.k2 = t.d2 > 0 ? tile_rows(c, K2, u, key, n, w.k2) : t.k1;
+        if (lies_across(c)) {
+            lay_tile_across(w.across1, t.k1, n, t.d1);
+            lay_tile_across(w.across2, t.k2, n, t.d2);
+        }
         t.val = v_in_k(c) ? t.k1 : tile_rows(c, V, u, key, n, w.v);
         all_rows(c, &w, u, &r, &t, key, n);
     }

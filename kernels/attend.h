@@ -7,7 +7,7 @@
 #include "op.h"
 
 enum { O, Q, K, K2, V, Q2 };
-enum { TILE = 64, SPLIT = 128, ROWS_WANTED = 32, UNITS_WANTED = 128 };
+enum { TILE = 64, SPLIT = 128, LEAST_ROWS = 32, MOST_UNIT_ROWS = 128, UNITS_WANTED = 128 };
 
 _Static_assert(SPLIT % TILE == 0, "a split is whole tiles: the counts of rescales rest on it");
 
@@ -53,9 +53,21 @@ static inline bool splits_keys(const rb_call *c)
     return c->t[Q].n[1] < RB_FEW_TOKENS;
 }
 
+/* Rows of queries: tokens x heads, over all sequences. */
+static inline int64_t n_query_rows(const rb_call *c)
+{
+    return c->t[Q].n[0] * c->t[Q].n[1] * c->t[Q].n[2];
+}
+
+/* Tokens of a work unit: the more rows, the less a tile of keys costs each of them; the fewer, the
+ * more units for threads. */
 static inline int64_t tile_tokens(const rb_call *c)
 {
-    const int64_t n = ROWS_WANTED / heads_per_group(c);
+    const int64_t even = n_query_rows(c) / (UNITS_WANTED / 2);
+    const int64_t rows = even < LEAST_ROWS       ? LEAST_ROWS
+                         : even > MOST_UNIT_ROWS ? MOST_UNIT_ROWS
+                                                 : even;
+    const int64_t n = rows / heads_per_group(c);
     return n < 1 ? 1 : n < c->t[Q].n[1] ? n : c->t[Q].n[1];
 }
 
@@ -100,12 +112,6 @@ static inline int64_t n_splits(const rb_call *c, int64_t s, int64_t t)
 static inline int64_t max_splits(const rb_call *c)
 {
     return (most_seen(c) - 1) / split_keys(c) + 1;
-}
-
-/* Rows of queries: tokens x heads, over all sequences. */
-static inline int64_t n_query_rows(const rb_call *c)
-{
-    return c->t[Q].n[0] * c->t[Q].n[1] * c->t[Q].n[2];
 }
 
 extern const rb_op rb_attend_op;

@@ -29,9 +29,11 @@ typedef struct rows_view {
     int64_t step;
 } rows_view;
 
-/* What a block meets. half: the rows lie in the cache as f16, else they are f32. */
+/* What a block meets. half: the rows lie in the cache as f16, else they are f32. across: K's
+ * columns as rows of TILE keys, or NULL: then scores are sums over lanes. */
 typedef struct tile {
     rows_view k1, k2, val;
+    const f32 *across1, *across2;
     int64_t d1, d2, d_v;
     bool half, fresh; /* fresh: the first tile of its range, nothing to rescale */
 } tile;
@@ -178,6 +180,113 @@ RB_INLINE void score_rows(const tile *t, const block *b, vf *best, int rows, rb_
     }
 }
 
+/* ---- scores of a tile that lies across: lanes are keys ---- */
+
+/* a[row][vector] += q . k over d columns of `vecs` vectors of keys from k on; where rows see
+ * different numbers of keys (ragged), of lanes[row] keys of one vector. */
+RB_INLINE void dot_across(vf *a, const f32 *q, int64_t q_rows, const f32 *k, int64_t d,
+                          const int64_t *lanes, int rows, int vecs, bool ragged)
+{
+    for (int64_t i = 0; i < d; i += V_LANES, q += q_rows * V_LANES)
+        for (int64_t x = 0; x < V_LANES && i + x < d; x++, k += TILE) {
+            vf kv[MOST_BESIDE];
+            UNROLL
+            for (int v = 0; v < vecs; v++)
+                kv[v] =
+                    vecs == 1 ? load_plain(k, 0, lanes[rows - 1], RB_F32) : v_load(k + v * V_LANES);
+            UNROLL
+            for (int r = 0; r < rows; r++) {
+                if (ragged && lanes[r] == 0)
+                    continue;
+                const vf all = v_bcast(q + r * V_LANES + x);
+                const vf qv = ragged ? v_keep_n(all, lanes[r]) : all;
+                UNROLL
+                for (int v = 0; v < vecs; v++)
+                    a[r * vecs + v] = v_fma(qv, kv[v], a[r * vecs + v]);
+            }
+        }
+}
+
+/* score[row][j ..] of `vecs` vectors of keys, or (vecs is 1) of lanes[row] keys. */
+RB_INLINE void score_across(const tile *t, const block *b, vf *best, int64_t j,
+                            const int64_t *lanes, int rows, int vecs, bool ragged)
+{
+    vf a[MOST_ROWS * MOST_BESIDE];
+    UNROLL
+    for (int i = 0; i < rows * vecs; i++)
+        a[i] = v_zero();
+    dot_across(a, b->q, rows, t->across1 + j, t->d1, lanes, rows, vecs, ragged);
+    if (t->d2 > 0)
+        dot_across(a, b->q + whole_vectors(t->d1) * rows * V_LANES, rows, t->across2 + j, t->d2,
+                   lanes, rows, vecs, ragged);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        f32 *score = b->score + r * TILE + j;
+        UNROLL
+        for (int v = 0; v < vecs; v++) {
+            const int64_t n = vecs == 1 ? lanes[r] : V_LANES;
+            if (n == 0)
+                continue;
+            best[r] = v_max_n(best[r], a[r * vecs + v], n);
+            if (n == V_LANES)
+                v_store(score + v * V_LANES, a[r * vecs + v]);
+            else
+                v_store_n(score, a[r], n);
+        }
+    }
+}
+
+RB_INLINE void score_rows_across(const tile *t, const block *b, vf *best, int rows)
+{
+    const int vecs = beside(rows);
+    int64_t lanes[MOST_ROWS], j = 0;
+    for (int r = 0; r < rows; r++)
+        lanes[r] = V_LANES;
+    for (; j + vecs * V_LANES <= b->seen[0]; j += vecs * V_LANES)
+        score_across(t, b, best, j, lanes, rows, vecs, false);
+    for (; j < b->seen[rows - 1]; j += V_LANES) {
+        for (int r = 0; r < rows; r++)
+            lanes[r] = b->seen[r] > j ? lanes_at(j, b->seen[r]) : 0;
+        if (lanes[0] == lanes[rows - 1])
+            score_across(t, b, best, j, lanes, rows, 1, false);
+        else
+            score_across(t, b, best, j, lanes, rows, 1, true);
+    }
+}
+
+/* across[column][TILE] = rows[key][column] of keys j .. and columns i .., V_LANES of both if whole.
+ */
+RB_INLINE void lay_across(f32 *across, rows_view rows, int64_t j, int64_t keys, int64_t i,
+                          int64_t columns, bool whole)
+{
+    vf a[V_LANES];
+    UNROLL
+    for (int x = 0; x < V_LANES; x++)
+        a[x] = whole || x < keys ? load_plain(rows.base + (j + x) * rows.step, i,
+                                              whole ? V_LANES : columns, RB_F32)
+                                 : v_zero();
+    v_transpose(a);
+    UNROLL
+    for (int x = 0; x < V_LANES; x++) {
+        if (whole)
+            v_store(across + (i + x) * TILE + j, a[x]);
+        else if (x < columns)
+            v_store_n(across + (i + x) * TILE + j, a[x], keys);
+    }
+}
+
+/* n keys of d columns. */
+static void lay_tile_across(f32 *across, rows_view rows, int64_t n, int64_t d)
+{
+    for (int64_t j = 0; j < n; j += V_LANES)
+        for (int64_t i = 0; i < d; i += V_LANES) {
+            if (j + V_LANES <= n && i + V_LANES <= d)
+                lay_across(across, rows, j, V_LANES, i, V_LANES, true);
+            else
+                lay_across(across, rows, j, lanes_at(j, n), i, lanes_at(i, d), false);
+        }
+}
+
 /* ---- softmax ---- */
 
 /* score[j] = exp(score[j] - m); the lanes of what is returned add up to their sum. */
@@ -312,25 +421,29 @@ RB_INLINE void value_rows(const tile *t, const block *b, int rows, rb_dtype dtyp
 
 /* ---- a block of a known number of rows ---- */
 
-RB_INLINE void block_tile_as(const tile *t, const block *b, int rows, rb_dtype dtype)
+typedef enum { IN_CACHE, DECODED, ACROSS, N_LIE } lie; /* where K is, and how it lies */
+
+RB_INLINE void block_tile_as(const tile *t, const block *b, int rows, lie how)
 {
+    const rb_dtype dtype = how == IN_CACHE ? RB_F16 : RB_F32;
     vf best[MOST_ROWS];
     for (int r = 0; r < rows; r++)
         best[r] = v_set(t->fresh ? s_const(-INFINITY) : s_load(b->m + r));
-    score_rows(t, b, best, rows, dtype);
+    if (how == ACROSS)
+        score_rows_across(t, b, best, rows);
+    else
+        score_rows(t, b, best, rows, dtype);
     softmax_rows(t, b, best, rows);
     value_rows(t, b, rows, dtype);
 }
 
 /* Where MOST_ROWS is 1 all are blocks of one row. */
 #define BLOCK_OF(rows)                                                                             \
-    NOINLINE static void block_f32_##rows(const tile *t, const block *b)                           \
+    BLOCK_THAT_LIES(rows, IN_CACHE) BLOCK_THAT_LIES(rows, DECODED) BLOCK_THAT_LIES(rows, ACROSS)
+#define BLOCK_THAT_LIES(rows, how)                                                                 \
+    NOINLINE static void block_##how##_##rows(const tile *t, const block *b)                       \
     {                                                                                              \
-        block_tile_as(t, b, ((rows)-1) % MOST_ROWS + 1, RB_F32);                                   \
-    }                                                                                              \
-    NOINLINE static void block_f16_##rows(const tile *t, const block *b)                           \
-    {                                                                                              \
-        block_tile_as(t, b, ((rows)-1) % MOST_ROWS + 1, RB_F16);                                   \
+        block_tile_as(t, b, ((rows)-1) % MOST_ROWS + 1, how);                                      \
     }
 BLOCK_OF(1)
 BLOCK_OF(2)
@@ -344,13 +457,21 @@ BLOCK_OF(8)
 /* The block's rows against the tile. */
 static void block_tile(const tile *t, const block *b)
 {
-    static void (*const run[2][8])(const tile *t, const block *b) = {
-        { block_f32_1, block_f32_2, block_f32_3, block_f32_4, block_f32_5, block_f32_6, block_f32_7,
-          block_f32_8 },
-        { block_f16_1, block_f16_2, block_f16_3, block_f16_4, block_f16_5, block_f16_6, block_f16_7,
-          block_f16_8 },
-    };
-    run[t->half][b->rows - 1](t, b);
+#define OF(how)                                                                                    \
+    [how] = {                                                                                      \
+        block_##how##_1,                                                                           \
+        block_##how##_2,                                                                           \
+        block_##how##_3,                                                                           \
+        block_##how##_4,                                                                           \
+        block_##how##_5,                                                                           \
+        block_##how##_6,                                                                           \
+        block_##how##_7,                                                                           \
+        block_##how##_8                                                                            \
+    }
+    static void (*const run[N_LIE][8])(const tile *t, const block *b) = { OF(IN_CACHE), OF(DECODED),
+                                                                          OF(ACROSS) };
+#undef OF
+    run[t->across1 ? ACROSS : t->half ? IN_CACHE : DECODED][b->rows - 1](t, b);
 }
 
 #endif

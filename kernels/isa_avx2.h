@@ -215,6 +215,30 @@ RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
                  _mm256_permute_ps(_mm256_blend_ps(pair[1], pair[0], 0xaa), 0xb1));
 }
 
+/* Pairs of rows, then of pairs, then halves change places. */
+RB_INLINE void v_transpose(vf a[V_LANES])
+{
+    vf two[8], four[8];
+    UNROLL
+    for (int i = 0; i < 8; i += 2) {
+        two[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+        two[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    UNROLL
+    for (int i = 0; i < 8; i += 4) {
+        UNROLL
+        for (int h = 0; h < 2; h++) {
+            four[i + 2 * h] = _mm256_shuffle_ps(two[i + h], two[i + h + 2], 0x44);
+            four[i + 2 * h + 1] = _mm256_shuffle_ps(two[i + h], two[i + h + 2], 0xee);
+        }
+    }
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        a[i] = _mm256_permute2f128_ps(four[i], four[i + 4], 0x20);
+        a[i + 4] = _mm256_permute2f128_ps(four[i], four[i + 4], 0x31);
+    }
+}
+
 RB_INLINE vf v_abs(vf a)
 {
     return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);

@@ -207,6 +207,36 @@ RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
                          hsum_quarters(hsum_four(a + 8), hsum_four(a + 12)));
 }
 
+/* Pairs of rows, then of pairs inside the quarters; then quarters change places. */
+RB_INLINE void v_transpose(vf a[V_LANES])
+{
+    vf two[16], four[16];
+    UNROLL
+    for (int i = 0; i < 16; i += 2) {
+        two[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+        two[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    }
+    UNROLL
+    for (int i = 0; i < 16; i += 4) {
+        UNROLL
+        for (int h = 0; h < 2; h++) {
+            four[i + 2 * h] = _mm512_shuffle_ps(two[i + h], two[i + h + 2], 0x44);
+            four[i + 2 * h + 1] = _mm512_shuffle_ps(two[i + h], two[i + h + 2], 0xee);
+        }
+    }
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        const vf even_low = _mm512_shuffle_f32x4(four[i], four[i + 4], 0x88);
+        const vf odd_low = _mm512_shuffle_f32x4(four[i], four[i + 4], 0xdd);
+        const vf even_high = _mm512_shuffle_f32x4(four[i + 8], four[i + 12], 0x88);
+        const vf odd_high = _mm512_shuffle_f32x4(four[i + 8], four[i + 12], 0xdd);
+        a[i] = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
+        a[i + 8] = _mm512_shuffle_f32x4(even_low, even_high, 0xdd);
+        a[i + 4] = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
+        a[i + 12] = _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd);
+    }
+}
+
 RB_INLINE vf v_abs(vf a)
 {
     return _mm512_abs_ps(a);

@@ -383,6 +383,20 @@ RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
     return r;
 }
 
+RB_INLINE void v_transpose(vf a[V_LANES])
+{
+    vf of[V_LANES];
+    for (int i = 0; i < V_LANES; i++) {
+        of[i] = (vf){ .valid = 0 };
+        for (int j = 0; j < V_LANES; j++) {
+            of[i].x[j] = a[j].x[i];
+            of[i].valid |= (a[j].valid >> i & 1) << j;
+        }
+    }
+    for (int i = 0; i < V_LANES; i++)
+        a[i] = of[i];
+}
+
 #include "isa_count_int.h"
 
 /* ---- decoding: tallied apart from FLOPs ---- */

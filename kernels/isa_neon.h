@@ -220,6 +220,28 @@ RB_INLINE vi ipair(int32x4_t lo, int32x4_t hi)
     return (vi){ { lo, hi } };
 }
 
+/* Columns 4 h .. of four rows, as four rows. */
+RB_INLINE void transpose_four(float32x4_t to[4], const vf *a, int h)
+{
+    const float32x4x2_t x = vtrnq_f32(a[0].val[h], a[1].val[h]);
+    const float32x4x2_t y = vtrnq_f32(a[2].val[h], a[3].val[h]);
+    to[0] = vcombine_f32(vget_low_f32(x.val[0]), vget_low_f32(y.val[0]));
+    to[1] = vcombine_f32(vget_low_f32(x.val[1]), vget_low_f32(y.val[1]));
+    to[2] = vcombine_f32(vget_high_f32(x.val[0]), vget_high_f32(y.val[0]));
+    to[3] = vcombine_f32(vget_high_f32(x.val[1]), vget_high_f32(y.val[1]));
+}
+
+RB_INLINE void v_transpose(vf a[V_LANES])
+{
+    float32x4_t low[8], high[8];
+    for (int h = 0; h < 2; h++) {
+        transpose_four(low + 4 * h, a, h);
+        transpose_four(high + 4 * h, a + 4, h);
+    }
+    for (int i = 0; i < 8; i++)
+        a[i] = pair(low[i], high[i]);
+}
+
 RB_INLINE vf v_abs(vf a)
 {
     return pair(vabsq_f32(a.val[0]), vabsq_f32(a.val[1]));

@@ -192,6 +192,11 @@ RB_INLINE vf v_hsum_rows(const vf a[V_LANES], int64_t m)
     return a[0];
 }
 
+RB_INLINE void v_transpose(vf a[V_LANES])
+{
+    (void)a;
+}
+
 RB_INLINE vf v_abs(vf a)
 {
     return (vf){ fabsf(a.v) };

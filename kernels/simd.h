@@ -23,6 +23,7 @@
  *     v_prefetch(f32 *): a hint, may lie past the end    v_hold(a): a hint, a is loaded once and
  *     stays in a register, where a compiler would rather load it again for each use
  *     v_hsum_rows(const vf a[V_LANES], m): lane j is the sum of a[j], j < m
+ *     v_transpose(vf a[V_LANES]): lane i of a[j] becomes lane j of a[i], free
  *     v_join(a, b): sum of two accumulators of one sum, free     v_load_scales(u8 *): of f16, free
  *     v_cvt(vi): free
  *
