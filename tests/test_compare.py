@@ -134,7 +134,8 @@ class Texts(unittest.TestCase):
 
     def test_what_the_command_line_refuses(self):
         for words in ("", "--shape a --model b", "--shape a -p 0 -n 0", "--shape a --pairs 0",
-                      "--shape a -t x", "--shape a -p -1", "--shape a --ctk q9", "--shape a --isa sse9"):
+                      "--shape a -t x", "--shape a -p -1", "--shape a --ctk q9",
+                      "--shape a --isa sse9"):
             run = subprocess.run([sys.executable, SCRIPT, *words.split()], text=True,
                                  stderr=subprocess.PIPE, check=False)
             self.assertEqual(run.returncode, 2, words)
