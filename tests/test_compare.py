@@ -102,6 +102,9 @@ class Statistics(unittest.TestCase):
         del pairs[5:]
         r = compare.result_of(test, [dict(p, roof_pct=None) for p in pairs])
         self.assertEqual((r["ratio"]["ci95"], r["roof_pct"]), (None, None))
+        for n, share in ((2, None), (3, 52)):  # of five pairs
+            some = [dict(p, roof_pct=p["roof_pct"] if i < n else None) for i, p in enumerate(pairs)]
+            self.assertEqual(compare.result_of(test, some)["roof_pct"], share)
 
 
 class Texts(unittest.TestCase):

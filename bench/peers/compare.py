@@ -65,7 +65,8 @@ def summary(values):
 
 
 def result_of(test, pairs):
-    """The figures of a test from its pairs: rates, and ratios of rates within each pair."""
+    """The figures of a test from its pairs: rates, ratios of rates within each pair, and of shares
+    of a roof the median, where most pairs have one (at a roof, or without pairs of its own, none)."""
     tokens = test["n_prompt"] + test["n_gen"]
     rates = {side: [tokens * 1e9 / statistics.median(p[side]) for p in pairs]
              for side in ("peer", "rbench")}
@@ -74,7 +75,7 @@ def result_of(test, pairs):
         "peer_ts": summary(rates["peer"]),
         "rbench_ts": summary(rates["rbench"]),
         "ratio": summary([a / b for a, b in zip(rates["rbench"], rates["peer"])]),
-        "roof_pct": statistics.median(shares) if shares else None,
+        "roof_pct": statistics.median(shares) if 2 * len(shares) > len(pairs) else None,
     }
 
 
