@@ -173,8 +173,8 @@ Test(cli_place, hostile_files_get_a_line)
     want_place("{\"n_prompt\": {\"a\": []}, \"n_gen\": 1}", 1, "not a whole number");
     want_place(RECORD_OF("@p", "@s", "\"n_prompt\": 99999999999999999999, \"n_gen\": 0"), 1,
                "not JSON");
-    want_place(RECORD_OF("@p", "@s", "\"n_prompt\": 16777216, \"n_gen\": 0, \"n_seq\": 1"), 0,
-               "pp16777216");
+    want_place(RECORD_OF("@p", "@s", "\"n_prompt\": 1048576, \"n_gen\": 0, \"n_seq\": 1"), 0,
+               "pp1048576");
     want("place", 2, "wants a BENCH.json");
     want("place one.json", 2, "wants a BENCH.json");
     want("place ./none.json tiny", 1, "cannot open");
