@@ -135,6 +135,9 @@ class Texts(unittest.TestCase):
                                      "91.3 % |"])
         self.assertEqual({line.count("|") for line in lines}, {8})
 
+    def test_every_isa_has_its_build(self):
+        self.assertLessEqual(set(compare.CXXFLAGS), set(compare.CMAKE_ARGS))
+
     def test_what_the_command_line_refuses(self):
         for words in ("", "--shape a --model b", "--shape a -p 0 -n 0", "--shape a --pairs 0",
                       "--shape a -t x", "--shape a -p -1", "--shape a --ctk q9",

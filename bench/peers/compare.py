@@ -29,14 +29,16 @@ BUILD = os.path.join(ROOT, "build", "peers")
 N_BATCH, N_UBATCH = 2048, 512
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0")  # that both have
 PEER_VERSION = "0.3.36"
-# What the peer is compiled for, by --isa. Of the 64 bytes that AMX's ldtilecfg reads gcc 12 knows 8
-# and drops stores to the others, which ends in a fault: hence no elimination of dead stores.
+# What the peer is compiled for, by --isa.
 AVX2 = "-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"
 CMAKE_ARGS = {
-    "native": "-DGGML_NATIVE=ON '-DCMAKE_CXX_FLAGS=-fno-tree-dse -fno-dse'",
+    "native": "-DGGML_NATIVE=ON",
     "avx512": f"{AVX2} -DGGML_AVX512=ON -DGGML_AVX512_VNNI=ON",
     "avx2": f"{AVX2} -DGGML_AVX512=OFF",
 }
+# Of the 64 bytes that AMX's ldtilecfg reads gcc 12 knows 8 and drops stores to the others, which ends
+# in a fault: hence no elimination of dead stores.
+CXXFLAGS = {"native": "-fno-tree-dse -fno-dse"}
 
 
 class Failure(Exception):
@@ -180,7 +182,7 @@ def build_peer(isa, version):
         return python
     print(f"building llama-cpp-python {version} for {isa}: 10 to 20 minutes, once", file=sys.stderr)
     venv.create(folder, clear=True, with_pip=True)
-    env = dict(os.environ, CMAKE_ARGS=CMAKE_ARGS[isa])
+    env = dict(os.environ, CMAKE_ARGS=CMAKE_ARGS[isa], CXXFLAGS=CXXFLAGS.get(isa, ""))
     log = os.path.join(BUILD, f"python-{isa}.log")
     with open(log, "w", encoding="utf-8") as out:
         code = subprocess.call([python, "-m", "pip", "install", "--no-binary", "llama-cpp-python",
