@@ -36,8 +36,8 @@ CMAKE_ARGS = {
     "avx512": f"{AVX2} -DGGML_AVX512=ON -DGGML_AVX512_VNNI=ON",
     "avx2": f"{AVX2} -DGGML_AVX512=OFF",
 }
-# Of the 64 bytes that AMX's ldtilecfg reads gcc 12 knows 8 and drops stores to the others, which ends
-# in a fault: hence no elimination of dead stores.
+# Of the 64 bytes that AMX's ldtilecfg reads gcc 12 knows 8 and drops stores to the others, which
+# ends in a fault: hence no elimination of dead stores.
 CXXFLAGS = {"native": "-fno-tree-dse -fno-dse"}
 
 
@@ -67,8 +67,8 @@ def summary(values):
 
 
 def result_of(test, pairs):
-    """The figures of a test from its pairs: rates, ratios of rates within each pair, and of shares
-    of a roof the median, where most pairs have one (at a roof, or without pairs of its own, none)."""
+    """The figures of a test from its pairs: rates, ratios of rates within each pair, and the median
+    share of a roof where most pairs have one (what is at its roof has none)."""
     tokens = test["n_prompt"] + test["n_gen"]
     rates = {side: [tokens * 1e9 / statistics.median(p[side]) for p in pairs]
              for side in ("peer", "rbench")}
