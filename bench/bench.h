@@ -167,7 +167,7 @@ typedef struct rb_place {
     double pct;      /* of the roof; 0: unknown, or above the roof */
     bool above;      /* faster than its roof: a wrong roof, or data that a cache kept */
     double over;     /* the share where it is above: for telling "at" from "above", not for show */
-    int n_pairs;     /* samples that pct is the median of */
+    int n_pairs;     /* samples that pct is the median of; 0: of roofs measured at another time */
 } rb_place;
 
 /* What a kernel took in one sample: see rb_tally. */
@@ -193,8 +193,9 @@ typedef struct rb_result {
     int n_samples, median; /* the index of the sample that is the median */
     rb_sample sample[RB_MAX_REPS];
     rb_stats ns, tps;
-    rb_noise noise;            /* sum over samples */
-    const rb_machine *machine; /* its roofs; NULL: none were measured. Of the rb_bench */
+    rb_noise noise;             /* sum over samples */
+    const struct rb_peer *peer; /* whose times these are, with no time of kernels; NULL: ours */
+    const rb_machine *machine;  /* its roofs; NULL: none were measured. Of the rb_bench */
     rb_place place;
     rb_place kernel[RB_N_PHASE][RB_N_SITE][RB_N_OP]; /* of each cell of the ledger */
 } rb_result;
@@ -320,6 +321,9 @@ void rb_place_settle(rb_place *p, const double *pct, int n, double took_ns);
 int rb_resident_level(const rb_result *r, const rb_machine *m);
 /* Places a result under r->machine: sums of its kernels, the median over its pairs. */
 rb_place rb_place_result(const rb_result *r);
+/* The same for times that no roofs were measured beside: under the roofs of r->machine as they are.
+ */
+rb_place rb_place_unpaired(const rb_result *r);
 /* A kernel of a result, from its times in each sample: those of sample i at ns[i * step]. */
 rb_place rb_place_kernel(const rb_result *r, const rb_tally *counts, const rb_kernel_ns *ns,
                          int step);
@@ -377,6 +381,7 @@ typedef struct rb_subject {
     const rb_model *model;
     const char *cpu, *commit;
     bool roofs;         /* results are placed under measured roofs */
+    bool peers;         /* rows are of other engines: each says whose, and what the roofs allow */
     uint64_t seed;      /* of input and order */
     struct json_t *env; /* the manifest, with the model's digest; may be NULL */
 } rb_subject;
@@ -466,5 +471,9 @@ rb_status rb_plot(const rb_plot_set *sets, int n_sets, rb_plot_kind kind, int sc
 /* ---- kernels alone ---- */
 
 #include "kernel_run.h"
+
+/* ---- other engines ---- */
+
+#include "peer.h"
 
 #endif

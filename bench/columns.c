@@ -28,6 +28,16 @@ static bool in_sweep(const rb_layout *l)
     return l->sweep;
 }
 
+static bool of_peers(const rb_layout *l)
+{
+    return l->peers;
+}
+
+static bool peers_and_roofs(const rb_layout *l)
+{
+    return l->peers && l->roofs;
+}
+
 static bool isa_was_chosen(const rb_layout *l)
 {
     for (int i = 0; i < l->plan->n; i++) {
@@ -122,6 +132,21 @@ static void cell_tps(const rb_place_in *p, char *buf)
     snprintf(buf, RB_CELL, tps < 10000 ? "%.2f ± %.2f" : "%.0f ± %.0f", tps, p->result->tps.mad);
 }
 
+static void cell_peer(const rb_place_in *p, char *buf)
+{
+    snprintf(buf, RB_CELL, "%s %.60s", p->result->peer->name, p->result->peer->build);
+}
+
+static void cell_time(const rb_place_in *p, char *buf)
+{
+    rb_time_text(p->result->ns.median, buf);
+}
+
+static void cell_roof_time(const rb_place_in *p, char *buf)
+{
+    rb_time_text(p->result->place.roof_ns, buf);
+}
+
 static void cell_oi(const rb_place_in *p, char *buf)
 {
     snprintf(buf, RB_CELL, "%#.6g", rb_tally_oi(&p->result->total));
@@ -204,6 +229,9 @@ const rb_column rb_columns[] = {
     { "ubatch", true, 0, false, ubatch_varies, cell_ubatch },
     { "cache k v", false, 0, false, cache_unusual, cell_cache },
     { "test", false, 0, false, NULL, cell_test },
+    { "engine", false, 24, true, of_peers, cell_peer },
+    { "time", true, 9, true, of_peers, cell_time },
+    { "roofs allow", true, 9, true, peers_and_roofs, cell_roof_time },
     { "tok/s", true, 18, true, measured_run, cell_tps },
     { "FLOPs", true, 16, true, dry_run, cell_flops },
     { "W+KV bytes", true, 14, true, dry_run, cell_wkv },

@@ -10,7 +10,7 @@
 /* What decides which columns there are. */
 typedef struct rb_layout {
     const rb_plan *plan;
-    bool dry, sweep, roofs;
+    bool dry, sweep, roofs, peers;
 } rb_layout;
 
 /* Where a cell stands. */

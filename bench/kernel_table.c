@@ -59,10 +59,10 @@ void rb_share_text(const rb_place *p, char *buf)
     enum { AT = 105 }; /* roofs before and after may differ by twice as much */
     if (p->above)
         snprintf(buf, RB_CELL, p->over <= AT ? "at roof" : "> roof");
-    else if (p->bound != RB_BOUND_NONE && !p->n_pairs)
-        snprintf(buf, RB_CELL, "unpaired");
     else if (p->pct > 0)
         snprintf(buf, RB_CELL, "%.1f %%", p->pct);
+    else if (p->bound != RB_BOUND_NONE && !p->n_pairs)
+        snprintf(buf, RB_CELL, "unpaired");
     else
         snprintf(buf, RB_CELL, "-");
 }

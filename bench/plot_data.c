@@ -200,6 +200,12 @@ static void name_subject(const json_t *o, char *buf, size_t size)
     copy_text(part, 32, variant);
     if (variant[0])
         rb_plot_put(buf, size, ", %s", part);
+    const json_t *peer = json_object_get(o, "peer");
+    copy_text(part, 20, text_of(peer, "name"));
+    if (part[0])
+        rb_plot_put(buf, size, ", by %s ", part);
+    copy_text(part, 32, text_of(peer, "build"));
+    rb_plot_put(buf, size, "%s", part);
 }
 
 static int subject_of(rb_plot_data *data, const json_t *o)
@@ -487,9 +493,11 @@ int rb_plot_kernels(const rb_plot_record *r, rb_plot_kernel kernel[RB_PLOT_MAX_K
         k->flops += (double)count_of(o, "flops");
         k->bytes += bytes_of(json_object_get(o, "bytes"));
     }
+    if (!(whole > 0)) /* counts alone: of a dry run, or of another engine */
+        return 0;
     for (int i = 0; i < n; i++) {
         rb_plot_kernel *k = &kernel[i];
-        k->share = whole > 0 ? k->ns / whole : 0;
+        k->share = k->ns / whole;
         k->oi = k->bytes > 0 ? k->flops / k->bytes : 0;
         k->gflops = k->ns > 0 ? k->flops / k->ns : 0;
         if (!showable(k->oi) || !showable(k->gflops))

@@ -334,16 +334,20 @@ void rb_roofline_titles(rb_roofline *f)
     else
         snprintf(machine, sizeof machine, "%d results laid over each other", d->n_machine);
     rb_plot_text_cut(f->d, LEFT, 64, machine, 1090, &(rb_type){ .size = 14, .color = RB_GREY });
-    bool roofs = false;
-    for (int i = 0; i < d->n_machine; i++)
+    bool roofs = false, probes = false; /* none beside times of other engines */
+    for (int i = 0; i < d->n_machine; i++) {
+        const rb_plot_roof *dram = rb_plot_roof_named(&d->machine[i], "read_dram");
         roofs = roofs || d->machine[i].n_roof;
+        probes = probes || (dram && dram->high > 0);
+    }
     snprintf(text, sizeof text, "A FLOP is useful work, a multiply-add counts as 2. %s%s%s",
              d->n ? "Whole models stand at FLOP per byte of weights and KV cache" : "",
              f->n_spot ? ", kernels at FLOP per compulsory byte, activations included. "
              : d->n    ? ". "
                        : "",
-             roofs ? "Measured roofs; DRAM, FMA: 95 % of probes are below."
-                   : "No roofs were recorded.");
+             probes  ? "Measured roofs; DRAM, FMA: 95 % of probes are below."
+             : roofs ? "Measured roofs."
+                     : "No roofs were recorded.");
     put_whose_roofs(f, text, sizeof text);
     put_kernel_note(f, text, sizeof text);
     put_left_out(f, text, sizeof text);

@@ -265,10 +265,19 @@ static json_t *interval(bool has, double lo, double hi)
     return has ? json_pack("[f,f]", lo, hi) : json_null();
 }
 
-static void put_times(json_t *o, const rb_subject *s, const rb_result *r)
+/* Whose times these are. */
+static void put_peer(json_t *o, const rb_peer *p)
+{
+    json_t *peer = json_object();
+    put_text(peer, "name", p->name);
+    put_text(peer, "build", p->build);
+    put_text(peer, "cpu", p->cpu);
+    json_object_set_new(o, "peer", peer);
+}
+
+static void put_times(json_t *o, const rb_result *r)
 {
     put_text(o, "test_time", r->when);
-    put_count(o, "seed", s->seed);
     put_int(o, "avg_ns", (int64_t)llround(r->ns.mean));
     put_int(o, "stddev_ns", (int64_t)llround(r->ns.stddev));
     put_number(o, "avg_ts", r->tps.mean);
@@ -281,13 +290,20 @@ static void put_times(json_t *o, const rb_subject *s, const rb_result *r)
     put_int(o, "n_outlier", r->ns.n_outlier);
     put_number(o, "drift", r->ns.drift);
     put_bool(o, "drifts", r->ns.drifts);
+    put_number(o, "gflops", rb_result_gflops(r));
+    put_number(o, "gbps", rb_result_gbps(r));
+}
+
+/* How it was run here. */
+static void put_run(json_t *o, const rb_subject *s, const rb_result *r)
+{
+    put_count(o, "seed", s->seed);
     put_bool(o, "warm", r->warm);
     put_text(o, "selfcheck", "ok"); /* every repetition had the same counts */
     if (r->interrupted)
         put_bool(o, "interrupted", true);
-    put_number(o, "gflops", rb_result_gflops(r));
-    put_number(o, "gbps", rb_result_gbps(r));
     put_noise(o, r);
+    put_text(o, "kv_fill", r->kv_fill);
 }
 
 /* ---- experts ---- */
@@ -379,7 +395,7 @@ static json_t *kernel_object(const rb_result *r, const rb_tally *t, rb_phase pha
     put_count(o, "calls", t->calls);
     rb_record_cost(o, &t->cost);
     put_number(o, "oi_kernel", rb_tally_oi_kernel(t));
-    if (r->dry)
+    if (r->dry || r->peer)
         return o;
     const rb_bytes b = rb_cost_bytes(&t->cost);
     const rb_place p = r->kernel[phase][site][op];
@@ -420,7 +436,7 @@ static json_t *kernels_array(const rb_result *r)
             }
         }
     }
-    if (!r->dry) {
+    if (!r->dry && !r->peer) {
         append_rest(list, "barrier", r->total.barrier_ns);
         append_rest(list, "launch", r->total.launch_ns);
         append_rest(list, "other", rb_result_other_ns(r));
@@ -443,11 +459,14 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
 {
     json_t *o = json_object();
     put_text(o, "build_commit", s->commit);
-    put_text(o, "cpu_info", s->cpu);
+    put_text(o, "cpu_info", r->peer && !r->machine ? r->peer->cpu : s->cpu);
     put_text(o, "backends", "CPU");
     put_model(o, s);
     put_test(o, &r->test);
-    put_constants(o);
+    if (r->peer)
+        put_peer(o, r->peer);
+    else
+        put_constants(o);
     put_workload(o, s, r);
     if (s->env)
         json_object_set(o, "env", s->env);
@@ -459,7 +478,9 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
         return o;
     }
     if (!r->dry)
-        put_times(o, s, r);
+        put_times(o, r);
+    if (!r->dry && !r->peer)
+        put_run(o, s, r);
     rb_record_cost(o, &r->total.cost);
     put_unknown_levels(o);
     put_number(o, "oi", rb_tally_oi(&r->total));
@@ -469,8 +490,6 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
     if (r->machine && told)
         rb_record_roofs(o, r->machine, told);
     put_int(o, "kv_bytes_per_token", r->kv_bytes_per_token);
-    if (!r->dry)
-        put_text(o, "kv_fill", r->kv_fill);
     put_bool(o, "counts_assumed", r->total.assumed);
     put_memory(o, &r->memory);
     if (s->model->config.n_expert)

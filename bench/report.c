@@ -85,7 +85,7 @@ rb_status rb_report_subject(rb_report *rep, const rb_subject *subject, const rb_
                             int n_group, bool dry, rb_error *err)
 {
     rep->subject = subject;
-    rep->layout = (rb_layout){ plan, dry, n_group > 0, subject->roofs };
+    rep->layout = (rb_layout){ plan, dry, n_group > 0, subject->roofs, subject->peers };
     rep->n_group = n_group;
     free(rep->first_oi);
     rep->first_oi = calloc((size_t)n_group + 1, sizeof *rep->first_oi);

@@ -77,6 +77,8 @@ bool rb_trial_repeat(rb_bench *b, rb_trial *trial);
 void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted);
 void rb_trial_close(rb_trial *trial);
 
+/* Median, rates and statistics of the samples of r. */
+void rb_result_medians(rb_result *r);
 bool rb_bench_stopped(const rb_bench *b);
 /* A rough guess of the seconds that a repetition takes, before any is measured. */
 double rb_trial_guess(const rb_bench *b, const rb_test *t);

@@ -313,29 +313,35 @@ bool rb_trial_repeat(rb_bench *b, rb_trial *trial)
     return done && !r->error[0];
 }
 
-void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted)
+void rb_result_medians(rb_result *r)
 {
-    rb_result *r = trial->result;
     double ns[RB_MAX_REPS], tps[RB_MAX_REPS];
     uint64_t whole[RB_MAX_REPS];
-    r->interrupted = rb_bench_stopped(b) && r->n_samples < n_wanted;
-    if (r->error[0] || !r->n_samples)
-        return;
     for (int i = 0; i < r->n_samples; i++) {
         whole[i] = r->sample[i].ns;
         ns[i] = (double)whole[i];
         tps[i] = ns[i] > 0 ? (double)rb_test_tokens(&r->test) * 1e9 / ns[i] : 0;
-        r->noise = i ? rb_noise_add(&r->noise, &r->sample[i].noise) : r->sample[i].noise;
     }
     r->median = rb_median_index(whole, r->n_samples);
+    r->ns = rb_stats_of(ns, r->n_samples);
+    r->tps = rb_stats_of(tps, r->n_samples);
+}
+
+void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted)
+{
+    rb_result *r = trial->result;
+    r->interrupted = rb_bench_stopped(b) && r->n_samples < n_wanted;
+    if (r->error[0] || !r->n_samples)
+        return;
+    rb_result_medians(r);
+    for (int i = 0; i < r->n_samples; i++)
+        r->noise = i ? rb_noise_add(&r->noise, &r->sample[i].noise) : r->sample[i].noise;
     rb_tally *cell = &r->ledger.at[0][0][0];
     for (int i = 0; i < trial->n_cell; i++) {
         const rb_kernel_ns *from = &trial->times[r->median * trial->n_cell + i];
         rb_tally *t = &cell[trial->cell[i]];
         t->ns = from->work, t->barrier_ns = from->barrier, t->launch_ns = from->launch;
     }
-    r->ns = rb_stats_of(ns, r->n_samples);
-    r->tps = rb_stats_of(tps, r->n_samples);
     for (int phase = 0; phase < RB_N_PHASE; phase++) {
         const rb_tally sum = rb_ledger_phase(&r->ledger, (rb_phase)phase);
         rb_tally_add(&r->total, &sum);

@@ -88,15 +88,6 @@ static const rb_option options[] = {
       .help = "say what runs on stderr (always on a terminal after two seconds)" },
 };
 
-static rb_format format_of(const char *word)
-{
-    return !word                   ? RB_FORMAT_NONE
-           : !strcmp(word, "md")   ? RB_FORMAT_MD
-           : !strcmp(word, "json") ? RB_FORMAT_JSON
-           : !strcmp(word, "csv")  ? RB_FORMAT_CSV
-                                   : RB_FORMAT_JSONL;
-}
-
 /* ---- one model ---- */
 
 static rb_status make_lists(rb_job *j, bool sweep, rb_error *err)
@@ -352,8 +343,8 @@ static const char *conflict(const rb_args *args)
 
 static rb_status open_reports(rb_job *j, rb_error *err)
 {
-    rb_format second = format_of(rb_opt_text(j->args, "-oe"));
-    j->format = format_of(rb_opt_text(j->args, "-o"));
+    rb_format second = rb_format_of(rb_opt_text(j->args, "-oe"));
+    j->format = rb_format_of(rb_opt_text(j->args, "-o"));
     j->quiet = second != RB_FORMAT_NONE;
     rb_status st = rb_kept_open(&j->kept, err);
     if (st == RB_OK)

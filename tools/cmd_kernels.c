@@ -259,14 +259,6 @@ static bool many_threads(const tour *t)
     return t->plan.n && t->plan.job[0].n_threads != t->plan.job[t->plan.n - 1].n_threads;
 }
 
-static rb_format format_of(const char *word)
-{
-    return !strcmp(word, "md")     ? RB_FORMAT_MD
-           : !strcmp(word, "json") ? RB_FORMAT_JSON
-           : !strcmp(word, "csv")  ? RB_FORMAT_CSV
-                                   : RB_FORMAT_JSONL;
-}
-
 static rb_status open_tour(tour *t, rb_error *err)
 {
     const char *cache = rb_opt_text(t->args, "--cache");
@@ -283,7 +275,7 @@ static rb_status open_tour(tour *t, rb_error *err)
     if (!t->result)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for the results of kernels");
     const rb_kernel_report_params p = { .out = stdout,
-                                        .format = format_of(rb_opt_text(t->args, "-o")),
+                                        .format = rb_format_of(rb_opt_text(t->args, "-o")),
                                         .plan = &t->plan,
                                         .runs = &t->params,
                                         .commit = RB_COMMIT,

@@ -110,11 +110,7 @@ static int run_predict(const rb_args *args)
     if (st == RB_OK)
         st = rb_kept_open(&p.kept, &err);
     if (st == RB_OK)
-        st = rb_report_open(&p.report, stdout,
-                            p.md                      ? RB_FORMAT_MD
-                            : !strcmp(format, "json") ? RB_FORMAT_JSON
-                                                      : RB_FORMAT_JSONL,
-                            &err);
+        st = rb_report_open(&p.report, stdout, rb_format_of(format), &err);
     if (st == RB_OK)
         predict_all(&p);
     if (st == RB_OK)

@@ -106,6 +106,15 @@ const rb_option rb_test_options[] = {
 };
 const int rb_n_test_options = sizeof rb_test_options / sizeof *rb_test_options;
 
+rb_format rb_format_of(const char *word)
+{
+    return !word                   ? RB_FORMAT_NONE
+           : !strcmp(word, "md")   ? RB_FORMAT_MD
+           : !strcmp(word, "json") ? RB_FORMAT_JSON
+           : !strcmp(word, "csv")  ? RB_FORMAT_CSV
+                                   : RB_FORMAT_JSONL;
+}
+
 rb_status rb_isa_of(const char *word, rb_isa *isa, bool *capped, rb_error *err)
 {
     if (!word)

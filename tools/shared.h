@@ -29,6 +29,9 @@ enum { RB_MAX_TOKENS = 1 << 24, RB_MAX_SEQ = 4096, RB_MAX_THREADS = 1024 };
 extern const rb_option rb_test_options[]; /* -p to --seed */
 extern const int rb_n_test_options;
 
+/* What -o or -oe names, by the words of their choices; NULL: none. */
+rb_format rb_format_of(const char *word);
+
 /* --isa (a word), or the detected ISA if word is NULL; fails for one that this CPU lacks. */
 rb_status rb_isa_of(const char *word, rb_isa *isa, bool *capped, rb_error *err);
 
