@@ -181,4 +181,6 @@ rb_status rb_model_synth(rb_model **model, const rb_config *config, rb_dtype typ
 /* Writes a model to a GGUF v3 file (under a temporary name, renamed when complete). */
 rb_status rb_gguf_write(const rb_model *model, const char *path, rb_error *err);
 
+#include "convert.h"
+
 #endif

@@ -10,6 +10,7 @@ enum { RB_MAX_TOKENS = 1 << 24, RB_MAX_SEQ = 4096, RB_MAX_THREADS = 1024 };
 
 #define RB_MATRIX_TYPES                                                                            \
     "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q2_K|q3_K|q4_K|q5_K|q6_K|iq4_nl|iq4_xs"
+#define RB_MIX_TYPES   "q3_k_s|q3_k_m|q4_k_s|q4_k_m|q5_k_s|q5_k_m"
 #define RB_CACHE_TYPES "f32|f16|bf16|q8_0|q4_0"
 #define RB_ISAS        "scalar|avx2|avx512|neon"
 
