@@ -215,6 +215,17 @@ static const rule *find_rule(const rule *r, part p, int64_t i, int64_t n, int64_
     return NULL;
 }
 
+rb_dtype rb_dtype_fallback(rb_dtype type, int64_t cols)
+{
+    static const rb_dtype narrow[RB_FIRST_PACKED] = {
+        [RB_Q2_K] = RB_IQ4_NL, [RB_Q3_K] = RB_IQ4_NL, [RB_IQ4_XS] = RB_IQ4_NL,
+        [RB_Q4_K] = RB_Q5_0,   [RB_Q5_K] = RB_Q5_1,   [RB_Q6_K] = RB_Q8_0,
+    };
+    if (narrow[type] && cols % rb_dtype_get(type)->block != 0)
+        type = narrow[type];
+    return cols % rb_dtype_get(type)->block == 0 ? type : RB_F16;
+}
+
 rb_dtype rb_mixer_next(rb_mixer *m, const char *name, int64_t layer, int64_t cols)
 {
     const rb_mix_model *of = &m->model;

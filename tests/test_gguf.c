@@ -93,7 +93,7 @@ static void round_trip(const rb_config *c, rb_dtype type, const char *path)
 {
     rb_model *m, *back, *dry;
     rb_error err = { 0 };
-    rb_model_params params = { .dry = true, .type = RB_NO_DTYPE };
+    rb_model_params params = { .dry = true };
     cr_assert_eq(rb_model_synth(&m, c, type, 9, false, &err), RB_OK, "%s", err.text);
     cr_assert_eq(rb_gguf_write(m, path, &err), RB_OK, "%s", err.text);
     cr_assert_eq(rb_model_open(&back, path, NULL, &err), RB_OK, "%s", err.text);

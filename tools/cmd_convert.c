@@ -10,7 +10,7 @@ static const rb_option options[] = {
     { .names = "--type",
       .kind = RB_OPT_WORD,
       .value = "TYPE",
-      .choices = RB_MATRIX_TYPES "|" RB_MIX_TYPES,
+      .choices = RB_MATRIX_TYPES,
       .help = "type of the matrices, or one of llama.cpp's mixes (_s, _m), which spend more bits "
               "where they count" },
     { .names = "-t, --threads",
