@@ -53,15 +53,11 @@ static const char *const kept[] = {
     "attn_rel_b",
     "indexer.q_proj.weight",
     "time_mix_first.weight",
-    "time_mix_w0.",
-    "time_mix_w1.",
-    "time_mix_w2.",
+    "time_mix_w",
     "time_mix_v0.",
     "time_mix_v1.",
     "time_mix_v2.",
-    "time_mix_a0.",
-    "time_mix_a1.",
-    "time_mix_a2.",
+    "time_mix_a",
     "time_mix_g1.",
     "time_mix_g2.",
     "time_mix_decay_w1.",
@@ -106,15 +102,20 @@ typedef struct rb_mix_rule {
     rb_dtype type;
 } rule;
 
+#define END                                                                                        \
+    {                                                                                              \
+        OTHER, ALL, RB_NO_DTYPE                                                                    \
+    }
+
 /* The first rule that applies decides. Those of all mixes come before their own. */
 static const rule common[] = {
     { HEAD, ALL, RB_Q6_K },
     { ATTN_V, IF_8_EXPERTS, RB_Q8_0 },
     { ATTN_K, IF_8_EXPERTS, RB_Q8_0 },
-    { OTHER },
+    END,
 };
-static const rule plain[] = { { OTHER } };
-static const rule q3_k_s[] = { { ATTN_OUT, IF_8_EXPERTS, RB_Q5_K }, { OTHER } };
+static const rule plain[] = { END };
+static const rule q3_k_s[] = { { ATTN_OUT, IF_8_EXPERTS, RB_Q5_K }, END };
 static const rule q3_k_m[] = {
     { ATTN_V, FIRST_2, RB_Q5_K },
     { ATTN_V, ALL, RB_Q4_K },
@@ -122,24 +123,24 @@ static const rule q3_k_m[] = {
     { FFN_DOWN, ALL, RB_Q4_K },
     { ATTN_OUT, IF_8_EXPERTS, RB_Q5_K },
     { ATTN_OUT, ALL, RB_Q4_K },
-    { OTHER },
+    END,
 };
 static const rule q4_k_s[] = {
     { ATTN_V, FIRST_4, RB_Q5_K },
     { FFN_DOWN, FIRST_8TH, RB_Q5_K },
     { ATTN_OUT, IF_8_EXPERTS, RB_Q5_K },
-    { OTHER },
+    END,
 };
 static const rule q4_k_m[] = {
     { ATTN_V, MORE_BITS, RB_Q6_K },
     { FFN_DOWN, MORE_BITS, RB_Q6_K },
     { ATTN_OUT, IF_8_EXPERTS, RB_Q5_K },
-    { OTHER },
+    END,
 };
 static const rule q5_k_m[] = {
     { ATTN_V, MORE_BITS, RB_Q6_K },
     { FFN_DOWN, MORE_BITS, RB_Q6_K },
-    { OTHER },
+    END,
 };
 
 static const rb_mix mixes[] = {

@@ -1,5 +1,6 @@
 /* rbench convert as users run it: its table, its complaints, what interrupts leave.
- * What it writes is test_convert.c's. Read next: ../tools/cmd_convert.c. */
+ * What it writes is test_convert.c's.
+ * Read next: ../tools/cmd_convert.c. */
 #include "program.h"
 
 #include <criterion/criterion.h>

@@ -1,55 +1,23 @@
-/* Conversion of GGUF files: metadata byte for byte, every type against its own encoder, types that
- * mixes give, and all that must leave nothing behind.
- * The command itself is test_cli_convert.c's. Read next: ../models/convert.c. */
-#include "files.h"
+/* Conversion of GGUF files: metadata byte for byte, every type against its own encoder, and all
+ * that must leave nothing behind. Mixes are test_mix.c's, the command itself is
+ * test_cli_convert.c's. Read next: ../models/convert.c. */
+#include "converting.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* ---- what tests share ---- */
-
-static dir folder;
-static char *in, *out;
-
-static void setup(void)
-{
-    folder = dir_make();
-    in = dir_file(&folder, "in.gguf");
-    out = dir_file(&folder, "out.gguf");
-}
-
-static void teardown(void)
-{
-    dir_remove(&folder);
-    free(in);
-    free(out);
-}
-TestSuite(convert, .init = setup, .fini = teardown);
-
-static rb_status convert_as(const char *type, int n_threads, rb_conversion *done, rb_error *err)
-{
-    const rb_convert_params p = { .mix = rb_mix_by_name(type), .n_threads = n_threads };
-    cr_assert(p.mix, "%s", type);
-    return rb_gguf_convert(in, out, &p, done, err);
-}
-
-static rb_conversion converted(const char *type)
-{
-    rb_conversion done;
-    rb_error err = { 0 };
-    cr_assert_eq(convert_as(type, 2, &done, &err), RB_OK, "%s", err.text);
-    return done;
-}
+TestSuite(convert, .init = convert_setup, .fini = convert_teardown);
 
 /* Frees g. */
 static void write_in(gguf_file *g)
 {
     blob b = gguf_bytes(g);
-    blob_write(&b, in);
+    blob_write(&b, convert_in);
     blob_free(&b);
     gguf_free(g);
 }
@@ -61,17 +29,7 @@ static void expect_refused(const char *type, rb_status want, const char *words, 
     rb_error err = { 0 };
     cr_assert_eq(convert_as(type, 2, &done, &err), want, "%s: %s", words, err.text);
     cr_assert(strstr(err.text, words), "wanted '%s' in: %s", words, err.text);
-    cr_assert_eq(dir_count(&folder), n, "%s: left behind", words);
-}
-
-static rb_gguf open_directory(const char *path)
-{
-    rb_gguf g;
-    rb_source s;
-    rb_error err = { 0 };
-    cr_assert_eq(rb_source_open(&s, path, &err), RB_OK, "%s", err.text);
-    cr_assert_eq(rb_gguf_open(&g, s, path, &err), RB_OK, "%s", err.text);
-    return g;
+    cr_assert_eq(dir_count(&convert_folder), n, "%s: left behind", words);
 }
 
 /* Bytes of a file of g, to be freed. */
@@ -90,26 +48,6 @@ static bool same_bytes(const rb_gguf *a, int file_a, uint64_t at_a, const rb_ggu
     free(x);
     free(y);
     return same;
-}
-
-static rb_config shape(rb_arch arch, int64_t n_layer, int64_t width)
-{
-    rb_config c = small_config(arch);
-    c.n_layer = n_layer;
-    c.n_embd = c.n_ff = c.n_vocab = width;
-    c.n_head = 4;
-    c.n_head_kv = 2;
-    c.d_head_k = c.d_head_v = c.d_rot = width / 4;
-    return c;
-}
-
-static void write_model(const rb_config *c, rb_dtype type)
-{
-    rb_model *m;
-    rb_error err = { 0 };
-    cr_assert_eq(rb_model_synth(&m, c, type, 1, false, &err), RB_OK, "%s", err.text);
-    cr_assert_eq(rb_gguf_write(m, in, &err), RB_OK, "%s", err.text);
-    rb_model_close(m);
 }
 
 /* ---- metadata ---- */
@@ -168,8 +106,8 @@ Test(convert, metadata_stays_byte_for_byte)
         if (!known)
             gguf_drop_kv(&g, "general.file_type");
         write_in(&g);
-        converted("q8_0");
-        rb_gguf a = open_directory(in), b = open_directory(out);
+        converted_as("q8_0");
+        rb_gguf a = open_directory(convert_in), b = open_directory(convert_out);
         cr_assert_eq(b.n_kv, a.n_kv + (known ? 1 : 2));
         check_metadata(&a, &b);
         const rb_gguf_kv *type = rb_gguf_find_kv(&b, "general.file_type");
@@ -188,8 +126,8 @@ Test(convert, the_alignment_of_the_file_is_kept)
     gguf_add_tensor(&g, "z.weight", 32, 3, 0);
     gguf_add_tensor(&g, "a.weight", 32, 5, 0);
     write_in(&g);
-    converted("q4_0");
-    rb_gguf b = open_directory(out);
+    converted_as("q4_0");
+    rb_gguf b = open_directory(convert_out);
     const rb_gguf_tensor *a = rb_gguf_find_tensor(&b, "a.weight");
     const rb_gguf_tensor *z = rb_gguf_find_tensor(&b, "z.weight");
     cr_assert_eq(b.alignment, 256);
@@ -226,7 +164,7 @@ static void check_rows(const rb_gguf *a, const rb_gguf_tensor *from, const rb_gg
 
 static void check_weights(rb_dtype type)
 {
-    rb_gguf a = open_directory(in), b = open_directory(out);
+    rb_gguf a = open_directory(convert_in), b = open_directory(convert_out);
     cr_assert_eq(a.n_tensor, b.n_tensor);
     for (int64_t i = 0; i < a.n_tensor; i++) {
         const rb_gguf_tensor *x = &a.tensor[i], *y = &b.tensor[i];
@@ -244,18 +182,18 @@ static void check_weights(rb_dtype type)
 
 Test(convert, every_type_from_and_to)
 {
-    rb_config c = shape(RB_ARCH_QWEN3MOE, 1, 256);
+    rb_config c = square_config(RB_ARCH_QWEN3MOE, 1, 256);
     c.n_vocab = 3;
     c.n_expert = 2;
     c.n_expert_used = 1;
     c.n_ff_expert = 256;
     for (int t = 0; t < RB_I32; t++) {
         const rb_dtype type = (rb_dtype)t;
-        write_model(&c, RB_F32);
-        converted(rb_dtype_get(type)->name);
+        write_source(&c, RB_F32);
+        converted_as(rb_dtype_get(type)->name);
         check_weights(type);
-        cr_assert_eq(rename(out, in), 0);
-        const rb_conversion done = converted("q8_0");
+        cr_assert_eq(rename(convert_out, convert_in), 0);
+        const rb_conversion done = converted_as("q8_0");
         check_weights(RB_Q8_0);
         cr_assert_eq(done.n_again > 0, type > RB_BF16 && type != RB_Q8_0);
     }
@@ -273,7 +211,7 @@ Test(convert, threads_change_nothing)
         rb_conversion done;
         cr_assert_eq(convert_as("q4_K", n_threads, &done, NULL), RB_OK);
         check_weights(RB_Q4_K);
-        blob b = blob_read(out);
+        blob b = blob_read(convert_out);
         cr_assert(!first.n || (first.n == b.n && memcmp(first.data, b.data, b.n) == 0));
         blob_free(&first);
         first = b;
@@ -283,14 +221,14 @@ Test(convert, threads_change_nothing)
 
 Test(convert, what_has_the_type_is_copied)
 {
-    rb_config c = shape(RB_ARCH_LLAMA, 2, 64);
-    write_model(&c, RB_Q4_0);
-    blob a = blob_read(in);
-    rb_conversion done = converted("Q4_0");
+    rb_config c = square_config(RB_ARCH_LLAMA, 2, 64);
+    write_source(&c, RB_Q4_0);
+    blob a = blob_read(convert_in);
+    rb_conversion done = converted_as("Q4_0");
     rb_converted total = rb_conversion_total(&done);
     cr_assert_eq(total.n_copied, total.n_tensor);
     cr_assert_eq(done.n_again, 0);
-    rb_gguf x = open_directory(in), y = open_directory(out);
+    rb_gguf x = open_directory(convert_in), y = open_directory(convert_out);
     for (int64_t i = 0; i < x.n_tensor; i++)
         cr_assert(same_bytes(&x, 0, x.tensor[i].offset, &y, y.tensor[i].offset, x.tensor[i].bytes));
     rb_gguf_close(&x);
@@ -300,10 +238,10 @@ Test(convert, what_has_the_type_is_copied)
 
 Test(convert, the_report_adds_up)
 {
-    rb_config c = shape(RB_ARCH_LLAMA, 1, 32);
-    write_model(&c, RB_F32);
-    rb_conversion done = converted("q8_0");
-    rb_gguf a = open_directory(in), b = open_directory(out);
+    rb_config c = square_config(RB_ARCH_LLAMA, 1, 32);
+    write_source(&c, RB_F32);
+    rb_conversion done = converted_as("q8_0");
+    rb_gguf a = open_directory(convert_in), b = open_directory(convert_out);
     rb_converted want = { 0 };
     for (int64_t i = 0; i < a.n_tensor; i++) {
         const rb_gguf_tensor *t = &a.tensor[i];
@@ -349,143 +287,10 @@ Test(convert, narrow_rows_fall_back)
         { "q4_K", 48, RB_F16 },    { "q8_0", 48, RB_F16 },      { "bf16", 48, RB_BF16 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        rb_config c = shape(RB_ARCH_LLAMA, 1, cases[i].width);
-        write_model(&c, RB_F32);
-        converted(cases[i].type);
+        rb_config c = square_config(RB_ARCH_LLAMA, 1, cases[i].width);
+        write_source(&c, RB_F32);
+        converted_as(cases[i].type);
         check_weights(cases[i].want);
-    }
-}
-
-/* ---- mixes ---- */
-
-/* The types of attn_v and ffn_down layer by layer: "6" is q6_K, "8" q8_0 */
-static void expect_layers(const char *suffix, const char *want)
-{
-    rb_gguf b = open_directory(out);
-    for (int64_t l = 0; want[l]; l++) {
-        char name[64], digit[2] = { want[l], 0 }, type[32];
-        snprintf(name, sizeof name, "blk.%d.%s.weight", (int)l, suffix);
-        const rb_gguf_tensor *t = rb_gguf_find_tensor(&b, name);
-        cr_assert(t, "%s", name);
-        snprintf(type, sizeof type, *digit == '8' ? "q8_0" : "q%s_K", digit);
-        cr_assert_str_eq(rb_dtype_get(t->dtype)->name, type, "%s", name);
-    }
-    rb_gguf_close(&b);
-}
-
-static void expect_type(const char *name, rb_dtype want)
-{
-    rb_gguf b = open_directory(out);
-    cr_assert_eq(rb_gguf_find_tensor(&b, name)->dtype, want, "%s", name);
-    rb_gguf_close(&b);
-}
-
-typedef struct mix_case {
-    const char *type;
-    int64_t file_type;
-    const char *attn_v, *ffn_down, *attn_output, *others;
-    rb_dtype base;
-} mix_case;
-
-static void check_mix(const mix_case *m, const char *head)
-{
-    converted(m->type);
-    rb_gguf b = open_directory(out);
-    cr_assert_eq(rb_gguf_find_kv(&b, "general.file_type")->integer, m->file_type);
-    rb_gguf_close(&b);
-    expect_layers("attn_v", m->attn_v);
-    expect_layers("ffn_down", m->ffn_down);
-    expect_layers("attn_output", m->attn_output);
-    expect_layers("attn_q", m->others);
-    expect_layers("attn_k", m->others);
-    expect_layers("ffn_gate", m->others);
-    expect_layers("ffn_up", m->others);
-    expect_type(head, RB_Q6_K);
-    if (strcmp(head, "token_embd.weight") != 0)
-        expect_type("token_embd.weight", m->base);
-}
-
-/* As llama.cpp's own program has them. */
-Test(convert, mixes_spend_bits_where_they_count)
-{
-    static const mix_case mixes[] = {
-        { "q3_k_s", 11, "333333333333", "333333333333", "333333333333", "333333333333", RB_Q3_K },
-        { "q3_k_m", 12, "554444444444", "444444444444", "444444444444", "333333333333", RB_Q3_K },
-        { "q4_k_s", 14, "555544444444", "544444444444", "444444444444", "444444444444", RB_Q4_K },
-        { "Q4_K_M", 15, "644644644666", "644644644666", "444444444444", "444444444444", RB_Q4_K },
-        { "q5_k_s", 16, "555555555555", "555555555555", "555555555555", "555555555555", RB_Q5_K },
-        { "q5_K_m", 17, "655655655666", "655655655666", "555555555555", "555555555555", RB_Q5_K },
-    };
-    rb_config c = shape(RB_ARCH_LLAMA, 12, 256);
-    write_model(&c, RB_F16);
-    for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++)
-        check_mix(&mixes[i], "output.weight");
-    c.tied = true;
-    write_model(&c, RB_F16);
-    check_mix(&mixes[2], "token_embd.weight");
-}
-
-Test(convert, the_first_sixteenth_of_many_layers)
-{
-    rb_config c = shape(RB_ARCH_LLAMA, 32, 256);
-    c.n_ff = 32;
-    write_model(&c, RB_F16);
-    converted("q3_k_m"); /* rows of ffn_down are too short for q5_K and q4_K, and fall back */
-    rb_gguf b = open_directory(out);
-    for (int l = 0; l < 32; l++) {
-        char name[64];
-        snprintf(name, sizeof name, "blk.%d.ffn_down.weight", l);
-        cr_assert_eq(rb_gguf_find_tensor(&b, name)->dtype, l < 2 ? RB_Q5_1 : RB_Q5_0, "%s", name);
-    }
-    rb_gguf_close(&b);
-}
-
-Test(convert, eight_experts_have_attention_in_more_bits)
-{
-    rb_config c = shape(RB_ARCH_LLAMA, 8, 256);
-    c.n_expert = 8;
-    c.n_expert_used = 2;
-    c.n_ff_expert = 256;
-    c.expert_scale = 1;
-    write_model(&c, RB_F16);
-    converted("q4_k_m");
-    expect_layers("attn_v", "88888888");
-    expect_layers("attn_k", "88888888");
-    expect_layers("attn_q", "44444444");
-    expect_layers("attn_output", "55555555");
-    expect_layers("ffn_down_exps", "64464466");
-    expect_layers("ffn_up_exps", "44444444");
-    expect_type("blk.3.ffn_gate_inp.weight", RB_F32);
-    c.n_expert = 4;
-    write_model(&c, RB_F16);
-    converted("q4_k_m");
-    expect_layers("attn_v", "64464466");
-    expect_layers("attn_k", "44444444");
-    expect_layers("attn_output", "44444444");
-}
-
-Test(convert, fused_attention_counts_as_v)
-{
-    rb_config c = shape(RB_ARCH_GPTNEOX, 8, 256);
-    c.n_head_kv = c.n_head;
-    write_model(&c, RB_F16);
-    converted("q4_k_m");
-    expect_layers("attn_qkv", "64464466");
-    expect_layers("ffn_down", "64464466");
-}
-
-Test(convert, few_heads_of_v_in_a_big_model)
-{
-    cr_assert(rb_mix_wide_gqa("llama", 80, 64, 8));
-    cr_assert_not(rb_mix_wide_gqa("llama", 80, 64, 64));
-    cr_assert_not(rb_mix_wide_gqa("llama", 32, 64, 8));
-    cr_assert(rb_mix_wide_gqa("qwen2", 80, 64, 64));
-    rb_mixer m = { .mix = rb_mix_by_name("q4_k_m"),
-                   .model = { .n_layer = 80, .n_attn_v = 80, .wide_gqa = true } };
-    for (int l = 0; l < 80; l++) {
-        const bool more = l < 10 || l >= 70 || (l - 10) % 3 == 2;
-        cr_assert_eq(rb_mixer_next(&m, "blk.0.attn_v.weight", l, 256), more ? RB_Q6_K : RB_Q5_K);
-        cr_assert_eq(rb_mixer_next(&m, "blk.0.ffn_down.weight", l, 256), more ? RB_Q6_K : RB_Q4_K);
     }
 }
 
@@ -497,11 +302,11 @@ Test(convert, a_split_set_becomes_one_file)
     const int n_kv = whole.have_kv, n_tensor = whole.have_tensor;
     gguf_free(&whole);
     for (int i = 0; i < 3; i++)
-        gguf_write_part(&folder, i, i, 3, n_tensor);
-    free(in);
-    in = dir_file(&folder, "m-00001-of-00003.gguf");
-    converted("q8_0");
-    rb_gguf a = open_directory(in), b = open_directory(out);
+        gguf_write_part(&convert_folder, i, i, 3, n_tensor);
+    free(convert_in);
+    convert_in = dir_file(&convert_folder, "m-00001-of-00003.gguf");
+    converted_as("q8_0");
+    rb_gguf a = open_directory(convert_in), b = open_directory(convert_out);
     cr_assert_eq(b.n_file, 1);
     cr_assert_eq(b.n_kv, n_kv + 2);
     cr_assert_null(rb_gguf_find_kv(&b, "split.count"));
@@ -510,10 +315,10 @@ Test(convert, a_split_set_becomes_one_file)
     rb_gguf_close(&b);
     check_weights(RB_Q8_0);
     rb_model *m;
-    cr_assert_eq(rb_model_open(&m, out, NULL, NULL), RB_OK);
+    cr_assert_eq(rb_model_open(&m, convert_out, NULL, NULL), RB_OK);
     rb_model_close(m);
-    free(out);
-    out = dir_file(&folder, "m-00002-of-00003.gguf");
+    free(convert_out);
+    convert_out = dir_file(&convert_folder, "m-00002-of-00003.gguf");
     expect_refused("q8_0", RB_ERR_ARGUMENT, "m-00002-of-00003.gguf: it is the file that is read",
                    4);
 }
@@ -529,7 +334,7 @@ Test(convert, unknown_architectures_keep_what_is_no_matrix)
     gguf_add_tensor(&g, "blk.0.vector.weight", 32, 1, 0);
     gguf_add_tensor(&g, "table.weight", 32, 4, 26);
     write_in(&g);
-    converted("q8_0");
+    converted_as("q8_0");
     expect_type("blk.0.ssm_conv1d.weight", RB_F32);
     expect_type("blk.0.ssm_a", RB_F32);
     expect_type("blk.0.odd.weight", RB_Q8_0);
@@ -543,8 +348,8 @@ Test(convert, files_without_tensors_and_keys)
 {
     gguf_file g = { .magic = "GGUF", .version = 3, .alignment = 32 };
     write_in(&g);
-    converted("q8_0");
-    rb_gguf b = open_directory(out);
+    converted_as("q8_0");
+    rb_gguf b = open_directory(convert_out);
     cr_assert_eq(b.n_tensor, 0);
     cr_assert_eq(b.n_kv, 2);
     rb_gguf_close(&b);
@@ -554,15 +359,15 @@ Test(convert, files_without_tensors_and_keys)
 
 Test(convert, the_input_is_not_written_onto)
 {
-    rb_config c = shape(RB_ARCH_LLAMA, 1, 32);
-    write_model(&c, RB_F32);
-    blob before = blob_read(in);
-    cr_assert_eq(symlink(in, out), 0);
+    rb_config c = square_config(RB_ARCH_LLAMA, 1, 32);
+    write_source(&c, RB_F32);
+    blob before = blob_read(convert_in);
+    cr_assert_eq(symlink(convert_in, convert_out), 0);
     expect_refused("q8_0", RB_ERR_ARGUMENT, "it is the file that is read", 2);
-    cr_assert_eq(unlink(out), 0);
-    cr_assert_eq(link(in, out), 0);
+    cr_assert_eq(unlink(convert_out), 0);
+    cr_assert_eq(link(convert_in, convert_out), 0);
     expect_refused("q8_0", RB_ERR_ARGUMENT, "it is the file that is read", 2);
-    blob after = blob_read(in);
+    blob after = blob_read(convert_in);
     cr_assert(before.n == after.n && memcmp(before.data, after.data, before.n) == 0);
     blob_free(&before);
     blob_free(&after);
@@ -582,12 +387,12 @@ Test(convert, truncated_files)
     blob b = gguf_bytes(&g);
     for (size_t n = 0; n < b.n; n += 1 + b.n / 97) {
         blob cut = { b.data, n, n };
-        blob_write(&cut, in);
+        blob_write(&cut, convert_in);
         rb_conversion done;
         rb_error err = { 0 };
         cr_assert_eq(convert_as("q8_0", 1, &done, &err), RB_ERR_FORMAT, "%zu bytes", n);
         cr_assert(strstr(err.text, "in.gguf"), "%s", err.text);
-        cr_assert_eq(dir_count(&folder), 1);
+        cr_assert_eq(dir_count(&convert_folder), 1);
     }
     blob_free(&b);
     gguf_free(&g);
@@ -600,7 +405,7 @@ static void write_with(int64_t i, float value)
     gguf_add_tensor(&g, "some.weight", 256, 4096 + 3, 0);
     blob b = gguf_bytes(&g);
     memcpy(b.data + b.n - g.data + (size_t)i * sizeof value, &value, sizeof value);
-    blob_write(&b, in);
+    blob_write(&b, convert_in);
     blob_free(&b);
     gguf_free(&g);
 }
@@ -613,22 +418,22 @@ Test(convert, values_that_are_not_finite_or_too_large)
     expect_refused("q4_K", RB_ERR_FORMAT, "not finite", 1);
     write_with(1000, 1e6f);
     expect_refused("f16", RB_ERR_FORMAT, "tensor 'some.weight' has values that are too large", 1);
-    converted("bf16");
+    converted_as("bf16");
 }
 
 Test(convert, a_full_disk_leaves_the_old_file_alone)
 {
     static const rlim_t room[] = { 0, 100, 3000, 40000 };
-    rb_config c = shape(RB_ARCH_LLAMA, 2, 96);
+    rb_config c = square_config(RB_ARCH_LLAMA, 2, 96);
     blob old = { 0 };
-    write_model(&c, RB_F32);
+    write_source(&c, RB_F32);
     blob_put(&old, "old", 3);
-    blob_write(&old, out);
+    blob_write(&old, convert_out);
     signal(SIGXFSZ, SIG_IGN); /* writes beyond the limit then fail */
     for (size_t i = 0; i < sizeof room / sizeof *room; i++) {
         cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ room[i], RLIM_INFINITY }), 0);
         expect_refused("q8_0", RB_ERR_IO, "File too large", 2);
-        blob now = blob_read(out);
+        blob now = blob_read(convert_out);
         cr_assert(now.n == 3 && memcmp(now.data, "old", 3) == 0);
         blob_free(&now);
     }
@@ -643,8 +448,8 @@ static bool stop_at_last(void *arg)
 
 Test(convert, an_interrupt_leaves_nothing)
 {
-    rb_config c = shape(RB_ARCH_LLAMA, 2, 96);
-    write_model(&c, RB_F32);
+    rb_config c = square_config(RB_ARCH_LLAMA, 2, 96);
+    write_source(&c, RB_F32);
     for (int asked = 1; asked < 30; asked += 7) {
         int left = asked;
         rb_conversion done;
@@ -652,8 +457,8 @@ Test(convert, an_interrupt_leaves_nothing)
         const rb_convert_params p = {
             .mix = rb_mix_by_name("q4_0"), .n_threads = 1, .stop = stop_at_last, .arg = &left
         };
-        cr_assert_neq(rb_gguf_convert(in, out, &p, &done, &err), RB_OK);
+        cr_assert_neq(rb_gguf_convert(convert_in, convert_out, &p, &done, &err), RB_OK);
         cr_assert(strstr(err.text, "interrupted"), "%s", err.text);
-        cr_assert_eq(dir_count(&folder), 1);
+        cr_assert_eq(dir_count(&convert_folder), 1);
     }
 }
