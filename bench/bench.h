@@ -415,6 +415,9 @@ rb_status rb_report_close(rb_report *rep, rb_error *err);
 /* n machines as tables with ridge points, or as one JSON object. */
 rb_status rb_roofs_write(FILE *out, const rb_machine *m, int n, bool json, const char *commit,
                          rb_error *err);
+/* What a conversion made of the types of a file, as a table or as one JSON object. */
+rb_status rb_conversion_write(FILE *out, const rb_conversion *c, const char *type, bool json,
+                              rb_error *err);
 /* ---- the file that keeps results ---- */
 
 /* A file of JSON lines that only ever grows: whoever kills us, every finished record stays. A

@@ -163,6 +163,7 @@ rb_status rb_gguf_open(rb_gguf *g, rb_source first, const char *path, rb_error *
         status = sort_names(g, err);
     g->kv = part.kv;
     g->n_kv = part.n_kv;
+    g->alignment = part.alignment;
     return status;
 }
 

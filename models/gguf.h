@@ -42,6 +42,7 @@ typedef struct rb_gguf_kv {
     int64_t integer; /* all integer types and bool; a u64 above INT64_MAX becomes INT64_MAX */
     double real;     /* f32 and f64 */
     char *text;      /* a string, unless longer than RB_GGUF_MAX_TEXT */
+    uint64_t offset, bytes; /* of key, type and value, in the file */
 } rb_gguf_kv;
 
 typedef struct rb_gguf_tensor {
@@ -59,6 +60,7 @@ typedef struct rb_gguf {
     int n_file;
     rb_gguf_kv *kv; /* of the first file, sorted by key */
     int64_t n_kv;
+    uint64_t alignment;     /* of the first file's data */
     rb_gguf_tensor *tensor; /* of all files, sorted by name */
     int64_t n_tensor;
 } rb_gguf;

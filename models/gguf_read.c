@@ -332,8 +332,10 @@ static void get_metadata(reader *r, rb_gguf_part *p, uint64_t n)
         if (!kv)
             return;
         p->kv = kv;
-        p->kv[p->n_kv] = (rb_gguf_kv){ 0 };
-        get_kv(r, &p->kv[p->n_kv++]);
+        kv = &p->kv[p->n_kv++];
+        *kv = (rb_gguf_kv){ .offset = r->pos };
+        get_kv(r, kv);
+        kv->bytes = r->pos - kv->offset;
     }
     if (r->status != RB_OK || p->n_kv == 0)
         return;
@@ -346,7 +348,7 @@ static void get_metadata(reader *r, rb_gguf_part *p, uint64_t n)
 }
 
 /* Appends the tensors of file number file to g. */
-static void get_tensors(reader *r, rb_gguf *g, const rb_gguf_part *p, int file)
+static void get_tensors(reader *r, rb_gguf *g, rb_gguf_part *p, int file)
 {
     r->section = "tensor directory";
     int64_t first = g->n_tensor;
@@ -366,8 +368,9 @@ static void get_tensors(reader *r, rb_gguf *g, const rb_gguf_part *p, int file)
         (alignment < 8 || alignment > RB_GGUF_MAX_ALIGNMENT || (alignment & (alignment - 1)) != 0))
         FAIL(r, "%s: general.alignment is %lld; a power of two from 8 to %d is wanted",
              r->src->label, (long long)alignment, RB_GGUF_MAX_ALIGNMENT);
+    p->alignment = (uint64_t)alignment;
     if (r->status == RB_OK && g->n_tensor > first)
-        place_tensors(r, g->tensor + first, g->n_tensor - first, (uint64_t)alignment);
+        place_tensors(r, g->tensor + first, g->n_tensor - first, p->alignment);
 }
 
 rb_status rb_gguf_read_part(rb_gguf *g, int file, rb_gguf_part *p, rb_error *err)

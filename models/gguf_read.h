@@ -10,7 +10,7 @@
 typedef struct rb_gguf_part {
     rb_gguf_kv *kv; /* sorted by key */
     int64_t n_kv;
-    uint64_t n_tensor;
+    uint64_t n_tensor, alignment;
 } rb_gguf_part;
 
 /* Reads g->file[file]: appends its tensors to g (owned by g even on failure), hands its metadata

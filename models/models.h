@@ -125,12 +125,12 @@ typedef struct rb_model {
 } rb_model;
 
 /* Opens MODEL by content: GGUF v2/v3 (split files: name the first), llama2.c v0/v1; if no such file
- * exists, a preset name (f16 matrices unless type is given, weights synthesised from seed 1).
+ * exists, a preset name (f16 matrices unless mix is given, weights synthesised from seed 1).
  * dry: metadata and shapes only, buffers without memory.
- * type: RB_NO_DTYPE, or the dtype of a preset's matrices (refused for files). */
+ * mix: NULL, or the types of a preset's matrices (refused for files). */
 typedef struct rb_model_params {
     bool dry;
-    rb_dtype type;
+    const struct rb_mix *mix;
     uint64_t seed; /* of a preset's weights; 0: 1 */
     int n_threads; /* that will read the weights, each on its own node of memory; 0: one */
 } rb_model_params;
@@ -178,7 +178,12 @@ float rb_score_scale(const rb_config *config);
  * (seed, tensor name, i): h = FNV1a64(name) ^ seed, splitmix64 output i+1 from state h. */
 rb_status rb_model_synth(rb_model **model, const rb_config *config, rb_dtype type, uint64_t seed,
                          bool dry, rb_error *err);
+/* The same with matrices of the types that a file of the mix has. */
+rb_status rb_model_synth_mix(rb_model **model, const rb_config *config, const struct rb_mix *mix,
+                             uint64_t seed, bool dry, rb_error *err);
 /* Writes a model to a GGUF v3 file (under a temporary name, renamed when complete). */
 rb_status rb_gguf_write(const rb_model *model, const char *path, rb_error *err);
+
+#include "convert.h"
 
 #endif

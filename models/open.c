@@ -28,7 +28,7 @@ static rb_status open_file(rb_model **model, const char *path, const rb_model_pa
                            rb_error *err)
 {
     rb_source src;
-    if (p->type != RB_NO_DTYPE)
+    if (p->mix)
         return rb_fail(err, RB_ERR_ARGUMENT,
                        "%s: a type can only be chosen for a preset; a file has its own", path);
     rb_status status = rb_source_open(&src, path, err);
@@ -42,7 +42,7 @@ static rb_status open_file(rb_model **model, const char *path, const rb_model_pa
 rb_status rb_model_open(rb_model **model, const char *name, const rb_model_params *params,
                         rb_error *err)
 {
-    rb_model_params p = { .dry = false, .type = RB_NO_DTYPE, .seed = 1 };
+    rb_model_params p = { .dry = false, .seed = 1 };
     struct stat st;
     if (params)
         p = *params;
@@ -54,8 +54,8 @@ rb_status rb_model_open(rb_model **model, const char *name, const rb_model_param
         return rb_fail(err, RB_ERR_IO,
                        "%.300s: no such file, and no preset of that name (presets: %s ...)", name,
                        rb_preset_get(0)->name);
-    rb_status status = rb_model_synth(model, preset, p.type == RB_NO_DTYPE ? RB_F16 : p.type,
-                                      p.seed ? p.seed : 1, p.dry, err);
+    rb_status status = rb_model_synth_mix(model, preset, p.mix ? p.mix : rb_mix_by_name("f16"),
+                                          p.seed ? p.seed : 1, p.dry, err);
     if (status == RB_OK)
         snprintf((*model)->format, sizeof(*model)->format, "preset");
     if (status == RB_OK)

@@ -80,23 +80,25 @@ static void fill_rows(int thread, int n_threads, void *arg)
     }
 }
 
-rb_dtype rb_dtype_fallback(rb_dtype type, int64_t cols)
+static rb_mix_model model_of(const rb_config *c)
 {
-    static const rb_dtype narrow[RB_FIRST_PACKED] = {
-        [RB_Q2_K] = RB_IQ4_NL, [RB_Q3_K] = RB_IQ4_NL, [RB_IQ4_XS] = RB_IQ4_NL,
-        [RB_Q4_K] = RB_Q5_0,   [RB_Q5_K] = RB_Q5_1,   [RB_Q6_K] = RB_Q8_0,
-    };
-    if (narrow[type] && cols % rb_dtype_get(type)->block != 0)
-        type = narrow[type];
-    return cols % rb_dtype_get(type)->block == 0 ? type : RB_F16;
+    rb_mix_model m = { .n_layer = c->n_layer,
+                       .n_expert = c->n_expert,
+                       .tied = c->tied,
+                       .wide_gqa = rb_mix_wide_gqa(rb_arch_name[c->arch], c->n_layer, c->n_head,
+                                                   c->n_head_kv) };
+    for (int64_t i = 0; i < rb_tensor_count(c); i++)
+        m.n_attn_v += rb_mix_is_attn_v(rb_tensor_at(c, i).name);
+    return m;
 }
 
-static rb_status synth_tensor(rb_model *m, const rb_tensor *t, rb_dtype type, uint64_t seed,
+/* Vectors are f32 whatever is asked for, and so are routers, as files have them. */
+static rb_status synth_tensor(rb_model *m, const rb_tensor *t, rb_mixer *mixer, uint64_t seed,
                               bool dry, rb_error *err)
 {
-    if (t->kind == RB_TENSOR_ROUTER)
-        type = RB_F32; /* as files have it */
-    rb_status status = rb_model_place(m, t, rb_dtype_fallback(type, t->cols), dry, err);
+    const bool taken = rb_tensor_is_matrix(t) && t->kind != RB_TENSOR_ROUTER;
+    const rb_dtype type = taken ? rb_mixer_next(mixer, t->name, t->layer, t->cols) : RB_F32;
+    rb_status status = rb_model_place(m, t, type, dry, err);
     if (status != RB_OK || dry)
         return status;
     const int n_threads = rb_tensor_is_matrix(t) ? rb_max_threads() : 1;
@@ -108,19 +110,18 @@ static rb_status synth_tensor(rb_model *m, const rb_tensor *t, rb_dtype type, ui
     return RB_OK;
 }
 
-rb_status rb_model_synth(rb_model **model, const rb_config *config, rb_dtype type, uint64_t seed,
-                         bool dry, rb_error *err)
+rb_status rb_model_synth_mix(rb_model **model, const rb_config *config, const rb_mix *mix,
+                             uint64_t seed, bool dry, rb_error *err)
 {
     *model = NULL;
     rb_status status = rb_config_check(config, err);
     if (status != RB_OK)
         return status;
-    if ((unsigned)type >= RB_N_DTYPE || type == RB_I32 || rb_dtype_get(type)->panel_rows > 1)
-        return rb_fail(err, RB_ERR_ARGUMENT, "no type for weights was given");
+    rb_mixer mixer = { .mix = mix, .model = model_of(config) };
     status = rb_model_new(model, config, "synth", err);
     for (int64_t i = 0; status == RB_OK && i < rb_tensor_count(config); i++) {
         rb_tensor t = rb_tensor_at(config, i);
-        status = synth_tensor(*model, &t, type, seed, dry, err);
+        status = synth_tensor(*model, &t, &mixer, seed, dry, err);
     }
     if (status != RB_OK) {
         rb_model_close(*model);
@@ -129,4 +130,13 @@ rb_status rb_model_synth(rb_model **model, const rb_config *config, rb_dtype typ
     }
     rb_model_finish(*model);
     return RB_OK;
+}
+
+rb_status rb_model_synth(rb_model **model, const rb_config *config, rb_dtype type, uint64_t seed,
+                         bool dry, rb_error *err)
+{
+    *model = NULL;
+    if ((unsigned)type >= RB_N_DTYPE || type == RB_I32 || rb_dtype_get(type)->panel_rows > 1)
+        return rb_fail(err, RB_ERR_ARGUMENT, "no type for weights was given");
+    return rb_model_synth_mix(model, config, &(rb_mix){ .base = type }, seed, dry, err);
 }

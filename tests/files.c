@@ -264,6 +264,29 @@ blob gguf_bytes(const gguf_file *g)
     return b;
 }
 
+void gguf_write_part(const dir *d, int no, int claimed_no, int count, int total)
+{
+    gguf_file whole = gguf_make("llama"), g = { .magic = "GGUF", .version = 3, .alignment = 32 };
+    char name[64];
+    if (no == 0)
+        for (int i = 0; i < whole.have_kv; i++)
+            blob_put(&g.kv[g.have_kv++], whole.kv[i].data, whole.kv[i].n);
+    g.n_kv = (uint64_t)g.have_kv;
+    gguf_kv_uint(&g, "split.no", RB_GGUF_U16, (uint64_t)claimed_no, 2);
+    gguf_kv_uint(&g, "split.count", RB_GGUF_U16, (uint64_t)count, 2);
+    gguf_kv_uint(&g, "split.tensors.count", RB_GGUF_I32, (uint64_t)total, 4);
+    for (int i = 5 * no; i < 5 * no + 5 && i < whole.have_tensor; i++)
+        gguf_add_tensor(&g, whole.tensor[i].name, whole.tensor[i].ne[0], whole.tensor[i].ne[1], 0);
+    snprintf(name, sizeof name, "m-%05d-of-%05d.gguf", no + 1, 3);
+    char *path = dir_file(d, name);
+    blob b = gguf_bytes(&g);
+    blob_write(&b, path);
+    blob_free(&b);
+    free(path);
+    gguf_free(&g);
+    gguf_free(&whole);
+}
+
 /* ---- vectors ---- */
 
 const char *const vector_name[] = { "mha_llama",

@@ -70,6 +70,9 @@ void gguf_drop_kv(gguf_file *g, const char *key);
 void gguf_add_tensor(gguf_file *g, const char *name, uint64_t ne0, uint64_t ne1, uint32_t type);
 void gguf_drop_tensor(gguf_file *g, const char *name);
 gguf_tensor *gguf_find(gguf_file *g, const char *name);
+/* Part no (from 0) of gguf_make's file as three, "m-00001-of-00003.gguf" and so on: the first has
+ * all keys and the first 5 tensors. What it says of itself may be wrong. */
+void gguf_write_part(const dir *d, int no, int claimed_no, int count, int total);
 
 /* ---- vectors ---- */
 

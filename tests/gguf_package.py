@@ -2,7 +2,7 @@
 """Files between rbench and the PyPI package `gguf`, both ways.
 
 Models written by the package, of every architecture and type, must load and give the logits of a
-float64 forward pass written here; models written by rbench must be read by the package.
+float64 forward pass written here; models written by rbench, synthesised or converted, must be read by the package.
 Usage: tests/gguf_package.py [RBENCH]   (default ./rbench). Without the package: says "skipped".
 """
 import json
@@ -174,11 +174,42 @@ def check_writing(rbench, folder):
     print(f"ok: the package reads {len(TYPES) + 1} files of rbench")
 
 
+def fields_of(reader):
+    """Metadata of a file, name to type and value, without what a conversion sets."""
+    own = ("GGUF.", "general.file_type", "general.quantization_version")
+    return {k: (f.types, f.contents()) for k, f in reader.fields.items() if not k.startswith(own)}
+
+
+def check_converting(rbench, folder):
+    """A file of the package, in other types: metadata as they were, values near what they were."""
+    source, path = os.path.join(folder, "source.gguf"), os.path.join(folder, "converted.gguf")
+    kept = write(source, "llama", Type.F16, make_tensors("llama", False))
+    before = gguf.GGUFReader(source)
+    worst = {"F32": 0, "F16": 0, "BF16": 2e-3, "Q8_0": 6e-3, "Q5_0": 5e-2, "Q5_1": 5e-2}
+    # Rows of 64 and 96 are no multiple of 256: q4_K becomes q5_0 and q6_K q8_0.
+    cases = [(kind, kind) for kind in TYPES] + [("Q4_K_M", "Q5_0"), ("Q6_K", "Q8_0")]
+    more = ("output.weight", "blk.1.attn_v.weight", "blk.1.ffn_down.weight")
+    for asked, want in cases:
+        run(rbench, "convert", source, path, "--type", asked)
+        after = gguf.GGUFReader(path)
+        assert fields_of(after) == fields_of(before), asked
+        assert [t.name for t in after.tensors] == [t.name for t in before.tensors], asked
+        for t in after.tensors:
+            x = kept[t.name]
+            kind = "F32" if x.ndim == 1 else "Q8_0" if asked == "Q4_K_M" and t.name in more else want
+            assert t.tensor_type.name == kind, (t.name, t.tensor_type, asked)
+            values = dequantize(t.data, t.tensor_type).reshape(x.shape)
+            off = np.sqrt(((values - x) ** 2).sum() / (x**2).sum())
+            assert off <= worst.get(kind, 0.1), (t.name, asked, off)
+    print(f"ok: the package reads {len(cases)} files that rbench converted")
+
+
 def main():
     rbench = sys.argv[1] if len(sys.argv) > 1 else "./rbench"
     with tempfile.TemporaryDirectory() as folder:
         check_reading(rbench, folder)
         check_writing(rbench, folder)
+        check_converting(rbench, folder)
 
 
 main()

@@ -33,6 +33,10 @@ for type in f32 q8_0 q4_1; do
     leaks 0 eval "$dir/$type.gguf" --tokens 3,17,5 --force 7,29 -t 2
 done
 head -c 600 "$dir/f32.gguf" >"$dir/cut.gguf"
+leaks 0 convert "$dir/f32.gguf" "$dir/mix.gguf" --type q4_k_m -t 2
+leaks 1 convert "$dir/cut.gguf" "$dir/mix.gguf" --type q8_0
+leaks 2 convert "$dir/f32.gguf" "$dir/f32.gguf" --type q8_0
+leaks 1 convert "$dir/f32.gguf" /dev/full --type q8_0
 leaks 0 "$dir/f32.gguf" --depth-sweep=1,2,4 -p 8 -n 2 -r 1 -o json --explain
 leaks 0 predict llama3.1-70b
 leaks 0 synth --list

@@ -13,7 +13,7 @@
 
 static rb_model *dry_preset(const char *name)
 {
-    const rb_model_params how = { .dry = true, .type = RB_F16 };
+    const rb_model_params how = { .dry = true };
     rb_model *m;
     rb_error err;
     cr_assert_eq(rb_model_open(&m, name, &how, &err), RB_OK, "%s", err.text);

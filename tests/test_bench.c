@@ -308,7 +308,7 @@ typedef struct fixture {
 static fixture open_fixture(rb_bench_params params)
 {
     fixture f = { .r = calloc(1, sizeof *f.r) };
-    rb_model_params how = { .dry = true, .type = RB_NO_DTYPE, .seed = 1 };
+    rb_model_params how = { .dry = true, .seed = 1 };
     cr_assert_eq(rb_model_open(&f.shape, "tiny", &how, NULL), RB_OK);
     how.dry = params.dry;
     cr_assert_eq(rb_model_open(&f.model, "tiny", &how, NULL), RB_OK);

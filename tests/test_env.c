@@ -356,7 +356,7 @@ Test(noise, of_this_machine)
 
 static rb_model *open_model(const char *name, uint64_t seed, bool dry)
 {
-    rb_model_params how = { .dry = dry, .type = RB_NO_DTYPE, .seed = seed };
+    rb_model_params how = { .dry = dry, .seed = seed };
     rb_model *m;
     cr_assert_eq(rb_model_open(&m, name, &how, NULL), RB_OK);
     return m;

@@ -295,11 +295,11 @@ Test(llama2c, something_else)
 
 /* ---- rb_model_open ---- */
 
-static void expect_not_opened(const char *name, rb_dtype type, const char *word)
+static void expect_not_opened(const char *name, const char *type, const char *word)
 {
     rb_model *m = NULL;
     rb_error err = { 0 };
-    rb_model_params p = { .type = type };
+    rb_model_params p = { .mix = type ? rb_mix_by_name(type) : NULL };
     cr_assert_neq(rb_model_open(&m, name, &p, &err), RB_OK, "%s", name);
     cr_assert_null(m);
     cr_assert(strstr(err.text, word), "wanted '%s' in: %s", word, err.text);
@@ -308,10 +308,10 @@ static void expect_not_opened(const char *name, rb_dtype type, const char *word)
 
 Test(open, what_is_no_model)
 {
-    expect_not_opened("no/such/file", RB_NO_DTYPE, "no such file, and no preset");
-    expect_not_opened("", RB_NO_DTYPE, "no such file, and no preset");
-    expect_not_opened("tests", RB_NO_DTYPE, "not a regular file");
-    expect_not_opened("/dev/null", RB_NO_DTYPE, "not a regular file");
-    expect_not_opened("tests/vectors/stories260K.bin", RB_F16, "a type can only be chosen");
-    expect_not_opened("tests/files.c", RB_NO_DTYPE, "neither GGUF nor llama2.c");
+    expect_not_opened("no/such/file", NULL, "no such file, and no preset");
+    expect_not_opened("", NULL, "no such file, and no preset");
+    expect_not_opened("tests", NULL, "not a regular file");
+    expect_not_opened("/dev/null", NULL, "not a regular file");
+    expect_not_opened("tests/vectors/stories260K.bin", "f16", "a type can only be chosen");
+    expect_not_opened("tests/files.c", NULL, "neither GGUF nor llama2.c");
 }

@@ -143,7 +143,7 @@ typedef struct fixture {
 
 static void open_fixture(fixture *f, const char *changes)
 {
-    const rb_model_params how = { .dry = true, .type = RB_NO_DTYPE, .seed = 1 };
+    const rb_model_params how = { .dry = true, .seed = 1 };
     const rb_bench_params params = { .n_reps = 1, .dry = true };
     *f = (fixture){ .r = calloc(1, sizeof *f->r), .counted = calloc(1, sizeof *f->r) };
     cr_assert_eq(rb_model_open(&f->model, "tiny", &how, NULL), RB_OK);

@@ -26,7 +26,7 @@ typedef struct fixture {
 static void open_fixture(fixture *f)
 {
     rb_bench_params params = { .n_reps = 6, .seed = 1 };
-    rb_model_params how = { .type = RB_NO_DTYPE, .seed = 1 };
+    rb_model_params how = { .seed = 1 };
     *f = (fixture){ .r = calloc(1, sizeof *f->r) };
     cr_assert_eq(rb_model_open(&f->model, "tiny", &how, NULL), RB_OK);
     cr_assert_eq(rb_bench_open(&f->bench, f->model, f->model, &params, NULL), RB_OK);

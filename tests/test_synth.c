@@ -4,6 +4,7 @@
 #include "files.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -166,7 +167,7 @@ Test(synth, tied_models_have_one_table)
 Test(synth, a_dry_70b_costs_nothing)
 {
     rb_model *m;
-    rb_model_params p = { .dry = true, .type = RB_NO_DTYPE };
+    rb_model_params p = { .dry = true };
     double start = seconds();
     cr_assert_eq(rb_model_open(&m, "llama3.1-70b", &p, NULL), RB_OK);
     cr_assert(seconds() - start < 0.5);
@@ -225,7 +226,7 @@ Test(preset, all_open_and_have_the_published_sizes)
         { "llama3.1-70b", 70.55 },  { "qwen2.5-0.5b", 0.494 },  { "qwen2.5-1.5b", 1.544 },
         { "qwen2.5-7b", 7.616 },    { "qwen3-0.6b", 0.596 },    { "qwen3-8b", 8.19 },
     };
-    rb_model_params p = { .dry = true, .type = RB_NO_DTYPE };
+    rb_model_params p = { .dry = true };
     for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
         rb_model *m;
         cr_assert_eq(rb_model_open(&m, size[i].name, &p, NULL), RB_OK, "%s", size[i].name);
@@ -248,7 +249,7 @@ Test(preset, all_open_and_have_the_published_sizes)
 Test(preset, types_and_seeds)
 {
     rb_model *m, *other;
-    rb_model_params p = { .type = RB_Q4_0, .seed = 0 };
+    rb_model_params p = { .mix = rb_mix_by_name("q4_0"), .seed = 0 };
     cr_assert_eq(rb_model_open(&m, "tiny", &p, NULL), RB_OK);
     cr_assert_eq(m->layer[3].w_up.dtype, RB_Q4_0);
     p.seed = 1;
@@ -375,4 +376,36 @@ Test(config, names_are_cut_between_characters)
     cr_assert_eq(strlen(c.name), 62);
     rb_config_set_name(&c, "tab\there");
     cr_assert_str_eq(c.name, "tab?here");
+}
+
+/* A synthesised model has the types that converting it would give. */
+Test(preset, mixes_are_those_of_converted_files)
+{
+    dir d = dir_make();
+    char *from = dir_file(&d, "from"), *to = dir_file(&d, "to");
+    for (int moe = 0; moe < 2; moe++) {
+        rb_config c = small_config(moe ? RB_ARCH_QWEN3MOE : RB_ARCH_LLAMA);
+        const rb_convert_params p = { .mix = rb_mix_by_name("q4_k_m"), .n_threads = 1 };
+        rb_conversion done;
+        rb_model *m, *plain, *converted;
+        c.n_layer = 9;
+        c.n_embd = c.n_ff = c.n_ff_expert = 256;
+        cr_assert_eq(rb_model_synth_mix(&m, &c, p.mix, 1, true, NULL), RB_OK);
+        cr_assert_eq(rb_model_synth(&plain, &c, RB_F16, 1, false, NULL), RB_OK);
+        cr_assert_eq(rb_gguf_write(plain, from, NULL), RB_OK);
+        cr_assert_eq(rb_gguf_convert(from, to, &p, &done, NULL), RB_OK);
+        cr_assert_eq(rb_model_open(&converted, to, NULL, NULL), RB_OK);
+        for (int64_t i = 0; i < rb_tensor_count(&c); i++) {
+            const rb_tensor t = rb_tensor_at(&c, i);
+            cr_assert_eq(rb_tensor_view_of(m, &t)->dtype, rb_tensor_view_of(converted, &t)->dtype,
+                         "%s", t.name);
+        }
+        cr_assert(m->bytes_of[RB_Q6_K] > 0 && m->bytes_of[RB_Q4_K] > 0);
+        rb_model_close(m);
+        rb_model_close(plain);
+        rb_model_close(converted);
+    }
+    free(from);
+    free(to);
+    dir_remove(&d);
 }

@@ -177,7 +177,7 @@ static double tell_story(const rb_model *model, const json_t *want, rb_isa isa, 
 Test(vectors, stories260k_tells_the_expected_story)
 {
     json_t *want = json_read("tests/vectors/stories260K.expected.json");
-    const rb_model_params how = { .type = RB_NO_DTYPE };
+    const rb_model_params how = { 0 };
     rb_model *model;
     rb_error err;
     cr_assert_eq(rb_model_open(&model, "tests/vectors/stories260K.bin", &how, &err), RB_OK, "%s",

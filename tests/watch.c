@@ -56,10 +56,10 @@ static void take_left_out(void *arg, int i, double need_s)
     w->left_out[w->n_left_out++] = i;
 }
 
-fixture open_typed(rb_bench_params params, rb_dtype type)
+fixture open_typed(rb_bench_params params, const char *type)
 {
     fixture f = { .w = calloc(1, sizeof *f.w) };
-    rb_model_params how = { .dry = true, .type = type, .seed = 1 };
+    rb_model_params how = { .dry = true, .mix = type ? rb_mix_by_name(type) : NULL, .seed = 1 };
     cr_assert_eq(rb_model_open(&f.shape, "tiny", &how, NULL), RB_OK);
     how.dry = params.dry;
     cr_assert_eq(rb_model_open(&f.model, "tiny", &how, NULL), RB_OK);
@@ -74,7 +74,7 @@ fixture open_typed(rb_bench_params params, rb_dtype type)
 
 fixture open_fixture(rb_bench_params params)
 {
-    return open_typed(params, RB_NO_DTYPE);
+    return open_typed(params, NULL);
 }
 
 void close_fixture(fixture *f)

@@ -32,8 +32,8 @@ typedef struct fixture {
     watch *w;
 } fixture;
 
-fixture open_typed(rb_bench_params params, rb_dtype type);
-fixture open_fixture(rb_bench_params params); /* of the preset's own dtype */
+fixture open_typed(rb_bench_params params, const char *type); /* NULL: the preset's own */
+fixture open_fixture(rb_bench_params params);
 void close_fixture(fixture *f);
 /* Appends a test of two layers, one sequence, one thread to the plan. Returns it. */
 rb_test *add(fixture *f, int64_t n_prompt, int64_t n_gen, int64_t n_depth);

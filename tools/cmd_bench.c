@@ -136,7 +136,7 @@ static rb_status measure_first_roofs(rb_job *j, rb_error *err)
     return st;
 }
 
-static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *err)
+static rb_status prepare(rb_job *j, const char *name, const rb_mix *mix, rb_error *err)
 {
     bool sweep = rb_opt_get(j->args, "--depth-sweep")->given;
     rb_bench_params params = {
@@ -151,7 +151,7 @@ static rb_status prepare(rb_job *j, const char *name, rb_dtype type, rb_error *e
         .arg = j,
     };
     j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan);
-    rb_status st = rb_open_both(&j->model, &j->shape, j->digest, j->args, name, type, err);
+    rb_status st = rb_open_both(&j->model, &j->shape, j->digest, j->args, name, mix, err);
     if (st == RB_OK)
         st = make_lists(j, sweep, err);
     if (st == RB_OK)
@@ -304,11 +304,11 @@ static rb_status announce(rb_job *j, rb_error *err)
     return st;
 }
 
-static void run_model(rb_job *j, const char *name, rb_dtype type)
+static void run_model(rb_job *j, const char *name, const rb_mix *mix)
 {
     char cpu[128];
     rb_error err = { 0 };
-    rb_status st = prepare(j, name, type, &err);
+    rb_status st = prepare(j, name, mix, &err);
     j->subject = (rb_subject){ .filename = name,
                                .model = j->model,
                                .cpu = rb_host_cpu(cpu, sizeof cpu),

@@ -147,7 +147,7 @@ static rb_status eval_model(const rb_args *args, rb_error *err)
     rb_status st = params_of(args, &p, err);
     if (st == RB_OK)
         st = rb_open_both(&model, &shape, NULL, args, args->arg[0],
-                          type ? rb_dtype_by_name(type) : RB_NO_DTYPE, err);
+                          type ? rb_mix_by_name(type) : NULL, err);
     if (st == RB_OK)
         st = ids_of(prompt, model->config.n_vocab, ids, err);
     if (st == RB_OK)

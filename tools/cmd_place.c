@@ -63,7 +63,7 @@ static rb_status read_file(placing *p, rb_error *err)
 
 static rb_status open_model(placing *p, const char *name, rb_error *err)
 {
-    const rb_model_params how = { .dry = true, .type = RB_NO_DTYPE, .seed = 1 };
+    const rb_model_params how = { .dry = true, .seed = 1 };
     const rb_status st = rb_model_open(&p->model, name, &how, err);
     return st == RB_OK ? rb_model_pack(p->model, err) : st;
 }

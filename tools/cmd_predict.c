@@ -46,10 +46,10 @@ static void run_plan(prediction *p, rb_bench *bench, const rb_model *model, cons
     p->kept.has[0] = p->kept.has[1] = false;
 }
 
-static rb_status predict_model(prediction *p, const char *name, rb_dtype type, rb_error *err)
+static rb_status predict_model(prediction *p, const char *name, const rb_mix *mix, rb_error *err)
 {
     char cpu[128];
-    rb_model_params how = { .dry = true, .type = type, .seed = 1 };
+    rb_model_params how = { .dry = true, .mix = mix, .seed = 1 };
     rb_bench_params params = {
         .n_reps = 1, .dry = true, .stop = rb_stop, .seed = (uint64_t)rb_opt_int(p->args, "--seed")
     };

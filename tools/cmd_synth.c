@@ -100,10 +100,10 @@ static rb_status config_of(const rb_args *args, rb_config *c, rb_error *err)
     return rb_config_check(c, err);
 }
 
-static rb_status check_memory(const rb_config *c, rb_dtype type, uint64_t *bytes, rb_error *err)
+static rb_status check_memory(const rb_config *c, const rb_mix *mix, uint64_t *bytes, rb_error *err)
 {
     rb_model *shape = NULL;
-    rb_status st = rb_model_synth(&shape, c, type, 1, true, err);
+    rb_status st = rb_model_synth_mix(&shape, c, mix, 1, true, err);
     uint64_t available = rb_host_available();
     *bytes = st == RB_OK ? rb_model_bytes(shape) : 0;
     rb_model_close(shape);
@@ -117,18 +117,18 @@ static rb_status check_memory(const rb_config *c, rb_dtype type, uint64_t *bytes
 static rb_status write_model(const rb_args *args, const rb_config *c, rb_error *err)
 {
     const char *path = rb_opt_text(args, "-o");
-    rb_dtype type = rb_dtype_by_name(rb_opt_text(args, "--type"));
+    const rb_mix *mix = rb_mix_by_name(rb_opt_text(args, "--type"));
     rb_model *model = NULL;
     uint64_t bytes;
-    rb_status st = check_memory(c, type, &bytes, err);
+    rb_status st = check_memory(c, mix, &bytes, err);
     if (st == RB_OK)
-        st = rb_model_synth(&model, c, type, (uint64_t)rb_opt_int(args, "--seed"), false, err);
+        st = rb_model_synth_mix(&model, c, mix, (uint64_t)rb_opt_int(args, "--seed"), false, err);
     if (st == RB_OK)
         st = rb_gguf_write(model, path, err);
     if (st == RB_OK)
         fprintf(stderr, "%s: %s, %lld layers, %.2f M parameters, %s, %.2f MB of weights\n", path,
-                c->name, (long long)c->n_layer, (double)model->n_params / 1e6,
-                rb_dtype_get(type)->name, (double)bytes / 1e6);
+                c->name, (long long)c->n_layer, (double)model->n_params / 1e6, mix->name,
+                (double)bytes / 1e6);
     rb_model_close(model);
     return st;
 }

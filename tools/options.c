@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- names ---- */
 
@@ -100,27 +101,29 @@ static void clear(rb_opt_value *v)
     *v = (rb_opt_value){ 0 };
 }
 
-static bool is_choice(const char *choices, const char *word, size_t length)
+/* The choice that a word is, in upper or lower case, as the table spells it; NULL: none. */
+static const char *find_choice(const char *choices, const char *word, size_t length)
 {
     for (const char *c = choices; *c; c += strspn(c, "|")) {
         size_t n = strcspn(c, "|");
-        if (n == length && !strncmp(c, word, n))
-            return true;
+        if (n == length && !strncasecmp(c, word, n))
+            return c;
         c += n;
     }
-    return false;
+    return NULL;
 }
 
 static rb_status add_word(rb_opt_value *v, const rb_option *o, const char *word, size_t length,
                           const char *what, rb_error *err)
 {
-    if (o->choices && !is_choice(o->choices, word, length))
+    const char *spelt = o->choices ? find_choice(o->choices, word, length) : word;
+    if (!spelt)
         return rb_fail(err, RB_ERR_ARGUMENT, "%s: '%.*s' is not one of %s", what,
                        (int)(length < 60 ? length : 60), word, o->choices);
     char **grown = realloc(v->text, (size_t)(v->n + 1) * sizeof *grown);
     if (grown)
         v->text = grown;
-    char *copy = grown ? strndup(word, length) : NULL;
+    char *copy = grown ? strndup(spelt, length) : NULL;
     if (!copy)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for the command line");
     v->text[v->n++] = copy;
@@ -141,9 +144,9 @@ static rb_status add_words(rb_opt_value *v, const rb_option *o, const char *text
 
 static rb_status add_flag(rb_opt_value *v, const char *text, const char *what, rb_error *err)
 {
-    if (is_choice("1|true|yes|on", text, strlen(text)))
+    if (find_choice("1|true|yes|on", text, strlen(text)))
         v->n = 1;
-    else if (is_choice("0|false|no|off", text, strlen(text)) || !*text)
+    else if (find_choice("0|false|no|off", text, strlen(text)) || !*text)
         v->n = 0;
     else
         return rb_fail(err, RB_ERR_ARGUMENT, "%s: '%.60s' is neither 1 nor 0", what, text);
@@ -211,8 +214,8 @@ static rb_status take_environment(rb_opt_value *v, const rb_option *o, rb_error 
         const char *text = getenv(variable);
         if (!text)
             continue;
-        bool off = is_choice("0|false|no|off", text, strlen(text));
-        bool on = is_choice("1|true|yes|on", text, strlen(text));
+        bool off = find_choice("0|false|no|off", text, strlen(text));
+        bool on = find_choice("1|true|yes|on", text, strlen(text));
         clear(v);
         rb_status st = RB_OK;
         if (o->kind != RB_OPT_SWEEP || (!on && !off))

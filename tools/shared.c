@@ -230,10 +230,10 @@ int rb_n_types(const rb_args *args)
     return n ? n : 1;
 }
 
-rb_dtype rb_type_at(const rb_args *args, int i)
+const rb_mix *rb_type_at(const rb_args *args, int i)
 {
     const rb_opt_value *v = rb_opt_get(args, "--type");
-    return i < v->n ? rb_dtype_by_name(v->text[i]) : RB_NO_DTYPE;
+    return i < v->n ? rb_mix_by_name(v->text[i]) : NULL;
 }
 
 /* The most threads that -t asks for, if this machine has as many. */
@@ -248,10 +248,10 @@ static int most_threads(const rb_args *args)
 }
 
 rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST],
-                       const rb_args *args, const char *name, rb_dtype type, rb_error *err)
+                       const rb_args *args, const char *name, const rb_mix *mix, rb_error *err)
 {
     rb_model_params params = {
-        .dry = true, .type = type, .seed = 1, .n_threads = most_threads(args)
+        .dry = true, .mix = mix, .seed = 1, .n_threads = most_threads(args)
     };
     *model = NULL;
     rb_status st = rb_model_open(shape, name, &params, err);

@@ -9,7 +9,8 @@
 enum { RB_MAX_TOKENS = 1 << 24, RB_MAX_SEQ = 4096, RB_MAX_THREADS = 1024 };
 
 #define RB_MATRIX_TYPES                                                                            \
-    "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q2_K|q3_K|q4_K|q5_K|q6_K|iq4_nl|iq4_xs"
+    "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q2_K|q3_K|q4_K|q5_K|q6_K|iq4_nl|iq4_xs|"                \
+    "q3_k_s|q3_k_m|q4_k_s|q4_k_m|q5_k_s|q5_k_m"
 #define RB_CACHE_TYPES "f32|f16|bf16|q8_0|q4_0"
 #define RB_ISAS        "scalar|avx2|avx512|neon"
 
@@ -50,15 +51,15 @@ typedef struct rb_lists {
 rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, rb_error *err);
 void rb_lists_free(rb_lists *l);
 
-/* The i-th of the types a user gave for a preset, RB_NO_DTYPE if none. */
-rb_dtype rb_type_at(const rb_args *args, int i);
+/* The i-th of the types a user gave for a preset, NULL if none. */
+const rb_mix *rb_type_at(const rb_args *args, int i);
 int rb_n_types(const rb_args *args); /* at least 1 */
 
 /* Opens MODEL dry, refuses it if its weights do not fit into memory, then opens it for real; both
  * packed, and the real one written by as many threads as -t asks for at most. digest: of the
  * weights as the file has them; may be NULL. */
 rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST],
-                       const rb_args *args, const char *name, rb_dtype type, rb_error *err);
+                       const rb_args *args, const char *name, const rb_mix *mix, rb_error *err);
 
 /* The results whose kernels are shown: the slowest that only read a prompt, the slowest that
  * generated. */

@@ -40,7 +40,7 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "smollm2-135m";
     const int n = (argc > 2 ? atoi(argv[2]) : 2000) / TOKENS;
     double *ratio = calloc((size_t)n, sizeof *ratio);
-    const rb_model_params how = { .type = RB_NO_DTYPE };
+    const rb_model_params how = { 0 };
     rb_error err = { 0 };
     rb_model *model;
     rb_session *s;

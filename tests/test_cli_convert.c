@@ -1,0 +1,115 @@
+/* rbench convert as users run it: its table, its complaints, what interrupts leave.
+ * What it writes is test_convert.c's.
+ * Read next: ../tools/cmd_convert.c. */
+#include "program.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+TestSuite(cli_convert, .init = program_setup, .fini = program_teardown);
+
+/* Lines with the paths of the scratch folder in place of IN and OUT. */
+static void want_of(const char *line, int code, const char *words)
+{
+    char in[256], out[256], full[1024];
+    snprintf(full, sizeof full, line, path_of("in.gguf", in), path_of("out.gguf", out));
+    want(full, code, words);
+}
+
+static void make_input(const char *words)
+{
+    char in[256], line[512];
+    snprintf(line, sizeof line, "synth tiny %s -o %s", words, path_of("in.gguf", in));
+    want(line, 0, "");
+}
+
+Test(cli_convert, a_table_says_what_became_of_the_types)
+{
+    char out[256], line[512];
+    make_input("--type f16");
+    want_of("convert %s %s --type q8_0", 0, "| q8_0  |");
+    want_of("convert %s %s --type Q4_K_M -t 1", 0, "| q5_0  |"); /* narrow rows */
+    snprintf(line, sizeof line, "%s -p 8 -n 2 -r 1", path_of("out.gguf", out));
+    want(line, 0, "q5_0");
+    want_of("convert %s %s --type iq4_nl -o json", 0, "\"iq4_nl\":{\"n_tensors\":");
+    want("help convert", 0, "q4_k_m");
+}
+
+Test(cli_convert, json_adds_up)
+{
+    char in[256], out[256], line[1024];
+    make_input("--type f32");
+    snprintf(line, sizeof line, "convert %s %s --type q8_0 -o json", path_of("in.gguf", in),
+             path_of("out.gguf", out));
+    outcome o = run(line);
+    cr_assert_eq(o.code, 0, "%s", o.err);
+    cr_assert_str_eq(o.err, "");
+    json_t *r = parse(o.out), *types = json_object_get(r, "types");
+    json_t *total = json_object_get(r, "total"), *q8 = json_object_get(types, "q8_0");
+    json_t *f32 = json_object_get(types, "f32");
+    cr_assert_str_eq(string(r, "type"), "q8_0");
+    cr_assert_eq(json_object_size(types), 2);
+    cr_assert_eq(integer(q8, "bytes_before") * 34, integer(q8, "bytes_after") * 128);
+    cr_assert_eq(integer(total, "bytes_after"),
+                 integer(q8, "bytes_after") + integer(f32, "bytes_after"));
+    cr_assert_eq(integer(f32, "n_copied"), integer(f32, "n_tensors"));
+    cr_assert_float_eq(json_number_value(json_object_get(q8, "bits_per_weight")), 8.5, 1e-12);
+    const double error = json_number_value(json_object_get(total, "relative_rmse"));
+    cr_assert(error > 1e-3 && error < 1e-2, "%g", error);
+    json_decref(r);
+    release(&o);
+}
+
+Test(cli_convert, quantised_input_is_noted_once)
+{
+    char in[256], out[256], line[1024];
+    make_input("--type q4_0");
+    snprintf(line, sizeof line, "convert %s %s --type q5_1", path_of("in.gguf", in),
+             path_of("out.gguf", out));
+    outcome o = run(line);
+    cr_assert_eq(o.code, 0);
+    cr_assert_eq(lines_of(o.err), 1, "%s", o.err);
+    cr_assert(strstr(o.err, "quantised already"), "%s", o.err);
+    release(&o);
+}
+
+Test(cli_convert, bad_lines_and_files)
+{
+    make_input("--type f16");
+    want("convert", 2, "IN.gguf, OUT.gguf and --type");
+    want_of("convert %s %s", 2, "--type TYPE");
+    want_of("convert %s --type q8_0 --threads 2", 2, "OUT.gguf");
+    want_of("convert %s %s --type q9_0", 2, "'q9_0' is not one of f32|");
+    want_of("convert %1$s %1$s --type q8_0", 2, "it is the file that is read");
+    want_of("convert %s /no/such/folder/x --type q8_0", 1, "cannot create: No such file");
+    want_of("convert %s /tmp --type q8_0", 1, "cannot create: Is a directory");
+    want("convert /no/such/file x --type q8_0", 1, "cannot open");
+    want("convert tiny x.gguf --type q8_0", 1, "cannot open");
+    if (access("/dev/full", W_OK) == 0)
+        want_of("convert %s /dev/full --type q8_0", 1, "/dev/full: cannot write: No space left");
+    want_of("convert %s /dev/null --type q8_0", 0, "total");
+}
+
+Test(cli_convert, an_interrupt_leaves_no_file)
+{
+    const int signals[] = { SIGINT, SIGTERM };
+    char in[256], out[256], line[1024];
+    make_input("--set n_layer=20 --set n_embd=512 --set n_ff=2048 --set n_head=8 "
+               "--set n_head_kv=8 --set d_head=64 --type f16");
+    snprintf(line, sizeof line, "convert %s %s --type q3_K -t 1", path_of("in.gguf", in),
+             path_of("out.gguf", out));
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = start(line);
+        usleep(300000);
+        kill(pid, signals[i]);
+        outcome o = finish(pid), left = shell("ls");
+        cr_assert_eq(o.code, 128 + signals[i], "exit %d: %s", o.code, o.err);
+        cr_assert(strstr(o.err, "interrupted"), "%s", o.err);
+        cr_assert_null(strstr(left.out, "out.gguf"), "%s", left.out);
+        release(&o);
+        release(&left);
+    }
+}

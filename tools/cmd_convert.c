@@ -1,0 +1,86 @@
+/* rbench convert: a GGUF file with its weights in other types, and what that costs in accuracy.
+ * Nothing is decided or encoded here.
+ * Read next: ../models/convert.h. */
+#include "progress.h"
+#include "shared.h"
+
+#include <string.h>
+
+static const rb_option options[] = {
+    { .names = "--type",
+      .kind = RB_OPT_WORD,
+      .value = "TYPE",
+      .choices = RB_MATRIX_TYPES,
+      .help = "type of the matrices, or one of llama.cpp's mixes (_s, _m), which spend more bits "
+              "where they count" },
+    { .names = "-t, --threads",
+      .kind = RB_OPT_INT,
+      .value = "N",
+      .min = 1,
+      .max = RB_MAX_THREADS,
+      .help = "threads (default: physical cores, or OMP_NUM_THREADS)" },
+    { .names = "-o, --output",
+      .kind = RB_OPT_WORD,
+      .value = "FORMAT",
+      .preset = "md",
+      .choices = "md|json",
+      .help = "format of the table on stdout" },
+};
+
+static void tell(void *arg, const char *tensor, int64_t i, int64_t n)
+{
+    char text[224];
+    snprintf(text, sizeof text, "tensor %lld of %lld: %s", (long long)i + 1, (long long)n, tensor);
+    rb_progress_text(arg, text);
+}
+
+static rb_status convert(const rb_args *args, const char *type, rb_error *err)
+{
+    const int64_t threads = rb_opt_int(args, "-t");
+    rb_progress progress = rb_progress_make(false, false, NULL);
+    rb_conversion done;
+    const rb_convert_params params = { .mix = rb_mix_by_name(type),
+                                       .n_threads = threads ? (int)threads : rb_host_threads(),
+                                       .progress = tell,
+                                       .stop = rb_stop,
+                                       .arg = &progress };
+    rb_status st = rb_gguf_convert(args->arg[0], args->arg[1], &params, &done, err);
+    rb_progress_clear(&progress);
+    if (st != RB_OK)
+        return st;
+    if (done.n_again)
+        rb_complain("note: %lld tensors of %s were quantised already: what they lost then is not "
+                    "in the errors told here",
+                    (long long)done.n_again, args->arg[0]);
+    return rb_conversion_write(stdout, &done, type, !strcmp(rb_opt_text(args, "-o"), "json"), err);
+}
+
+static int run_convert(const rb_args *args)
+{
+    const char *type = rb_opt_text(args, "--type");
+    rb_error err = { 0 };
+    if (args->n != 2 || !type) {
+        rb_complain("convert wants IN.gguf, OUT.gguf and --type TYPE; see 'rbench convert --help'");
+        return RB_EXIT_USAGE;
+    }
+    rb_catch_signals();
+    if (convert(args, type, &err) == RB_OK)
+        return RB_EXIT_OK;
+    rb_complain("%s", err.text);
+    return err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+}
+
+const rb_command rb_cmd_convert = {
+    .name = "convert",
+    .usage = "IN.gguf OUT.gguf --type TYPE [options]",
+    .about =
+        "Writes a GGUF file with its matrices in another type: metadata and tokenizer as they are, "
+        "split sets as\none file, of any architecture. Vectors and routers keep their types, and "
+        "what has the type already is\ncopied. Rows that are no whole blocks fall back to a type "
+        "of smaller blocks. Then tells for each type\nbytes, bits per weight, and the error that "
+        "encoding made, relative to the values.",
+    .what = "write a GGUF file in another weight type",
+    .option = options,
+    .n_option = sizeof options / sizeof *options,
+    .run = run_convert,
+};
