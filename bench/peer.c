@@ -126,6 +126,8 @@ static rb_status read_times(rb_peer *p, const json_t *o, rb_error *err)
     const json_t *samples = json_object_get(o, "samples_ns");
     const size_t n = json_array_size(samples);
     int64_t mean = 0;
+    if (samples && !json_is_array(samples))
+        return rb_fail(err, RB_ERR_FORMAT, "\"samples_ns\" is not an array");
     if (n > RB_MAX_REPS)
         return rb_fail(err, RB_ERR_FORMAT, "more than %d \"samples_ns\"", RB_MAX_REPS);
     p->ns = calloc(n + 1, sizeof *p->ns);

@@ -258,7 +258,9 @@ static rb_status write_planned(conversion *c, const char *to, rb_error *err)
                                 .put_kv = put_kv,
                                 .entry = entry,
                                 .put_data = put_data,
-                                .arg = c };
+                                .arg = c,
+                                .stop = c->params->stop,
+                                .stop_arg = c->params->arg };
     for (int64_t i = 0; i < c->n_pair; i++)
         content.kv_bytes += pair_bytes(&c->pair[i]);
     rb_status status = rb_recoder_open(&c->recoder, c->params, err);

@@ -52,6 +52,11 @@ static uint64_t put_directory(FILE *f, const rb_gguf_content *c)
     return size;
 }
 
+static rb_status asked_to_stop(const rb_gguf_content *c, rb_error *err)
+{
+    return c->stop && c->stop(c->stop_arg) ? rb_fail(err, RB_ERR_IO, "interrupted") : RB_OK;
+}
+
 static rb_status put_all(FILE *f, const rb_gguf_content *c, rb_error *err)
 {
     fputs("GGUF", f);
@@ -61,7 +66,9 @@ static rb_status put_all(FILE *f, const rb_gguf_content *c, rb_error *err)
     rb_status status = c->put_kv(f, c->arg, err);
     put_padding(f, c, HEADER + c->kv_bytes + put_directory(f, c));
     for (int64_t i = 0; i < c->n_tensor && status == RB_OK && !ferror(f); i++) {
-        status = c->put_data(f, c->arg, i, err);
+        status = asked_to_stop(c, err);
+        if (status == RB_OK)
+            status = c->put_data(f, c->arg, i, err);
         if (!ferror(f))
             put_padding(f, c, c->entry(c->arg, i).bytes);
     }
@@ -104,6 +111,8 @@ static rb_status write_beside(const rb_gguf_content *c, const char *path, rb_err
         return rb_fail(err, RB_ERR_MEMORY, "out of memory");
     snprintf(temp, room, "%s.%ld.tmp", path, (long)getpid());
     rb_status status = write_to(c, temp, path, true, err);
+    if (status == RB_OK)
+        status = asked_to_stop(c, err);
     if (status == RB_OK && rename(temp, path) != 0)
         status = rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(errno));
     if (status != RB_OK)
@@ -121,6 +130,9 @@ rb_status rb_gguf_put(const rb_gguf_content *c, const char *path, rb_error *err)
     if (there && !S_ISREG(st.st_mode))
         return write_to(c, path, path, false, err); /* a device or pipe must not be replaced */
     char *real = realpath(path, NULL);              /* what a link points at is replaced */
+    const int why = errno;
+    if (!real && (why != ENOENT || lstat(path, &st) == 0))
+        return rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(why));
     rb_status status = write_beside(c, real ? real : path, err);
     free(real);
     return status;

@@ -27,10 +27,12 @@ typedef struct rb_gguf_content {
     /* entry(i).bytes of data; what f says of itself is looked at after each tensor. */
     rb_status (*put_data)(FILE *f, void *arg, int64_t i, rb_error *err);
     void *arg;
+    bool (*stop)(void *arg); /* NULL: never; asked between tensors, and before the name is given */
+    void *stop_arg;
 } rb_gguf_content;
 
 /* Writes beside path, syncs and renames: complete or not at all. What a link points at is replaced,
- * not the link; a device or a pipe is written to as it is. */
+ * not the link, which must not point at nothing; a device or a pipe is written to as it is. */
 rb_status rb_gguf_put(const rb_gguf_content *content, const char *path, rb_error *err);
 
 #endif

@@ -189,7 +189,8 @@ static rb_status check_writable(const rb_model *model, const char *path, rb_erro
     return RB_OK;
 }
 
-rb_status rb_gguf_write(const rb_model *model, const char *path, rb_error *err)
+rb_status rb_gguf_write(const rb_model *model, const char *path, bool (*stop)(void *arg),
+                        rb_error *err)
 {
     writing w = { .model = model };
     rb_status status = check_writable(model, path, err);
@@ -199,8 +200,15 @@ rb_status rb_gguf_write(const rb_model *model, const char *path, rb_error *err)
     if (m.f)
         put_metadata(&m, &model->config);
     if (m.f && fclose(m.f) == 0)
-        status = rb_gguf_put(&(rb_gguf_content){ m.n, w.kv_bytes, rb_tensor_count(&model->config),
-                                                 ALIGNMENT, put_kv, entry, put_data, &w },
+        status = rb_gguf_put(&(rb_gguf_content){ .n_kv = m.n,
+                                                 .kv_bytes = w.kv_bytes,
+                                                 .n_tensor = rb_tensor_count(&model->config),
+                                                 .alignment = ALIGNMENT,
+                                                 .put_kv = put_kv,
+                                                 .entry = entry,
+                                                 .put_data = put_data,
+                                                 .arg = &w,
+                                                 .stop = stop },
                              path, err);
     else
         status = rb_fail(err, RB_ERR_MEMORY, "out of memory");

@@ -181,8 +181,10 @@ rb_status rb_model_synth(rb_model **model, const rb_config *config, rb_dtype typ
 /* The same with matrices of the types that a file of the mix has. */
 rb_status rb_model_synth_mix(rb_model **model, const rb_config *config, const struct rb_mix *mix,
                              uint64_t seed, bool dry, rb_error *err);
-/* Writes a model to a GGUF v3 file (under a temporary name, renamed when complete). */
-rb_status rb_gguf_write(const rb_model *model, const char *path, rb_error *err);
+/* Writes a model to a GGUF v3 file (under a temporary name, renamed when complete). stop(NULL) is
+ * asked now and then; NULL: never stops. */
+rb_status rb_gguf_write(const rb_model *model, const char *path, bool (*stop)(void *arg),
+                        rb_error *err);
 
 #include "convert.h"
 

@@ -10,13 +10,22 @@
 /* In elements: every block divides UNIT, a chunk is read at once, a piece decoded at once. */
 enum { UNIT = 256, PIECE = 16 * UNIT, CHUNK = 1 << 20, CHUNK_BYTES = CHUNK * (int)sizeof(float) };
 
+static void nothing(int thread, int n_threads, void *arg)
+{
+    (void)thread, (void)n_threads, (void)arg;
+}
+
 rb_status rb_recoder_open(rb_recoder *r, const rb_convert_params *params, rb_error *err)
 {
     *r = (rb_recoder){ .params = params,
                        .src = malloc(CHUNK_BYTES),
                        .dst = malloc(CHUNK_BYTES),
                        .sum = malloc((size_t)params->n_threads * 2 * sizeof *r->sum) };
-    return r->src && r->dst && r->sum ? RB_OK : rb_fail(err, RB_ERR_MEMORY, "out of memory");
+    if (!r->src || !r->dst || !r->sum)
+        return rb_fail(err, RB_ERR_MEMORY, "out of memory");
+    /* OpenMP ends the program if it cannot make threads: better before there is a file. */
+    rb_on_threads(params->n_threads, nothing, NULL);
+    return RB_OK;
 }
 
 void rb_recoder_close(rb_recoder *r)
@@ -31,7 +40,7 @@ static rb_status read_chunk(const rb_recoder *r, const rb_source *from, uint64_t
                             uint64_t bytes, rb_error *err)
 {
     if (r->params->stop && r->params->stop(r->params->arg))
-        return rb_fail(err, RB_ERR_IO, "interrupted: nothing is left behind");
+        return rb_fail(err, RB_ERR_IO, "interrupted");
     return rb_source_read(from, offset, r->src, bytes, err);
 }
 
@@ -57,6 +66,10 @@ typedef struct chunk {
     int64_t n;
 } chunk;
 
+/* More than f16 scales times quants can be; what encoders of blocks make of larger values is no
+ * error that they see. */
+static const float beyond_blocks = 1e12f;
+
 static void recode_piece(const chunk *c, int64_t first, int64_t n, double sum[2])
 {
     float x[PIECE], back[PIECE];
@@ -65,6 +78,8 @@ static void recode_piece(const chunk *c, int64_t first, int64_t n, double sum[2]
     rb_encode_row(c->to, dst, x, n);
     rb_decode_row(c->to, back, dst, n);
     for (int64_t i = 0; i < n; i++) {
+        if (fabsf(x[i]) > beyond_blocks && rb_dtype_get(c->to)->block > 1)
+            sum[1] = INFINITY;
         const double error = (double)x[i] - (double)back[i];
         sum[0] += (double)x[i] * (double)x[i];
         sum[1] += error * error;
@@ -77,7 +92,6 @@ static void recode_share(int thread, int n_threads, void *arg)
     const int64_t units = (c->n + UNIT - 1) / UNIT, end = units * (thread + 1) / n_threads * UNIT;
     const int64_t last = end < c->n ? end : c->n;
     double *sum = c->r->sum + 2 * thread;
-    sum[0] = sum[1] = 0;
     for (int64_t i = units * thread / n_threads * UNIT; i < last; i += PIECE)
         recode_piece(c, i, last - i < PIECE ? last - i : PIECE, sum);
 }
@@ -93,6 +107,8 @@ rb_status rb_recode(rb_recoder *r, FILE *f, const rb_source *from, const rb_gguf
                                       (uint64_t)rb_row_bytes(t->dtype, c.n), err);
         if (status != RB_OK)
             return status;
+        /* OpenMP may give fewer threads. */
+        memset(r->sum, 0, (size_t)r->params->n_threads * 2 * sizeof *r->sum);
         rb_on_threads(r->params->n_threads, recode_share, &c);
         for (int j = 0; j < 2 * r->params->n_threads; j++)
             sum[j % 2] += r->sum[j];

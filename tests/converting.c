@@ -64,7 +64,7 @@ void write_source(const rb_config *c, rb_dtype type)
     rb_model *m;
     rb_error err = { 0 };
     cr_assert_eq(rb_model_synth(&m, c, type, 1, false, &err), RB_OK, "%s", err.text);
-    cr_assert_eq(rb_gguf_write(m, convert_in, &err), RB_OK, "%s", err.text);
+    cr_assert_eq(rb_gguf_write(m, convert_in, NULL, &err), RB_OK, "%s", err.text);
     rb_model_close(m);
 }
 

@@ -52,7 +52,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
             rb_config c = seed_config((rb_arch)arch);
             snprintf(path, sizeof path, "%s/seed-%d-%d", corpus, arch, t);
             if (rb_model_synth(&m, &c, type[t], 1, false, NULL) != RB_OK ||
-                rb_gguf_write(m, path, NULL) != RB_OK)
+                rb_gguf_write(m, path, NULL, NULL) != RB_OK)
                 abort();
             rb_model_close(m);
         }

@@ -91,17 +91,38 @@ Test(cli_convert, bad_lines_and_files)
     if (access("/dev/full", W_OK) == 0)
         want_of("convert %s /dev/full --type q8_0", 1, "/dev/full: cannot write: No space left");
     want_of("convert %s /dev/null --type q8_0", 0, "total");
+    outcome o = shell("rm -f out.gguf && ln -s nowhere.gguf out.gguf");
+    release(&o);
+    want_of("convert %s %s --type q8_0", 1, "cannot create: No such file");
+}
+
+/* What threads that OpenMP does not give would have summed is nothing. */
+Test(cli_convert, fewer_threads_than_asked)
+{
+    char in[256], out[256], line[1024];
+    make_input("--type f32");
+    snprintf(line, sizeof line, "convert %s %s --type q8_0 -o json -t 1", path_of("in.gguf", in),
+             path_of("out.gguf", out));
+    outcome one = run(line);
+    setenv("OMP_THREAD_LIMIT", "1", 1);
+    setenv("MALLOC_PERTURB_", "90", 1); /* no memory is zero by chance */
+    line[strlen(line) - 1] = '7';
+    outcome seven = run(line);
+    cr_assert_eq(seven.code, 0, "%s", seven.err);
+    cr_assert_str_eq(one.out, seven.out);
+    release(&one);
+    release(&seven);
 }
 
 Test(cli_convert, an_interrupt_leaves_no_file)
 {
-    const int signals[] = { SIGINT, SIGTERM };
+    const int signals[] = { SIGINT, SIGTERM, SIGHUP };
     char in[256], out[256], line[1024];
     make_input("--set n_layer=20 --set n_embd=512 --set n_ff=2048 --set n_head=8 "
                "--set n_head_kv=8 --set d_head=64 --type f16");
     snprintf(line, sizeof line, "convert %s %s --type q3_K -t 1", path_of("in.gguf", in),
              path_of("out.gguf", out));
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         pid_t pid = start(line);
         usleep(300000);
         kill(pid, signals[i]);

@@ -140,6 +140,11 @@ Test(cli_place, roofs_share_and_bound)
     o = place(both, "-t 1024");
     cr_assert_eq(o.code, 2);
     cr_assert(strstr(o.err, "roofs of 1024 threads cannot be measured"), "%s", o.err);
+    cr_assert_str_eq(o.out, "");
+    release(&o);
+    o = place(RECORD_OF("@p", "@s", PROMPT ", \"n_threads\": 1024"), "");
+    cr_assert_eq(o.code, 1);
+    cr_assert(strstr(o.err, "record 1 is left out: roofs of 1024 threads"), "%s", o.err);
     release(&o);
 }
 
@@ -167,6 +172,8 @@ Test(cli_place, hostile_files_get_a_line)
     want_place("", 1, "empty");
     want_place("[]", 1, "no result of tiny");
     want_place("{}", 1, "record 1 is left out: no \"n_prompt\": not a result of llama-bench");
+    want_place(RECORD_OF("@p", "@s", "\"n_prompt\": 1, \"n_gen\": 0, \"samples_ns\": \"1\""), 1,
+               "not an array");
     want_place("[1, 2]", 1, "records are JSON objects");
     want_place("\"text\"", 1, "not JSON");
     want_place("| model | size |\n", 1, "not JSON");

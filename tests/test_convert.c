@@ -416,6 +416,11 @@ Test(convert, values_that_are_not_finite_or_too_large)
     expect_refused("q8_0", RB_ERR_FORMAT, "tensor 'some.weight' has values that are not finite", 1);
     write_with(0, INFINITY);
     expect_refused("q4_K", RB_ERR_FORMAT, "not finite", 1);
+    static const char *const blocks[] = { "q8_0", "q4_0", "q2_K",   "q3_K",
+                                          "q4_K", "q6_K", "iq4_nl", "iq4_xs" };
+    write_with(1000, 3e38f);
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        expect_refused(blocks[i], RB_ERR_FORMAT, "too large for its new type", 1);
     write_with(1000, 1e6f);
     expect_refused("f16", RB_ERR_FORMAT, "tensor 'some.weight' has values that are too large", 1);
     converted_as("bf16");

@@ -395,7 +395,7 @@ Test(digest, is_the_same_from_a_file)
     cr_assert(fd >= 0);
     close(fd);
     rb_model *m = open_model("tiny", 1, false);
-    cr_assert_eq(rb_gguf_write(m, path, NULL), RB_OK);
+    cr_assert_eq(rb_gguf_write(m, path, NULL, NULL), RB_OK);
     rb_model *file = open_model(path, 0, false);
     cr_assert(rb_model_digest(m, here));
     cr_assert(rb_model_digest(file, there));

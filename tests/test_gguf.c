@@ -95,7 +95,7 @@ static void round_trip(const rb_config *c, rb_dtype type, const char *path)
     rb_error err = { 0 };
     rb_model_params params = { .dry = true };
     cr_assert_eq(rb_model_synth(&m, c, type, 9, false, &err), RB_OK, "%s", err.text);
-    cr_assert_eq(rb_gguf_write(m, path, &err), RB_OK, "%s", err.text);
+    cr_assert_eq(rb_gguf_write(m, path, NULL, &err), RB_OK, "%s", err.text);
     cr_assert_eq(rb_model_open(&back, path, NULL, &err), RB_OK, "%s", err.text);
     cr_assert_str_eq(back->format, "gguf");
     check_same_config(&m->config, &back->config);
@@ -105,7 +105,7 @@ static void round_trip(const rb_config *c, rb_dtype type, const char *path)
         cr_assert_null(dry->buffer[i]->data);
     cr_assert_eq(dry->n_params, m->n_params);
     cr_assert_arr_eq(dry->bytes_of, m->bytes_of, sizeof m->bytes_of);
-    cr_assert_eq(rb_gguf_write(dry, path, &err), RB_ERR_ARGUMENT);
+    cr_assert_eq(rb_gguf_write(dry, path, NULL, &err), RB_ERR_ARGUMENT);
     rb_model_close(m);
     rb_model_close(back);
     rb_model_close(dry);
@@ -432,7 +432,7 @@ static void expect_not_written(const char *path, const char *word)
     rb_model *m;
     rb_error err = { 0 };
     cr_assert_eq(rb_model_open(&m, "tiny", NULL, NULL), RB_OK);
-    cr_assert_eq(rb_gguf_write(m, path, &err), RB_ERR_IO, "%s", path);
+    cr_assert_eq(rb_gguf_write(m, path, NULL, &err), RB_ERR_IO, "%s", path);
     cr_assert(strstr(err.text, path) && strstr(err.text, word), "%s", err.text);
     rb_model_close(m);
 }
@@ -489,7 +489,7 @@ Test(gguf, a_pipe_is_written_to_and_not_replaced)
     cr_assert_eq(mkfifo(path, 0600), 0);
     int end = open(path, O_RDONLY | O_NONBLOCK);
     cr_assert(end >= 0);
-    cr_assert_eq(rb_gguf_write(m, path, &err), RB_OK, "%s", err.text);
+    cr_assert_eq(rb_gguf_write(m, path, NULL, &err), RB_OK, "%s", err.text);
     cr_assert(stat(path, &st) == 0 && S_ISFIFO(st.st_mode), "the pipe was replaced");
     cr_assert_eq(read(end, magic, 4), 4);
     cr_assert_arr_eq(magic, "GGUF", 4);
@@ -509,7 +509,7 @@ Test(gguf, writing_through_a_link_replaces_its_target)
     blob_write(&old, target);
     cr_assert_eq(symlink(target, name), 0);
     cr_assert_eq(rb_model_open(&m, "tiny", NULL, NULL), RB_OK);
-    cr_assert_eq(rb_gguf_write(m, name, NULL), RB_OK);
+    cr_assert_eq(rb_gguf_write(m, name, NULL, NULL), RB_OK);
     struct stat st;
     cr_assert(lstat(name, &st) == 0 && S_ISLNK(st.st_mode));
     cr_assert_eq(rb_model_open(&back, target, NULL, NULL), RB_OK);

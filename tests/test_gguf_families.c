@@ -494,7 +494,7 @@ static void round_trip(const rb_config *c, const char *set, const char *path)
         return;
     }
     cr_assert_eq(rb_model_synth(&m, c, RB_F16, 1, false, &err), RB_OK, "%s", err.text);
-    cr_assert_eq(rb_gguf_write(m, path, &err), RB_OK, "%s", err.text);
+    cr_assert_eq(rb_gguf_write(m, path, NULL, &err), RB_OK, "%s", err.text);
     cr_assert_eq(rb_model_open(&back, path, NULL, &err), RB_OK, "%s with %s: %s",
                  rb_arch_name[c->arch], set, err.text);
     const rb_config *a = &m->config, *b = &back->config;

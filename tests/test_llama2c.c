@@ -190,7 +190,7 @@ Test(llama2c, a_gguf_copy_holds_the_same_weights)
     dir d = dir_make();
     char *path = dir_file(&d, "copy.bin"); /* content decides, not the name */
     cr_assert_eq(rb_model_open(&m, "tests/vectors/stories260K.bin", NULL, &err), RB_OK);
-    cr_assert_eq(rb_gguf_write(m, path, &err), RB_OK, "%s", err.text);
+    cr_assert_eq(rb_gguf_write(m, path, NULL, &err), RB_OK, "%s", err.text);
     cr_assert_eq(rb_model_open(&copy, path, NULL, &err), RB_OK, "%s", err.text);
     cr_assert_str_eq(copy->format, "gguf");
     for (int64_t i = 0; i < rb_tensor_count(&m->config); i++) {

@@ -498,7 +498,7 @@ Test(packed, a_packed_model_is_not_written_and_no_type_to_ask_for)
     const rb_config c = config_of(RB_ARCH_LLAMA, false, 80);
     rb_model *m = make_packed(&c, RB_F16, false), *none;
     rb_error err;
-    cr_expect_eq(rb_gguf_write(m, "/dev/null", &err), RB_ERR_ARGUMENT);
+    cr_expect_eq(rb_gguf_write(m, "/dev/null", NULL, &err), RB_ERR_ARGUMENT);
     cr_expect_not_null(strstr(err.text, "packed"), "%s", err.text);
     cr_expect_eq(rb_model_synth(&none, &c, RB_F16_P16, 1, true, &err), RB_ERR_ARGUMENT);
     rb_model_close(m);

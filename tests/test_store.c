@@ -333,7 +333,7 @@ Test(store, never_touches_a_model)
     rb_model_params how = { .seed = 1 };
     rb_model *m;
     cr_assert_eq(rb_model_open(&m, "tiny", &how, NULL), RB_OK);
-    cr_assert_eq(rb_gguf_write(m, path, NULL), RB_OK);
+    cr_assert_eq(rb_gguf_write(m, path, NULL, NULL), RB_OK);
     rb_model_close(m);
     size_t n;
     char *model = slurp(&n);

@@ -392,7 +392,7 @@ Test(preset, mixes_are_those_of_converted_files)
         c.n_embd = c.n_ff = c.n_ff_expert = 256;
         cr_assert_eq(rb_model_synth_mix(&m, &c, p.mix, 1, true, NULL), RB_OK);
         cr_assert_eq(rb_model_synth(&plain, &c, RB_F16, 1, false, NULL), RB_OK);
-        cr_assert_eq(rb_gguf_write(plain, from, NULL), RB_OK);
+        cr_assert_eq(rb_gguf_write(plain, from, NULL, NULL), RB_OK);
         cr_assert_eq(rb_gguf_convert(from, to, &p, &done, NULL), RB_OK);
         cr_assert_eq(rb_model_open(&converted, to, NULL, NULL), RB_OK);
         for (int64_t i = 0; i < rb_tensor_count(&c); i++) {

@@ -68,12 +68,27 @@ static rb_status open_model(placing *p, const char *name, rb_error *err)
     return st == RB_OK ? rb_model_pack(p->model, err) : st;
 }
 
+/* Roofs of threads that take turns on a CPU would be none. */
+static rb_status check_threads(const placing *p, int n_threads, rb_error *err)
+{
+    rb_topology here;
+    if (rb_opt_flag(p->args, "--no-roofs") || !rb_host_topology(&here) || n_threads <= here.n_cpu)
+        return RB_OK;
+    return rb_fail(err, RB_ERR_ARGUMENT,
+                   "roofs of %d threads cannot be measured on %d CPUs: name as many by -t, or "
+                   "--no-roofs",
+                   n_threads, here.n_cpu);
+}
+
 /* Keeps the records that are tests of the model; each other one gets its line. */
 static rb_status choose(placing *p, rb_error *err)
 {
     const size_t n = json_array_size(p->records);
+    const int given = (int)rb_opt_int(p->args, "-t");
     rb_test like = { .n_seq = 1, .n_layer = p->model->config.n_layer };
-    const rb_status st = rb_isa_of(rb_opt_text(p->args, "--isa"), &like.isa, &like.capped, err);
+    rb_status st = rb_isa_of(rb_opt_text(p->args, "--isa"), &like.isa, &like.capped, err);
+    if (st == RB_OK)
+        st = check_threads(p, given, err);
     if (st != RB_OK)
         return st;
     p->peer = calloc(n + 1, sizeof *p->peer);
@@ -84,7 +99,8 @@ static rb_status choose(placing *p, rb_error *err)
         rb_peer *peer = &p->peer[p->plan.n];
         rb_error why = { 0 };
         if (rb_peer_read(peer, json_array_get(p->records, i), &like, &why) == RB_OK &&
-            rb_peer_check(peer, p->model, &why) == RB_OK) {
+            rb_peer_check(peer, p->model, &why) == RB_OK &&
+            (given || check_threads(p, peer->test.n_threads, &why) == RB_OK)) {
             p->plan.test[p->plan.n++] = peer->test;
             continue;
         }
@@ -96,18 +112,6 @@ static rb_status choose(placing *p, rb_error *err)
 }
 
 /* ---- roofs ---- */
-
-/* Roofs of threads that take turns on a CPU would be none. */
-static rb_status check_threads(int n_threads, rb_error *err)
-{
-    rb_topology here;
-    if (!rb_host_topology(&here) || n_threads <= here.n_cpu)
-        return RB_OK;
-    return rb_fail(err, RB_ERR_ARGUMENT,
-                   "roofs of %d threads cannot be measured on %d CPUs: name as many by -t, or "
-                   "--no-roofs",
-                   n_threads, here.n_cpu);
-}
 
 /* Roofs of one machine under times of another are for the user to judge. */
 static void warn_of_elsewhere(const placing *p)
@@ -131,12 +135,10 @@ static rb_status machine_for(placing *p, const rb_test *t, const rb_machine **m,
     *m = NULL;
     if (!p->subject.roofs)
         return RB_OK;
-    rb_status st = check_threads(n_threads, err);
-    if (st != RB_OK)
-        return st;
     if (!rb_roof_pool_machine(&p->roofs, n_threads, t->isa))
         rb_progress_tell(&progress, &(rb_progress_at){ .test = -1 });
-    st = rb_roof_pool_get(&p->roofs, n_threads, t->isa, t->capped, rb_stop, NULL, &roofs, err);
+    const rb_status st =
+        rb_roof_pool_get(&p->roofs, n_threads, t->isa, t->capped, rb_stop, NULL, &roofs, err);
     rb_progress_clear(&progress);
     *m = roofs ? rb_roofs_machine(roofs) : NULL;
     return st;

@@ -123,8 +123,9 @@ static rb_status write_model(const rb_args *args, const rb_config *c, rb_error *
     rb_status st = check_memory(c, mix, &bytes, err);
     if (st == RB_OK)
         st = rb_model_synth_mix(&model, c, mix, (uint64_t)rb_opt_int(args, "--seed"), false, err);
+    rb_catch_signals(); /* until here nothing would be left behind */
     if (st == RB_OK)
-        st = rb_gguf_write(model, path, err);
+        st = rb_gguf_write(model, path, rb_stop, err);
     if (st == RB_OK)
         fprintf(stderr, "%s: %s, %lld layers, %.2f M parameters, %s, %.2f MB of weights\n", path,
                 c->name, (long long)c->n_layer, (double)model->n_params / 1e6, mix->name,

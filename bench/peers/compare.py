@@ -140,7 +140,10 @@ def read_records(text, tests):
     """The records of rbench's JSON lines in the order of the tests; a test without one fails."""
     found = {}
     for line in text.splitlines():
-        record = json.loads(line)
+        try:
+            record = json.loads(line)
+        except ValueError:
+            raise Failure(f"rbench answered {line[:80]!r}") from None
         found[tuple(record[k] for k in ("n_prompt", "n_gen", "n_depth"))] = record
     records = [found.get((t["n_prompt"], t["n_gen"], t["n_depth"])) for t in tests]
     for test, record in zip(tests, records):
@@ -181,7 +184,11 @@ def build_peer(isa, version):
     if os.path.exists(ready):
         return python
     print(f"building llama-cpp-python {version} for {isa}: 10 to 20 minutes, once", file=sys.stderr)
-    venv.create(folder, clear=True, with_pip=True)
+    try:
+        venv.create(folder, clear=True, with_pip=True)
+    except subprocess.CalledProcessError:
+        raise Failure("no environment can be made: install python3-venv, or name "
+                      "--peer-python") from None
     env = dict(os.environ, CMAKE_ARGS=CMAKE_ARGS[isa], CXXFLAGS=CXXFLAGS.get(isa, ""))
     log = os.path.join(BUILD, f"python-{isa}.log")
     with open(log, "w", encoding="utf-8") as out:
@@ -358,6 +365,8 @@ def read_args(words):
 def prepare(args):
     """Fills in what was not given. Returns the files as (path, names)."""
     os.makedirs(BUILD, exist_ok=True)
+    with open(f"{args.out}.part", "w", encoding="utf-8"):  # rather now than after the first pair
+        pass
     if not args.threads:
         plan = run_rbench([args.rbench, "predict", "tiny", "-p", "1", "-n", "0", "-o", "json"],
                           "native")
@@ -390,6 +399,8 @@ def main(words=None):
     except (Failure, OSError) as why:
         print(f"compare.py: {why}", file=sys.stderr)
         code = 1
+    if os.path.exists(f"{args.out}.part"):
+        os.remove(f"{args.out}.part")
     show(report, args.out)
     return code
 
