@@ -54,7 +54,7 @@ bool rb_kernel_supported(const rb_kernel *k)
 bool rb_kernel_worth_taking(const rb_kernel *k)
 {
 #if defined __x86_64__
-    return !k->needs_bf16 || k->isa != RB_ISA_AVX512 || !__builtin_cpu_is("intel");
+    return k->act != RB_ACT_BF16 || k->isa != RB_ISA_AVX512 || !__builtin_cpu_is("intel");
 #else
     (void)k;
     return true;

@@ -285,7 +285,7 @@ Test(taken, the_dot_products_that_profit)
     for (rb_isa isa = RB_ISA_SCALAR; isa < RB_ISA_BLAS; isa++) {
         if (!rb_isa_supported(isa))
             continue;
-        const rb_kernel dots = { .isa = isa, .needs_bf16 = true };
+        const rb_kernel dots = { .isa = isa, .needs_bf16 = true, .act = RB_ACT_BF16 };
         const bool fast =
             isa == RB_ISA_AVX512 && rb_kernel_supported(&dots) && rb_kernel_worth_taking(&dots);
         cr_expect_eq(taken(RB_BF16_P16, isa, false)->act, fast ? RB_ACT_BF16 : RB_ACT_F32);
