@@ -1,8 +1,8 @@
 /* attend: o = softmax(scale q k^T, causal) v over a cache, online softmax over key tiles
  * (Milakov & Gimelshein 2018; Dao et al. 2022). The heads that share a KV head, times a tile of
  * tokens, are the rows of one pass over that head's K and V, so sharing pays by construction.
- * Extents say the variant: MHA, GQA, MQA; K in one or two column segments; d_qk != d_v.
- * Few tokens: keys are split too, and a second phase combines the parts.
+ * Extents say the variant: MHA, GQA, MQA; K in one or two segments; d_qk != d_v. Few tokens: keys
+ * are split too, and a second phase combines the parts. Many rows: K's tiles are laid across.
  * Refuses: masks other than causal. Read next: attend_op.c (contract and counts), attend_tile.h. */
 #include "attend_tile.h"
 

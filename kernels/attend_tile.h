@@ -1,7 +1,8 @@
 /* One block of query rows against one tile of keys: scores, online softmax, sums of values, with
  * all accumulators in registers, so that a key or value that is loaded (and converted, where the
- * tile is the cache itself) serves every row of the block. Rows may see different numbers of keys.
- * Refuses to know about caches, heads and splits. Read next: attend.c, which walks blocks. */
+ * tile is the cache itself) serves every row of the block. Scores are sums over lanes, or, where
+ * K's tile lies across, lanes are keys. Rows may see different numbers of keys. Refuses to know
+ * about caches, heads and splits. Read next: attend.c, which walks blocks. */
 #ifndef RB_ATTEND_TILE_H
 #define RB_ATTEND_TILE_H
 
@@ -457,20 +458,14 @@ BLOCK_OF(8)
 /* The block's rows against the tile. */
 static void block_tile(const tile *t, const block *b)
 {
-#define OF(how)                                                                                    \
-    [how] = {                                                                                      \
-        block_##how##_1,                                                                           \
-        block_##how##_2,                                                                           \
-        block_##how##_3,                                                                           \
-        block_##how##_4,                                                                           \
-        block_##how##_5,                                                                           \
-        block_##how##_6,                                                                           \
-        block_##how##_7,                                                                           \
-        block_##how##_8                                                                            \
-    }
-    static void (*const run[N_LIE][8])(const tile *t, const block *b) = { OF(IN_CACHE), OF(DECODED),
-                                                                          OF(ACROSS) };
-#undef OF
+    static void (*const run[N_LIE][8])(const tile *t, const block *b) = {
+        [IN_CACHE] = { block_IN_CACHE_1, block_IN_CACHE_2, block_IN_CACHE_3, block_IN_CACHE_4,
+                       block_IN_CACHE_5, block_IN_CACHE_6, block_IN_CACHE_7, block_IN_CACHE_8 },
+        [DECODED] = { block_DECODED_1, block_DECODED_2, block_DECODED_3, block_DECODED_4,
+                      block_DECODED_5, block_DECODED_6, block_DECODED_7, block_DECODED_8 },
+        [ACROSS] = { block_ACROSS_1, block_ACROSS_2, block_ACROSS_3, block_ACROSS_4, block_ACROSS_5,
+                     block_ACROSS_6, block_ACROSS_7, block_ACROSS_8 },
+    };
     run[t->across1 ? ACROSS : t->half ? IN_CACHE : DECODED][b->rows - 1](t, b);
 }
 
