@@ -117,6 +117,7 @@ Test(cli_convert, fewer_threads_than_asked)
 Test(cli_convert, an_interrupt_leaves_no_file)
 {
     const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    signal(SIGHUP, SIG_DFL); /* a parent may have ignored it */
     char in[256], out[256], line[1024];
     make_input("--set n_layer=20 --set n_embd=512 --set n_ff=2048 --set n_head=8 "
                "--set n_head_kv=8 --set d_head=64 --type f16");

@@ -25,11 +25,11 @@ static void on_signal(int signal)
 
 void rb_catch_signals(void)
 {
-    static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
     struct sigaction act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND }, was;
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (sigaction(ends[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN) /* nohup */
-            sigaction(ends[i], &act, NULL);
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    if (sigaction(SIGHUP, NULL, &was) == 0 && was.sa_handler != SIG_IGN) /* as nohup has it */
+        sigaction(SIGHUP, &act, NULL);
     signal(SIGPIPE, SIG_IGN); /* a write that fails says so, and --out goes on */
     signal(SIGXFSZ, SIG_IGN);
 }
