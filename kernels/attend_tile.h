@@ -10,7 +10,7 @@
 #include "rows.h"
 
 /* Rows of the largest block: what registers hold beside a few keys or vectors of values. */
-enum { MOST_ROWS = V_LANES > 1 ? 8 : 1, LINE = 64 };
+enum { MOST_ROWS = V_LANES > 1 ? 8 : 1 };
 
 /* Keys, and vectors of values, beside `rows` rows of accumulators: in 16 or 32 registers, and
  * enough of them to hide the latency of an fma. */
@@ -101,23 +101,19 @@ RB_INLINE void dot_columns(vf *a, const f32 *q, int64_t q_step, rows_view k, int
 {
     int64_t i = 0;
     for (; i + V_LANES <= d; i += V_LANES, q += q_step) {
-        if (dtype == RB_F16) { /* a tile ahead, as far as rows follow each other without a gap */
-            UNROLL
-            for (int x = 0; x < keys * V_LANES; x += LINE / 2)
-                v_prefetch((const f32 *)(k.base + TILE * k.step + (i * keys + x) * 2));
-        }
+        if (dtype == RB_F16) /* as far as rows follow each other without a gap */
+            stream_ahead(k.base + i * keys * 2, (int64_t)keys * V_LANES * 2, 0, 1);
         dot_step(a, q, k, i, V_LANES, rows, keys, dtype);
     }
     if (i < d)
         dot_step(a, q, k, i, d - i, rows, keys, dtype);
 }
 
-/* sums[row * V_LANES + key] for keys j .. j + keys of both segments. q begins at the first of
- * `rows` rows of an interleaved block of q_rows. */
-RB_INLINE void dot_keys(vf *sums, const tile *t, const f32 *q, int64_t q_rows, int64_t j, int rows,
+/* a[row * keys + key] for keys j .. j + keys of both segments. q begins at the first of `rows` rows
+ * of an interleaved block of q_rows. */
+RB_INLINE void dot_keys(vf *a, const tile *t, const f32 *q, int64_t q_rows, int64_t j, int rows,
                         int keys, rb_dtype dtype)
 {
-    vf a[MOST_ROWS * MOST_BESIDE];
     UNROLL
     for (int i = 0; i < rows * keys; i++)
         a[i] = v_zero();
@@ -128,56 +124,45 @@ RB_INLINE void dot_keys(vf *sums, const tile *t, const f32 *q, int64_t q_rows, i
         dot_columns(a, q + whole_vectors(t->d1) * step, step,
                     (rows_view){ t->k2.base + j * t->k2.step, t->k2.step }, t->d2, rows, keys,
                     dtype);
-    UNROLL
-    for (int r = 0; r < rows; r++) {
-        UNROLL
-        for (int i = 0; i < keys; i++)
-            sums[r * V_LANES + i] = a[r * keys + i];
-    }
 }
 
-/* Keys j .. j + V_LANES of the tile as sums[row][key], as far as each row sees them: those that all
- * rows see together, several at once, the rest row by row. */
-RB_INLINE void dot_group(vf *sums, const tile *t, const block *b, int64_t j, int rows,
-                         rb_dtype dtype)
+/* Keys whose scores with `rows` rows are a vector together. */
+RB_INLINE int keys_at_once(int rows)
 {
-    const int keys = beside(rows);
-    const int64_t common = lanes_at(j, b->seen[0]);
-    int64_t i = 0;
-    for (; i + keys <= common; i += keys)
-        dot_keys(sums + i, t, b->q, rows, j + i, rows, keys, dtype);
-    for (; i < common; i++)
-        dot_keys(sums + i, t, b->q, rows, j + i, rows, 1, dtype);
-    if (i == V_LANES)
-        return;
-    for (int r = 0; r < rows; r++)
-        for (int64_t x = i; x < V_LANES; x++) {
-            sums[r * V_LANES + x] = v_zero();
-            if (j + x < b->seen[r])
-                dot_keys(sums + r * V_LANES + x, t, b->q + r * V_LANES, rows, j + x, 1, 1, dtype);
-        }
+    const int keys = V_LANES / (rows > 4 ? 8 : rows > 2 ? 4 : rows);
+    return keys > 1 ? keys : 1;
 }
 
-/* score[row][key]; best[row]: lanes of the larger of what it was and the scores. */
+/* score[row][j ..] of `keys` keys, of `rows` rows from `first` on. */
+RB_INLINE void score_keys(const tile *t, const block *b, int first, int64_t j, int q_rows, int rows,
+                          int keys, rb_dtype dtype)
+{
+    vf a[V_LANES];
+    dot_keys(a, t, b->q + first * V_LANES, q_rows, j, rows, keys, dtype);
+    UNROLL
+    for (int i = rows * keys; i < V_LANES; i++)
+        a[i] = v_zero();
+    v_store_groups(b->score + first * TILE + j, TILE, v_hsum_rows(a, rows * keys), keys, rows);
+}
+
+/* Keys that all rows see together, several at once, then what later rows see beyond them. */
 RB_INLINE void score_rows(const tile *t, const block *b, vf *best, int rows, rb_dtype dtype)
 {
-    for (int64_t j = 0; j < b->seen[rows - 1]; j += V_LANES) {
-        vf sums[MOST_ROWS * V_LANES];
-        dot_group(sums, t, b, j, rows, dtype);
-        for (int r = 0; r < rows; r++) {
-            const int64_t lanes = lanes_at(j, b->seen[r]);
-            if (lanes <= 0)
-                continue;
-            f32 *score = b->score + r * TILE + j;
-            const vf s = v_hsum_rows(sums + r * V_LANES, lanes);
-            if (lanes == V_LANES) { /* masks are slow */
-                best[r] = v_max_n(best[r], s, V_LANES);
-                v_store(score, s);
-            } else {
-                best[r] = v_max_n(best[r], s, lanes);
-                v_store_n(score, s, lanes);
-            }
-        }
+    const int keys = keys_at_once(rows);
+    const int64_t common = b->seen[0];
+    int64_t j = 0;
+    for (; j + keys <= common; j += keys)
+        score_keys(t, b, 0, j, rows, rows, keys, dtype);
+    for (; j < common; j++)
+        score_keys(t, b, 0, j, rows, rows, 1, dtype);
+    for (int r = 0; r < rows; r++) {
+        const f32 *score = b->score + r * TILE;
+        for (j = common; j < b->seen[r]; j++)
+            score_keys(t, b, r, j, rows, 1, 1, dtype);
+        for (j = 0; j + V_LANES <= b->seen[r]; j += V_LANES) /* masks are slow */
+            best[r] = v_max_n(best[r], v_load(score + j), V_LANES);
+        if (j < b->seen[r])
+            best[r] = v_max_n(best[r], v_load_n(score + j, b->seen[r] - j), b->seen[r] - j);
     }
 }
 
@@ -321,6 +306,7 @@ RB_INLINE void softmax_rows(const tile *t, const block *b, const vf *best, int r
         s_store(most + r, v_hmax(best[r]));
     for (int64_t r = first; r < rows; r++)
         sums[r] = exponentials(b->score + r * TILE, b->seen[r], s_load(most + r));
+    UNROLL
     for (int r = 0; r < V_LANES; r++)
         sums[rows + r] = v_zero();
     for (int64_t r = first; r < rows; r += V_LANES) {
@@ -362,11 +348,8 @@ RB_INLINE void add_chunk(const tile *t, const block *b, int64_t first, int64_t k
     const char *v = t->val.base + key * t->val.step;
     for (int64_t j = key; j < key_end; j++, v += t->val.step) {
         vf vv[MOST_BESIDE];
-        if (dtype == RB_F16) {
-            UNROLL
-            for (int x = 0; x < vecs * V_LANES; x += LINE / 2)
-                v_prefetch((const f32 *)(v + TILE * t->val.step + (i + x) * 2));
-        }
+        if (dtype == RB_F16)
+            stream_ahead(v + i * 2, (int64_t)vecs * V_LANES * 2, 0, 1);
         UNROLL
         for (int x = 0; x < vecs; x++)
             vv[x] = load_plain(v, i + x * V_LANES, n, dtype);

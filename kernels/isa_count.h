@@ -163,6 +163,14 @@ RB_INLINE void v_store(f32 *p, vf a)
     v_store_n(p, a, V_LANES);
 }
 
+RB_INLINE void v_store_groups(f32 *p, int64_t step, vf a, int n, int groups)
+{
+    for (int g = 0; g < groups; g++, p += step) {
+        must_hold(a, lanes_n(n) << g * n, p);
+        memcpy(rb_count_write(p, (size_t)n * sizeof *p), a.x + g * n, (size_t)n * sizeof *p);
+    }
+}
+
 RB_INLINE void v_load2_n(const f32 *p, int64_t n, vf *a, vf *b)
 {
     const float *src = rb_count_read(p, (size_t)n * 2 * sizeof *p);
@@ -337,6 +345,11 @@ RB_INLINE vf v_fnma(vf a, vf b, vf c)
 
 /* A hint moves nothing that a program sees. */
 RB_INLINE void v_prefetch(const f32 *p)
+{
+    (void)p;
+}
+
+RB_INLINE void v_prefetch_l2(const f32 *p)
 {
     (void)p;
 }

@@ -74,6 +74,20 @@ RB_INLINE void v_prefetch(const f32 *p)
     __builtin_prefetch(p);
 }
 
+RB_INLINE void v_prefetch_l2(const f32 *p)
+{
+    __builtin_prefetch(p, 0, 2);
+}
+
+RB_INLINE void v_store_groups(f32 *p, int64_t step, vf a, int n, int groups)
+{
+    f32 lanes[V_LANES];
+    v_store(lanes, a);
+    UNROLL
+    for (int g = 0; g < groups; g++)
+        memcpy(p + g * step, lanes + g * n, (size_t)n * sizeof *p);
+}
+
 RB_INLINE sf dq_load_f16(const u8 *p)
 {
     return s_load_f16(p);

@@ -168,8 +168,10 @@ typedef struct one_sum {
 /* x is columns k .. of the token, from where w's columns k .. stand. */
 RB_INLINE void dot_columns(one_sum *s, const void *w, const f32 *x, int64_t n, rb_dtype base)
 {
+    const int64_t column_bytes = PANEL * (base == RB_F32 ? 4 : 2);
     int64_t k = 0;
     for (; k + CHAINS <= n; k += CHAINS) {
+        stream_ahead((const char *)w + k * column_bytes, CHAINS * column_bytes, 0, 1);
         UNROLL
         for (int a = 0; a < CHAINS; a += 2) {
             const vf x0 = v_bcast(x + k + a), x1 = v_bcast(x + k + a + 1);

@@ -58,6 +58,7 @@ static void panel_one(const rb_call *c, int i, int64_t m, const f32 *x)
     }
     int64_t k = 0;
     for (; k + CHAINS <= n; k += CHAINS) {
+        stream_ahead(w + k * PANEL, CHAINS * PANEL * 4, 0, 1);
         UNROLL
         for (int a = 0; a < CHAINS; a++) {
             const element xv = element_bcast(x + k + a);

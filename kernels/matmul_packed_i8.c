@@ -161,8 +161,10 @@ RB_INLINE void panel_one_as(const rb_call *c, int i, int64_t m, quants x, rb_dty
             vf d[2];
             block_halves(d, rows, dtype, false);
             UNROLL
-            for (int p = 0; p < parts; p += q.span)
+            for (int p = 0; p < parts; p += q.span) {
+                stream_ahead(w, q.bytes * PANEL, (v * parts + p) / q.span, VECS * parts / q.span);
                 acc[v] = add_span(acc[v], rows, d, p, skip(x, b + p, q), dtype);
+            }
         }
     }
     dq_unpacked((rb_dtype)(RB_FIRST_PACKED + dtype), n_blocks(c) / parts);

@@ -7,6 +7,20 @@
 #include "simd.h"
 
 enum { BLOCK = 32, BLOCK_VECS = BLOCK / V_LANES };
+enum { LINE = 64, STREAM_NEAR = 1024, STREAM_FAR = 4096 };
+
+/* Asks for share i of n of the lines of the `bytes` bytes of a stream that begin at p, ahead of its
+ * reader: STREAM_FAR for the second-level cache, STREAM_NEAR for the first. What a CPU foresees by
+ * itself ends with a page. */
+RB_INLINE void stream_ahead(const void *p, int64_t bytes, int i, int n)
+{
+    const int64_t lines = (bytes + LINE - 1) / LINE;
+    UNROLL
+    for (int64_t x = lines * i / n; x < lines * (i + 1) / n; x++) {
+        v_prefetch((const f32 *)((const char *)p + STREAM_NEAR + x * LINE));
+        v_prefetch_l2((const f32 *)((const char *)p + STREAM_FAR + x * LINE));
+    }
+}
 
 /* 32 nibbles of 16 bytes as integers: low halves are elements 0..15, high halves 16..31. */
 RB_INLINE vi nibbles(const u8 *q, int j)

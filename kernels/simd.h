@@ -15,13 +15,15 @@
  *
  * vf  v_zero()                      v_set(sf)                v_bcast(f32 *): load one, all lanes
  *     v_load(f32 *)                 v_load_n(f32 *, n)       v_store(f32 *, vf)  v_store_n(.., n)
+ *     v_store_groups(f32 *p, step, vf, n, groups): group g of n lanes at p + g step
  *     v_load2_n(f32 *, n, &a, &b): n pairs, split in firsts and seconds; v_store2_n joins them
  *     v_load_f16[_n] v_store_f16[_n] v_load_bf16[_n]  v_load2_bf16(bf16 *, &a, &b): all lanes
  *     v_tanh v_erf: 1 and 1 special
  *     v_add v_sub v_mul v_div v_neg v_exp    v_fma(a, b, c) = a b + c    v_fnma(a, b, c) = c - a b
  *     v_max_n(a, b, n): max in the first n lanes, a elsewhere     v_keep_n(a, n): others become 0
- *     v_prefetch(f32 *): a hint, may lie past the end    v_hold(a): a hint, a is loaded once and
- *     stays in a register, where a compiler would rather load it again for each use
+ *     v_prefetch(f32 *), v_prefetch_l2(f32 *): hints, may lie past the end
+ *     v_hold(a): a hint, a is loaded once and stays in a register, where a compiler would rather
+ *     load it again for each use
  *     v_hsum_rows(const vf a[V_LANES], m): lane j is the sum of a[j], j < m
  *     v_transpose(vf a[V_LANES]): lane i of a[j] becomes lane j of a[i], free
  *     v_join(a, b): sum of two accumulators of one sum, free     v_load_scales(u8 *): of f16, free
