@@ -1,15 +1,13 @@
-/* The list of a drawing, and its file: written beside under another name, then renamed, so that a
- * full disk never leaves half a figure. Formats are the back ends' matter.
+/* The list of a drawing, and its file, which a full disk never leaves half written. Formats are the
+ * back ends' matter.
  * Read next: draw_png.c, draw_svg.c. */
 #include "draw_list.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 rb_draw *rb_draw_new(double width, double height)
 {
@@ -172,22 +170,19 @@ rb_status rb_draw_check_path(const char *path, rb_error *err)
     return rb_fail(err, RB_ERR_ARGUMENT, "%.300s: figures are .png or .svg", path);
 }
 
-static rb_status write_to(const rb_draw *d, const char *temp, const char *path, int scale,
-                          rb_error *err)
+typedef struct writing {
+    const rb_draw *d;
+    const char *path;
+    int scale;
+} writing;
+
+static rb_status put_figure(FILE *out, void *arg, rb_error *err)
 {
-    FILE *out = fopen(temp, "wb");
-    if (!out)
-        return rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(errno));
-    errno = 0;
-    bool had_memory = ends_with(path, ".svg") ? rb_draw_svg(d, out) : rb_draw_png(d, scale, out);
-    bool written = !ferror(out) && fflush(out) == 0 && fsync(fileno(out)) == 0;
-    int why = errno;
-    written = fclose(out) == 0 && written;
-    if (!had_memory)
-        return rb_fail(err, RB_ERR_MEMORY, "%.300s: out of memory for the figure", path);
-    if (!written)
-        return rb_fail(err, RB_ERR_IO, "%.300s: cannot write: %s", path, strerror(why));
-    return RB_OK;
+    const writing *w = arg;
+    const bool svg = ends_with(w->path, ".svg");
+    if (svg ? rb_draw_svg(w->d, out) : rb_draw_png(w->d, w->scale, out))
+        return RB_OK;
+    return rb_fail(err, RB_ERR_MEMORY, "%.300s: out of memory for the figure", w->path);
 }
 
 rb_status rb_draw_write(const rb_draw *d, const char *path, int scale, rb_error *err)
@@ -200,16 +195,6 @@ rb_status rb_draw_write(const rb_draw *d, const char *path, int scale, rb_error 
         return rb_fail(err, RB_ERR_MEMORY, "%.300s: out of memory for the figure", path);
     if (!stat(path, &st) && !S_ISREG(st.st_mode))
         return rb_fail(err, RB_ERR_IO, "%.300s: not a regular file", path);
-    size_t room = strlen(path) + 32;
-    char *temp = malloc(room);
-    if (!temp)
-        return rb_fail(err, RB_ERR_MEMORY, "out of memory");
-    snprintf(temp, room, "%s.%ld.tmp", path, (long)getpid());
-    status = write_to(d, temp, path, scale, err);
-    if (status == RB_OK && rename(temp, path) != 0)
-        status = rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(errno));
-    if (status != RB_OK)
-        unlink(temp);
-    free(temp);
-    return status;
+    writing w = { d, path, scale };
+    return rb_replace_file(path, &(rb_content){ .put = put_figure, .arg = &w }, err);
 }

@@ -1,13 +1,11 @@
-/* Writing a GGUF file: the one place that lays out its directory, and the one that makes it appear.
- * The file has its name only when complete: it is written beside, synced and renamed.
- * Refuses to know what is in it. Read next: gguf_read.c, the other direction. */
+/* Writing a GGUF file: the one place that lays out its directory.
+ * Refuses to know what is in it, and how it comes by its name (replace.c).
+ * Read next: gguf_read.c, the other direction. */
 #include "gguf_file.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include "replace.h"
+
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { VERSION = 3, HEADER = 4 + 4 + 8 + 8 };
 
@@ -52,13 +50,9 @@ static uint64_t put_directory(FILE *f, const rb_gguf_content *c)
     return size;
 }
 
-static rb_status asked_to_stop(const rb_gguf_content *c, rb_error *err)
+static rb_status put_all(FILE *f, void *arg, rb_error *err)
 {
-    return c->stop && c->stop(c->stop_arg) ? rb_fail(err, RB_ERR_IO, "interrupted") : RB_OK;
-}
-
-static rb_status put_all(FILE *f, const rb_gguf_content *c, rb_error *err)
-{
+    const rb_gguf_content *c = arg;
     fputs("GGUF", f);
     rb_put_uint(f, VERSION, 4);
     rb_put_uint(f, (uint64_t)c->n_tensor, 8);
@@ -66,7 +60,7 @@ static rb_status put_all(FILE *f, const rb_gguf_content *c, rb_error *err)
     rb_status status = c->put_kv(f, c->arg, err);
     put_padding(f, c, HEADER + c->kv_bytes + put_directory(f, c));
     for (int64_t i = 0; i < c->n_tensor && status == RB_OK && !ferror(f); i++) {
-        status = asked_to_stop(c, err);
+        status = rb_ask_stop(c->stop, c->stop_arg, err);
         if (status == RB_OK)
             status = c->put_data(f, c->arg, i, err);
         if (!ferror(f))
@@ -75,65 +69,10 @@ static rb_status put_all(FILE *f, const rb_gguf_content *c, rb_error *err)
     return status;
 }
 
-/* Closes f; the first error of all that was done with it, or 0. */
-static int finish(FILE *f, bool sync)
-{
-    int bad = 0;
-    if (ferror(f) || fflush(f) != 0)
-        bad = errno ? errno : EIO;
-    if (!bad && sync && fsync(fileno(f)) != 0)
-        bad = errno;
-    if (fclose(f) != 0 && !bad)
-        bad = errno;
-    return bad;
-}
-
-/* path is where to write, name is what messages call it. */
-static rb_status write_to(const rb_gguf_content *c, const char *path, const char *name, bool sync,
-                          rb_error *err)
-{
-    FILE *f = fopen(path, "wb");
-    if (!f)
-        return rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", name, strerror(errno));
-    errno = 0;
-    rb_status status = put_all(f, c, err);
-    int bad = finish(f, sync && status == RB_OK);
-    if (status == RB_OK && bad)
-        status = rb_fail(err, RB_ERR_IO, "%.300s: cannot write: %s", name, strerror(bad));
-    return status;
-}
-
-static rb_status write_beside(const rb_gguf_content *c, const char *path, rb_error *err)
-{
-    size_t room = strlen(path) + 32;
-    char *temp = malloc(room);
-    if (!temp)
-        return rb_fail(err, RB_ERR_MEMORY, "out of memory");
-    snprintf(temp, room, "%s.%ld.tmp", path, (long)getpid());
-    rb_status status = write_to(c, temp, path, true, err);
-    if (status == RB_OK)
-        status = asked_to_stop(c, err);
-    if (status == RB_OK && rename(temp, path) != 0)
-        status = rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(errno));
-    if (status != RB_OK)
-        unlink(temp);
-    free(temp);
-    return status;
-}
-
 rb_status rb_gguf_put(const rb_gguf_content *c, const char *path, rb_error *err)
 {
-    struct stat st;
-    const bool there = stat(path, &st) == 0;
-    if (there && S_ISDIR(st.st_mode))
-        return rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(EISDIR));
-    if (there && !S_ISREG(st.st_mode))
-        return write_to(c, path, path, false, err); /* a device or pipe must not be replaced */
-    char *real = realpath(path, NULL);              /* what a link points at is replaced */
-    const int why = errno;
-    if (!real && (why != ENOENT || lstat(path, &st) == 0))
-        return rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(why));
-    rb_status status = write_beside(c, real ? real : path, err);
-    free(real);
-    return status;
+    const rb_content all = {
+        .put = put_all, .arg = (void *)c, .stop = c->stop, .stop_arg = c->stop_arg
+    };
+    return rb_replace_file(path, &all, err);
 }

@@ -31,8 +31,7 @@ typedef struct rb_gguf_content {
     void *stop_arg;
 } rb_gguf_content;
 
-/* Writes beside path, syncs and renames: complete or not at all. What a link points at is replaced,
- * not the link, which must not point at nothing; a device or a pipe is written to as it is. */
+/* Complete or not at all: see rb_replace_file. */
 rb_status rb_gguf_put(const rb_gguf_content *content, const char *path, rb_error *err);
 
 #endif

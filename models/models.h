@@ -187,5 +187,6 @@ rb_status rb_gguf_write(const rb_model *model, const char *path, bool (*stop)(vo
                         rb_error *err);
 
 #include "convert.h"
+#include "replace.h"
 
 #endif

@@ -39,9 +39,8 @@ void rb_recoder_close(rb_recoder *r)
 static rb_status read_chunk(const rb_recoder *r, const rb_source *from, uint64_t offset,
                             uint64_t bytes, rb_error *err)
 {
-    if (r->params->stop && r->params->stop(r->params->arg))
-        return rb_fail(err, RB_ERR_IO, "interrupted");
-    return rb_source_read(from, offset, r->src, bytes, err);
+    const rb_status status = rb_ask_stop(r->params->stop, r->params->arg, err);
+    return status == RB_OK ? rb_source_read(from, offset, r->src, bytes, err) : status;
 }
 
 rb_status rb_recode_copy(rb_recoder *r, FILE *f, const rb_source *from, uint64_t offset,

@@ -330,6 +330,28 @@ Test(cli_outputs, figures_have_a_suffix)
     want_records("f.jsonl", 1);
 }
 
+/* Wherever an interrupt finds it, even while it writes. */
+Test(cli_outputs, an_interrupted_plot_leaves_no_part_of_a_figure)
+{
+    char in[256], out[256], line[600];
+    FILE *f = fopen(path_of("r.json", in), "w");
+    cr_assert_not_null(f);
+    fputs("{\"n_prompt\":1,\"oi\":2,\"gflops\":3,\"median_ns\":4}\n", f);
+    fclose(f);
+    snprintf(line, sizeof line, "plot %s -o %s --scale 2", in, path_of("a.png", out));
+    for (int i = 1; i <= 10; i++) {
+        const pid_t pid = start(line);
+        usleep(20000 * (unsigned)i);
+        kill(pid, SIGTERM);
+        outcome o = finish(pid), left = shell("ls -A");
+        cr_assert(o.code == 128 + SIGTERM || o.code == 1000 + SIGTERM || o.code == 0, "%d", o.code);
+        cr_assert_null(strstr(left.out, ".tmp"), "%s", left.out);
+        release(&o);
+        release(&left);
+    }
+    want_file("a.png", "\x89PNG");
+}
+
 /* ---- budgets ---- */
 
 Test(cli_outputs, budgets_take_seconds_minutes_and_hours)

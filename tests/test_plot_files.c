@@ -223,6 +223,23 @@ Test(plot_files, what_cannot_be_written_leaves_nothing)
     cr_assert_str_eq(rb_figures_slurp(rb_figures_path("old.png")), "what was there");
 }
 
+Test(plot_files, what_a_link_points_at_is_replaced)
+{
+    json_t *sweep = rb_figures_sweep(1, 1);
+    const char *name = rb_figures_path("name.svg"), *target = rb_figures_path("target.svg");
+    rb_error err = { 0 };
+    struct stat st;
+    cr_assert_eq(symlink("target.svg", name), 0);
+    cr_assert_eq(rb_figures_plot(sweep, RB_PLOT_ROOFLINE, name, &err), RB_ERR_IO);
+    cr_assert(strstr(err.text, "name.svg: cannot create: No such file"), "%s", err.text);
+    cr_assert_eq(rb_figures_count(), 1);
+    rb_figures_spill(target, "old");
+    rb_figures_must_plot(sweep, RB_PLOT_ROOFLINE, name);
+    cr_assert(lstat(name, &st) == 0 && S_ISLNK(st.st_mode), "the link was replaced");
+    rb_figures_check_xml(rb_figures_slurp(target));
+    cr_assert_eq(rb_figures_count(), 2);
+}
+
 static int run(const char *args)
 {
     char binary[4096], command[8192];

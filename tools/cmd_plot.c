@@ -62,6 +62,7 @@ static int draw(const rb_args *args, const char *path)
     rb_error err = { 0 };
     int code = RB_EXIT_FAILED;
     if (read_sets(args, overlay, array, set)) {
+        rb_catch_signals(); /* until here nothing would be left behind */
         if (rb_plot(set, overlay ? args->n : 1, layers ? RB_PLOT_LAYERS : RB_PLOT_ROOFLINE,
                     (int)rb_opt_int(args, "--scale"), path, &err) == RB_OK)
             code = RB_EXIT_OK;
