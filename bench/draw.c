@@ -152,15 +152,15 @@ void rb_draw_text(rb_draw *d, double x, double y, const char *text, const rb_typ
 
 /* ---- the file ---- */
 
-static bool ends_with(const char *path, const char *suffix)
+static bool has_extension(const char *path, const char *extension)
 {
-    size_t n = strlen(path), m = strlen(suffix);
-    return n > m && !strcasecmp(path + n - m, suffix);
+    const char *dot = strrchr(path, '.');
+    return dot && dot > path && !strcasecmp(dot, extension);
 }
 
 bool rb_plot_can_write(const char *path)
 {
-    return ends_with(path, ".png") || ends_with(path, ".svg");
+    return has_extension(path, ".png") || has_extension(path, ".svg");
 }
 
 rb_status rb_draw_check_path(const char *path, rb_error *err)
@@ -179,7 +179,7 @@ typedef struct writing {
 static rb_status put_figure(FILE *out, void *arg, rb_error *err)
 {
     const writing *w = arg;
-    const bool svg = ends_with(w->path, ".svg");
+    const bool svg = has_extension(w->path, ".svg");
     if (svg ? rb_draw_svg(w->d, out) : rb_draw_png(w->d, w->scale, out))
         return RB_OK;
     return rb_fail(err, RB_ERR_MEMORY, "%.300s: out of memory for the figure", w->path);
