@@ -32,10 +32,21 @@ static rb_status open_file(rb_model **model, const char *path, const rb_model_pa
         return rb_fail(err, RB_ERR_ARGUMENT,
                        "%s: a type can only be chosen for a preset; a file has its own", path);
     rb_status status = rb_source_open(&src, path, err);
+    return status == RB_OK ? rb_model_from_source(model, src, path, p->dry, err) : status;
+}
+
+static rb_status open_preset(rb_model **model, const char *name, const rb_model_params *p,
+                             rb_error *err)
+{
+    const rb_config *preset = rb_preset_find(name);
+    if (!preset)
+        return rb_fail(err, RB_ERR_IO,
+                       "%.300s: no such file, and no preset of that name (presets: %s ...)", name,
+                       rb_preset_get(0)->name);
+    rb_status status = rb_model_synth_mix(model, preset, p->mix ? p->mix : rb_mix_by_name("f16"),
+                                          p->seed ? p->seed : 1, p->dry, err);
     if (status == RB_OK)
-        status = rb_model_from_source(model, src, path, p->dry, err);
-    if (status == RB_OK)
-        (*model)->n_threads = p->n_threads;
+        snprintf((*model)->format, sizeof(*model)->format, "preset");
     return status;
 }
 
@@ -47,18 +58,9 @@ rb_status rb_model_open(rb_model **model, const char *name, const rb_model_param
     if (params)
         p = *params;
     *model = NULL;
-    if (stat(name, &st) == 0 || (errno != ENOENT && errno != ENOTDIR))
-        return open_file(model, name, &p, err);
-    const rb_config *preset = rb_preset_find(name);
-    if (!preset)
-        return rb_fail(err, RB_ERR_IO,
-                       "%.300s: no such file, and no preset of that name (presets: %s ...)", name,
-                       rb_preset_get(0)->name);
-    rb_status status = rb_model_synth_mix(model, preset, p.mix ? p.mix : rb_mix_by_name("f16"),
-                                          p.seed ? p.seed : 1, p.dry, err);
-    if (status == RB_OK)
-        snprintf((*model)->format, sizeof(*model)->format, "preset");
-    if (status == RB_OK)
+    const bool is_file = stat(name, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    const rb_status status = (is_file ? open_file : open_preset)(model, name, &p, err);
+    if (*model) /* NULL after a failure */
         (*model)->n_threads = p.n_threads;
     return status;
 }
