@@ -129,11 +129,6 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const rb_gguf_tensor *)a)->name, ((const rb_gguf_tensor *)b)->name);
 }
 
-static int by_key(const void *a, const void *b)
-{
-    return strcmp(((const rb_gguf_kv *)a)->key, ((const rb_gguf_kv *)b)->key);
-}
-
 static rb_status sort_names(rb_gguf *g, rb_error *err)
 {
     if (g->n_tensor > 0)
@@ -182,8 +177,7 @@ void rb_gguf_close(rb_gguf *g)
 
 const rb_gguf_kv *rb_gguf_find_kv(const rb_gguf *g, const char *key)
 {
-    rb_gguf_kv want = { .key = (char *)key };
-    return g->n_kv > 0 ? bsearch(&want, g->kv, (size_t)g->n_kv, sizeof want, by_key) : NULL;
+    return rb_gguf_part_kv(&(rb_gguf_part){ .kv = g->kv, .n_kv = g->n_kv }, key);
 }
 
 const rb_gguf_tensor *rb_gguf_find_tensor(const rb_gguf *g, const char *name)
