@@ -16,7 +16,7 @@ static const rb_option options[] = {
       .kind = RB_OPT_TEXTS,
       .value = "MODEL",
       .help = "model file or preset; as the first argument, repeatable" },
-    RB_THREADS_OPTION,
+    RB_THREADS_OPTION(RB_OPT_INTS, "LIST", RB_THREADS_HELP),
     { .names = "-r, --repetitions",
       .kind = RB_OPT_INT,
       .value = "N",
@@ -53,12 +53,7 @@ static const rb_option options[] = {
       .help = "run each number of layers in LIST (default 1-8,12,16,24,32,48,64, cut to the memory "
               "available) and say what OI did; with -p " SWEEP_PROMPT " -n " SWEEP_GEN
               " unless given" },
-    { .names = "-o, --output",
-      .kind = RB_OPT_WORD,
-      .value = "FORMAT",
-      .preset = "md",
-      .choices = "md|json|jsonl|csv",
-      .help = "format of the results on stdout" },
+    RB_FORMAT_OPTION("md|json|jsonl|csv", "format of the results on stdout"),
     { .names = "-oe, --output-err",
       .kind = RB_OPT_WORD,
       .value = "FORMAT",

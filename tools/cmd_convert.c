@@ -13,18 +13,8 @@ static const rb_option options[] = {
       .choices = RB_MATRIX_TYPES,
       .help = "type of the matrices, or one of llama.cpp's mixes (_s, _m), which spend more bits "
               "where they count" },
-    { .names = "-t, --threads",
-      .kind = RB_OPT_INT,
-      .value = "N",
-      .min = 1,
-      .max = RB_MAX_THREADS,
-      .help = "threads (default: physical cores, or OMP_NUM_THREADS)" },
-    { .names = "-o, --output",
-      .kind = RB_OPT_WORD,
-      .value = "FORMAT",
-      .preset = "md",
-      .choices = "md|json",
-      .help = "format of the table on stdout" },
+    RB_THREADS_OPTION(RB_OPT_INT, "N", RB_THREADS_HELP),
+    RB_FORMAT_OPTION("md|json", "format of the table on stdout"),
 };
 
 static void tell(void *arg, const char *tensor, int64_t i, int64_t n)
@@ -36,11 +26,10 @@ static void tell(void *arg, const char *tensor, int64_t i, int64_t n)
 
 static rb_status convert(const rb_args *args, const char *type, rb_error *err)
 {
-    const int64_t threads = rb_opt_int(args, "-t");
     rb_progress progress = rb_progress_make(false, false, NULL);
     rb_conversion done;
     const rb_convert_params params = { .mix = rb_mix_by_name(type),
-                                       .n_threads = threads ? (int)threads : rb_host_threads(),
+                                       .n_threads = rb_threads_of(args),
                                        .progress = tell,
                                        .stop = rb_stop,
                                        .arg = &progress };

@@ -19,12 +19,7 @@ static const rb_option options[] = {
       .value = "LIST",
       .max = INT32_MAX,
       .help = "token ids to decode after it, one step each" },
-    { .names = "-t, --threads",
-      .kind = RB_OPT_INT,
-      .value = "N",
-      .min = 1,
-      .max = RB_MAX_THREADS,
-      .help = "threads (default: physical cores, or OMP_NUM_THREADS)" },
+    RB_THREADS_OPTION(RB_OPT_INT, "N", RB_THREADS_HELP),
     { .names = "--isa",
       .kind = RB_OPT_WORD,
       .value = "ISA",
@@ -97,7 +92,6 @@ static rb_status ids_of(const rb_opt_value *v, int64_t n_vocab, int32_t *ids, rb
 static rb_status params_of(const rb_args *args, rb_session_params *p, rb_error *err)
 {
     int n_prompt = rb_opt_get(args, "--tokens")->n;
-    int64_t threads = rb_opt_int(args, "-t");
     *p = rb_session_defaults();
     p->n_ctx = n_prompt + rb_opt_get(args, "--force")->n;
     p->n_ubatch = rb_opt_int(args, "-ub");
@@ -105,7 +99,7 @@ static rb_status params_of(const rb_args *args, rb_session_params *p, rb_error *
     p->n_logits = n_prompt;
     p->type_k = rb_dtype_by_name(rb_opt_text(args, "-ctk"));
     p->type_v = rb_dtype_by_name(rb_opt_text(args, "-ctv"));
-    p->n_threads = threads ? (int)threads : rb_host_threads();
+    p->n_threads = rb_threads_of(args);
     p->gelu_erf = !strcmp(rb_opt_text(args, "--gelu"), "erf");
     p->act_f32 = !strcmp(rb_opt_text(args, "--act"), "f32");
     return rb_isa_of(rb_opt_text(args, "--isa"), &p->isa, &p->capped, err);

@@ -9,12 +9,8 @@
 #include <string.h>
 
 static const rb_option options[] = {
-    { .names = "-t, --threads",
-      .kind = RB_OPT_INT,
-      .value = "N",
-      .min = 1,
-      .max = RB_MAX_THREADS,
-      .help = "threads that roofs are measured with (default: those of each result)" },
+    RB_THREADS_OPTION(RB_OPT_INT, "N",
+                      "threads that roofs are measured with (default: those of each result)"),
     { .names = "--isa",
       .kind = RB_OPT_WORD,
       .value = "ISA",
@@ -27,12 +23,7 @@ static const rb_option options[] = {
       .kind = RB_OPT_TEXTS,
       .value = "FILE",
       .help = "draw the roofline to FILE, .png or .svg" },
-    { .names = "-o, --output",
-      .kind = RB_OPT_WORD,
-      .value = "FORMAT",
-      .preset = "md",
-      .choices = "md|json|jsonl|csv",
-      .help = "format of the results" },
+    RB_FORMAT_OPTION("md|json|jsonl|csv", "format of the results"),
 };
 
 typedef struct placing {

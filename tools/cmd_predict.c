@@ -7,12 +7,7 @@
 #include <string.h>
 
 static const rb_option options[] = {
-    { .names = "-o, --output",
-      .kind = RB_OPT_WORD,
-      .value = "FORMAT",
-      .preset = "md",
-      .choices = "md|json|jsonl",
-      .help = "format of the results" },
+    RB_FORMAT_OPTION("md|json|jsonl", "format of the results"),
     { .names = "--explain",
       .kind = RB_OPT_FLAG,
       .help = "print the formulas behind the counts, with this model's numbers" },

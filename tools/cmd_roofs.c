@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const rb_option options[] = {
-    RB_THREADS_OPTION,
+    RB_THREADS_OPTION(RB_OPT_INTS, "LIST", RB_THREADS_HELP),
     { .names = "-r, --repetitions",
       .kind = RB_OPT_INT,
       .value = "N",
@@ -20,12 +20,7 @@ static const rb_option options[] = {
       .value = "LIST",
       .choices = RB_ISAS,
       .help = "instruction sets (default: the best, and what the lower ones compute)" },
-    { .names = "-o, --output",
-      .kind = RB_OPT_WORD,
-      .value = "FORMAT",
-      .preset = "md",
-      .choices = "md|json",
-      .help = "format of the results" },
+    RB_FORMAT_OPTION("md|json", "format of the results"),
 };
 
 enum { MAX_MACHINES = 64 };

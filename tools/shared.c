@@ -126,6 +126,12 @@ rb_status rb_isa_of(const char *word, rb_isa *isa, bool *capped, rb_error *err)
     return st;
 }
 
+int rb_threads_of(const rb_args *args)
+{
+    const int n = (int)rb_opt_int(args, "-t");
+    return n ? n : rb_host_threads();
+}
+
 static rb_list list_of(const rb_opt_value *v)
 {
     return (rb_list){ v->num, v->n };

@@ -14,11 +14,17 @@ enum { RB_MAX_TOKENS = 1 << 24, RB_MAX_SEQ = 4096, RB_MAX_THREADS = 1024 };
 #define RB_CACHE_TYPES "f32|f16|bf16|q8_0|q4_0"
 #define RB_ISAS        "scalar|avx2|avx512|neon"
 
-/* -t of the commands that measure. */
-#define RB_THREADS_OPTION                                                                          \
+#define RB_THREADS_HELP "threads (default: physical cores, or OMP_NUM_THREADS)"
+#define RB_THREADS_OPTION(one_or_list, number, text)                                               \
     {                                                                                              \
-        .names = "-t, --threads", .kind = RB_OPT_INTS, .value = "LIST", .min = 1,                  \
-        .max = RB_MAX_THREADS, .help = "threads (default: physical cores, or OMP_NUM_THREADS)"     \
+        .names = "-t, --threads", .kind = one_or_list, .value = number, .min = 1,                  \
+        .max = RB_MAX_THREADS, .help = text                                                        \
+    }
+
+#define RB_FORMAT_OPTION(formats, text)                                                            \
+    {                                                                                              \
+        .names = "-o, --output", .kind = RB_OPT_WORD, .value = "FORMAT", .preset = "md",           \
+        .choices = formats, .help = text                                                           \
     }
 
 #define RB_GELU_OPTION                                                                             \
@@ -35,6 +41,9 @@ rb_format rb_format_of(const char *word);
 
 /* --isa (a word), or the detected ISA if word is NULL; fails for one that this CPU lacks. */
 rb_status rb_isa_of(const char *word, rb_isa *isa, bool *capped, rb_error *err);
+
+/* -t where it is one number; without it as many as rb_host_threads. */
+int rb_threads_of(const rb_args *args);
 
 /* --shape of a kernel's problem: numbers in the order of the op's extents, or NAME=NUMBER, between
  * commas; ranges as in lists give every combination; several shapes by ';'. Extents that are not
