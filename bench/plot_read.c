@@ -102,8 +102,9 @@ static rb_status parse(const char *path, const char *text, size_t size, json_t *
 
 rb_status rb_records_read(const char *path, struct json_t **array, int *n_torn, rb_error *err)
 {
+    static const char utf8_mark[] = "\xef\xbb\xbf"; /* some editors and shells begin with it */
     char *text = NULL;
-    size_t size = 0;
+    size_t size = 0, at = 0;
     int torn = 0;
     rb_status status = read_all(path, &text, &size, err);
     if (status == RB_OK && memchr(text, 0, size))
@@ -112,10 +113,12 @@ rb_status rb_records_read(const char *path, struct json_t **array, int *n_torn, 
         status = rb_fail(err, RB_ERR_MEMORY, "%.300s: out of memory", path);
     if (status == RB_OK)
         text[size] = 0; /* there is room: reading stops below it */
-    if (status == RB_OK && !text[strspn(text, " \t\r\n")])
+    if (status == RB_OK && !strncmp(text, utf8_mark, strlen(utf8_mark)))
+        at = strlen(utf8_mark);
+    if (status == RB_OK && !text[at + strspn(text + at, " \t\r\n")])
         status = rb_fail(err, RB_ERR_FORMAT, "%.300s: empty", path);
     if (status == RB_OK)
-        status = parse(path, text, size, *array, &torn, err);
+        status = parse(path, text + at, size - at, *array, &torn, err);
     if (n_torn)
         *n_torn += torn;
     free(text);
