@@ -380,10 +380,10 @@ typedef struct rb_subject {
     const char *filename;
     const rb_model *model;
     const char *cpu, *commit;
-    bool roofs;         /* results are placed under measured roofs */
-    bool peers;         /* rows are of other engines: each says whose, and what the roofs allow */
-    uint64_t seed;      /* of input and order */
-    struct json_t *env; /* the manifest, with the model's digest; may be NULL */
+    bool roofs;                  /* results are placed under measured roofs */
+    const struct rb_peer *peers; /* whose times the tests of the plan are; NULL: rbench's own */
+    uint64_t seed;               /* of input and order */
+    struct json_t *env;          /* the manifest, with the model's digest; may be NULL */
 } rb_subject;
 
 /* Machines whose roofs a stream of records has told already. */

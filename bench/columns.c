@@ -229,7 +229,7 @@ const rb_column rb_columns[] = {
     { "ubatch", true, 0, false, ubatch_varies, cell_ubatch },
     { "cache k v", false, 0, false, cache_unusual, cell_cache },
     { "test", false, 0, false, NULL, cell_test },
-    { "engine", false, 24, true, of_peers, cell_peer },
+    { "engine", false, 0, false, of_peers, cell_peer },
     { "time", true, 9, true, of_peers, cell_time },
     { "roofs allow", true, 9, true, peers_and_roofs, cell_roof_time },
     { "tok/s", true, 18, true, measured_run, cell_tps },

@@ -186,10 +186,10 @@ void rb_peer_place(rb_bench *b, const rb_peer *p, const rb_machine *m, rb_result
 {
     static const rb_noise unknown = { -1, -1, -1, -1, -1, -1, 0 };
     rb_bench_test(b, &p->test, r);
+    r->peer = p;
     if (r->error[0] || r->interrupted)
         return;
     r->dry = false;
-    r->peer = p;
     r->machine = m;
     r->noise = unknown;
     memcpy(r->when, p->when, sizeof r->when);

@@ -72,6 +72,7 @@ static void lay_out(rb_report *rep, rb_result *probe)
     }
     for (int i = 0; i < plan->n; i++) {
         probe->test = plan->test[i];
+        probe->peer = rep->subject->peers ? &rep->subject->peers[i] : NULL;
         for (int c = 0; c < rep->table.n; c++) {
             cells[c][0] = 0;
             if (!rep->column[c]->measured)
@@ -85,7 +86,7 @@ rb_status rb_report_subject(rb_report *rep, const rb_subject *subject, const rb_
                             int n_group, bool dry, rb_error *err)
 {
     rep->subject = subject;
-    rep->layout = (rb_layout){ plan, dry, n_group > 0, subject->roofs, subject->peers };
+    rep->layout = (rb_layout){ plan, dry, n_group > 0, subject->roofs, subject->peers != NULL };
     rep->n_group = n_group;
     free(rep->first_oi);
     rep->first_oi = calloc((size_t)n_group + 1, sizeof *rep->first_oi);

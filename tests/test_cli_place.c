@@ -101,7 +101,8 @@ Test(cli_place, tables_lines_and_a_figure)
     cr_assert(strstr(o.out, "| llama.cpp 3f2a1bc (4321) |") && strstr(o.out, "| pp20 @ d4 "));
     cr_assert(strstr(o.out, " 2.00 ms |") && strstr(o.out, "Times are the engine's"));
     release(&o);
-    o = place(RECORD_OF("@p", "@s", PROMPT) "\n" RECORD_OF("@p", "@s", GEN) "\n", "-o csv");
+    o = place("\xef\xbb\xbf" RECORD_OF("@p", "@s", PROMPT) "\n" RECORD_OF("@p", "@s", GEN) "\n",
+              "-o csv");
     cr_assert_eq(lines_of(o.out), 3, "a head and two rows: %s", o.out);
     cr_assert(strstr(o.out, ",llama.cpp,3f2a1bc (4321),A CPU,"));
     release(&o);
@@ -112,6 +113,31 @@ Test(cli_place, tables_lines_and_a_figure)
     char *svg = slurp("f.svg");
     cr_assert(strstr(svg, "by llama.cpp 3f2a1bc (4321)"));
     free(svg);
+    release(&o);
+}
+
+/* Characters of the line at *text, which goes on to the next. */
+static int line_width(const char **text)
+{
+    int n = 0;
+    for (; **text && **text != '\n'; ++*text)
+        n += (**text & 0xC0) != 0x80;
+    *text += **text == '\n';
+    return n;
+}
+
+Test(cli_place, rows_align_whatever_a_build_is_called)
+{
+    learn_model();
+    outcome o = place(
+        RECORD_OF("@p", "@s", PROMPT)
+            RECORD_OF("@p", "@s", GEN ", \"build_commit\": \"0123456789abcdef0123456789abcde\""),
+        "");
+    cr_assert(strstr(o.out, "| llama.cpp 0123456789abcdef0123456789abcde (4321) |"), "%s", o.out);
+    const char *at = o.out;
+    const int width = line_width(&at);
+    for (int i = 1; i < 4; i++)
+        cr_assert_eq(line_width(&at), width, "line %d of\n%s", i + 1, o.out);
     release(&o);
 }
 

@@ -241,7 +241,7 @@ Test(peer, the_record_names_the_engine)
     open_fixture(&f, "{\"type_v\": \"f16\"}");
     rb_peer_place(f.bench, &f.peer, NULL, f.r);
     const rb_subject subject = {
-        .filename = "m.gguf", .model = f.model, .cpu = "here", .commit = "c0ffee", .peers = true
+        .filename = "m.gguf", .model = f.model, .cpu = "here", .commit = "c0ffee", .peers = &f.peer
     };
     json_t *o = rb_record(&subject, f.r, NULL), *kernel;
     static const char *const never[] = { "noise", "warm", "kv_fill", "selfcheck", "flash_attn" };

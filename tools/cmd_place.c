@@ -210,7 +210,7 @@ static rb_status place(placing *p, rb_error *err)
                                .cpu = rb_host_cpu(cpu, sizeof cpu),
                                .commit = RB_COMMIT,
                                .roofs = !rb_opt_flag(p->args, "--no-roofs"),
-                               .peers = true };
+                               .peers = p->peer };
     if (st != RB_OK)
         return st;
     warn_of_elsewhere(p);
