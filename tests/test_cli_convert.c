@@ -76,6 +76,18 @@ Test(cli_convert, quantised_input_is_noted_once)
     release(&o);
 }
 
+Test(cli_convert, the_table_stays_out_of_a_file_that_is_stdout)
+{
+    make_input("--type f16");
+    outcome o = shell("$RBENCH convert in.gguf plain --type q8_0 >table && "
+                      "$RBENCH convert in.gguf /dev/stdout --type q8_0 2>told | cat >piped && "
+                      "cmp piped plain && cmp told table && "
+                      "$RBENCH convert in.gguf /dev/stdout --type q8_0 2>told >direct && "
+                      "cmp direct plain && cmp told table");
+    cr_assert_eq(o.code, 0, "%s%s", o.out, o.err);
+    release(&o);
+}
+
 Test(cli_convert, bad_lines_and_files)
 {
     make_input("--type f16");

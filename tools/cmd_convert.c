@@ -5,6 +5,8 @@
 #include "shared.h"
 
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const rb_option options[] = {
     { .names = "--type",
@@ -14,7 +16,8 @@ static const rb_option options[] = {
       .help = "type of the matrices, or one of llama.cpp's mixes (_s, _m), which spend more bits "
               "where they count" },
     RB_THREADS_OPTION(RB_OPT_INT, "N", RB_THREADS_HELP),
-    RB_FORMAT_OPTION("md|json", "format of the table on stdout"),
+    RB_FORMAT_OPTION("md|json",
+                     "format of the table on stdout; on stderr where stdout is OUT.gguf"),
 };
 
 static void tell(void *arg, const char *tensor, int64_t i, int64_t n)
@@ -24,8 +27,18 @@ static void tell(void *arg, const char *tensor, int64_t i, int64_t n)
     rb_progress_text(arg, text);
 }
 
+/* Where the table goes: not into the file. To be asked before that is replaced. */
+static FILE *table_stream(const char *path)
+{
+    struct stat file, out;
+    const bool same = stat(path, &file) == 0 && fstat(STDOUT_FILENO, &out) == 0 &&
+                      file.st_dev == out.st_dev && file.st_ino == out.st_ino;
+    return same ? stderr : stdout;
+}
+
 static rb_status convert(const rb_args *args, const char *type, rb_error *err)
 {
+    FILE *out = table_stream(args->arg[1]);
     rb_progress progress = rb_progress_make(false, false, NULL);
     rb_conversion done;
     const rb_convert_params params = { .mix = rb_mix_by_name(type),
@@ -41,7 +54,7 @@ static rb_status convert(const rb_args *args, const char *type, rb_error *err)
         rb_complain("note: %lld tensors of %s were quantised already: what they lost then is not "
                     "in the errors told here",
                     (long long)done.n_again, args->arg[0]);
-    return rb_conversion_write(stdout, &done, type, !strcmp(rb_opt_text(args, "-o"), "json"), err);
+    return rb_conversion_write(out, &done, type, !strcmp(rb_opt_text(args, "-o"), "json"), err);
 }
 
 static int run_convert(const rb_args *args)
