@@ -11,40 +11,41 @@
 
 TestSuite(cli_convert, .init = program_setup, .fini = program_teardown);
 
-/* Lines with the paths of the scratch folder in place of IN and OUT. */
-static void want_of(const char *line, int code, const char *words)
+/* A line with paths of the scratch folder in place of its %s: in.gguf, then out.gguf. */
+static const char *line_of(const char *format)
 {
-    char in[256], out[256], full[1024];
-    snprintf(full, sizeof full, line, path_of("in.gguf", in), path_of("out.gguf", out));
-    want(full, code, words);
+    static char line[1024];
+    char in[256], out[256];
+    snprintf(line, sizeof line, format, path_of("in.gguf", in), path_of("out.gguf", out));
+    return line;
+}
+
+static void want_of(const char *format, int code, const char *words)
+{
+    want(line_of(format), code, words);
 }
 
 static void make_input(const char *words)
 {
-    char in[256], line[512];
-    snprintf(line, sizeof line, "synth tiny %s -o %s", words, path_of("in.gguf", in));
-    want(line, 0, "");
+    char line[512];
+    snprintf(line, sizeof line, "synth tiny %s -o %%s", words);
+    want_of(line, 0, "");
 }
 
 Test(cli_convert, a_table_says_what_became_of_the_types)
 {
-    char out[256], line[512];
     make_input("--type f16");
     want_of("convert %s %s --type q8_0", 0, "| q8_0  |");
     want_of("convert %s %s --type Q4_K_M -t 1", 0, "| q5_0  |"); /* narrow rows */
-    snprintf(line, sizeof line, "%s -p 8 -n 2 -r 1", path_of("out.gguf", out));
-    want(line, 0, "q5_0");
+    want_of("%2$s -p 8 -n 2 -r 1", 0, "q5_0");
     want_of("convert %s %s --type iq4_nl -o json", 0, "\"iq4_nl\":{\"n_tensors\":");
     want("help convert", 0, "q4_k_m");
 }
 
 Test(cli_convert, json_adds_up)
 {
-    char in[256], out[256], line[1024];
     make_input("--type f32");
-    snprintf(line, sizeof line, "convert %s %s --type q8_0 -o json", path_of("in.gguf", in),
-             path_of("out.gguf", out));
-    outcome o = run(line);
+    outcome o = run(line_of("convert %s %s --type q8_0 -o json"));
     cr_assert_eq(o.code, 0, "%s", o.err);
     cr_assert_str_eq(o.err, "");
     json_t *r = parse(o.out), *types = json_object_get(r, "types");
@@ -65,11 +66,8 @@ Test(cli_convert, json_adds_up)
 
 Test(cli_convert, quantised_input_is_noted_once)
 {
-    char in[256], out[256], line[1024];
     make_input("--type q4_0");
-    snprintf(line, sizeof line, "convert %s %s --type q5_1", path_of("in.gguf", in),
-             path_of("out.gguf", out));
-    outcome o = run(line);
+    outcome o = run(line_of("convert %s %s --type q5_1"));
     cr_assert_eq(o.code, 0);
     cr_assert_eq(lines_of(o.err), 1, "%s", o.err);
     cr_assert(strstr(o.err, "quantised already"), "%s", o.err);
@@ -111,15 +109,11 @@ Test(cli_convert, bad_lines_and_files)
 /* What threads that OpenMP does not give would have summed is nothing. */
 Test(cli_convert, fewer_threads_than_asked)
 {
-    char in[256], out[256], line[1024];
     make_input("--type f32");
-    snprintf(line, sizeof line, "convert %s %s --type q8_0 -o json -t 1", path_of("in.gguf", in),
-             path_of("out.gguf", out));
-    outcome one = run(line);
+    outcome one = run(line_of("convert %s %s --type q8_0 -o json -t 1"));
     setenv("OMP_THREAD_LIMIT", "1", 1);
     setenv("MALLOC_PERTURB_", "90", 1); /* no memory is zero by chance */
-    line[strlen(line) - 1] = '7';
-    outcome seven = run(line);
+    outcome seven = run(line_of("convert %s %s --type q8_0 -o json -t 7"));
     cr_assert_eq(seven.code, 0, "%s", seven.err);
     cr_assert_str_eq(one.out, seven.out);
     release(&one);
@@ -130,13 +124,10 @@ Test(cli_convert, an_interrupt_leaves_no_file)
 {
     const int signals[] = { SIGINT, SIGTERM, SIGHUP };
     signal(SIGHUP, SIG_DFL); /* a parent may have ignored it */
-    char in[256], out[256], line[1024];
     make_input("--set n_layer=20 --set n_embd=512 --set n_ff=2048 --set n_head=8 "
                "--set n_head_kv=8 --set d_head=64 --type f16");
-    snprintf(line, sizeof line, "convert %s %s --type q3_K -t 1", path_of("in.gguf", in),
-             path_of("out.gguf", out));
     for (int i = 0; i < 3; i++) {
-        pid_t pid = start(line);
+        pid_t pid = start(line_of("convert %s %s --type q3_K -t 1"));
         usleep(300000);
         kill(pid, signals[i]);
         outcome o = finish(pid), left = shell("ls");

@@ -86,25 +86,24 @@ Test(mix, the_first_sixteenth_of_many_layers)
 Test(mix, eight_experts_have_attention_in_more_bits)
 {
     rb_config c = square_config(RB_ARCH_LLAMA, 8, 256);
-    c.n_expert = 8;
+    static const struct {
+        const char *suffix, *of_4, *of_8;
+    } want[] = {
+        { "attn_v", "64464466", "88888888" },        { "attn_k", "44444444", "88888888" },
+        { "attn_q", "44444444", "44444444" },        { "attn_output", "44444444", "55555555" },
+        { "ffn_down_exps", "64464466", "64464466" }, { "ffn_up_exps", "44444444", "44444444" },
+    };
     c.n_expert_used = 2;
     c.n_ff_expert = 256;
     c.expert_scale = 1;
-    write_source(&c, RB_F16);
-    converted_as("q4_k_m");
-    expect_layers("attn_v", "88888888");
-    expect_layers("attn_k", "88888888");
-    expect_layers("attn_q", "44444444");
-    expect_layers("attn_output", "55555555");
-    expect_layers("ffn_down_exps", "64464466");
-    expect_layers("ffn_up_exps", "44444444");
-    expect_type("blk.3.ffn_gate_inp.weight", RB_F32);
-    c.n_expert = 4;
-    write_source(&c, RB_F16);
-    converted_as("q4_k_m");
-    expect_layers("attn_v", "64464466");
-    expect_layers("attn_k", "44444444");
-    expect_layers("attn_output", "44444444");
+    for (int n_expert = 4; n_expert <= 8; n_expert += 4) {
+        c.n_expert = n_expert;
+        write_source(&c, RB_F16);
+        converted_as("q4_k_m");
+        for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+            expect_layers(want[i].suffix, n_expert == 8 ? want[i].of_8 : want[i].of_4);
+        expect_type("blk.3.ffn_gate_inp.weight", RB_F32);
+    }
 }
 
 Test(mix, fused_attention_counts_as_v)
