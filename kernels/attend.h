@@ -7,7 +7,7 @@
 #include "op.h"
 
 enum { O, Q, K, K2, V, Q2 };
-enum { TILE = 64, SPLIT = 128, LEAST_ROWS = 32, MOST_UNIT_ROWS = 128, UNITS_WANTED = 128 };
+enum { TILE = 64, SPLIT = 128, LEAST_ROWS = 32, MOST_UNIT_ROWS = 256, UNITS_WANTED = 128 };
 
 _Static_assert(SPLIT % TILE == 0, "a split is whole tiles: the counts of rescales rest on it");
 
