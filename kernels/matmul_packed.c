@@ -165,13 +165,15 @@ typedef struct one_sum {
     vf acc[CHAINS][VECS];
 } one_sum;
 
-/* x is columns k .. of the token, from where w's columns k .. stand. */
-RB_INLINE void dot_columns(one_sum *s, const void *w, const f32 *x, int64_t n, rb_dtype base)
+/* x is columns k .. of the token, from where w's columns k .. stand: in memory, or in scratch. */
+RB_INLINE void dot_columns(one_sum *s, const void *w, const f32 *x, int64_t n, rb_dtype base,
+                           bool in_memory)
 {
     const int64_t column_bytes = PANEL * (base == RB_F32 ? 4 : 2);
     int64_t k = 0;
     for (; k + CHAINS <= n; k += CHAINS) {
-        stream_ahead((const char *)w + k * column_bytes, CHAINS * column_bytes, 0, 1);
+        if (in_memory)
+            stream_ahead((const char *)w + k * column_bytes, CHAINS * column_bytes, 0, 1);
         UNROLL
         for (int a = 0; a < CHAINS; a += 2) {
             const vf x0 = v_bcast(x + k + a), x1 = v_bcast(x + k + a + 1);
@@ -226,7 +228,7 @@ RB_INLINE void panel_one(const rb_call *c, int i, int64_t m, rb_dtype base)
 {
     one_sum s;
     one_begin(&s);
-    dot_columns(&s, panel_data(c, i, m), x_row(c, 0), c->t[X].n[3], base);
+    dot_columns(&s, panel_data(c, i, m), x_row(c, 0), c->t[X].n[3], base, true);
     decoded_plain(base, c->t[X].n[3]);
     one_end(c, i, m, &s);
 }
@@ -240,7 +242,7 @@ static void panel_one_decoded(const rb_call *c, int i, int64_t m, f32 *own)
     for (int64_t k0 = 0; k0 < n; k0 += SLAB) {
         const int64_t part = n - k0 < SLAB ? n - k0 : SLAB;
         fill_slab(own, panel_data(c, i, m), k0, part, base_of(c));
-        dot_columns(&s, own, x_row(c, 0) + k0, part, RB_F32);
+        dot_columns(&s, own, x_row(c, 0) + k0, part, RB_F32, false);
     }
     one_end(c, i, m, &s);
 }
