@@ -29,6 +29,11 @@ static void find_binary(void)
     strcat(binary, "/rbench");
 }
 
+void modest_caches(void)
+{
+    setenv("HWLOC_SYNTHETIC", "pack:1 l3:1(size=33554432) core:2 pu:1", 0);
+}
+
 void program_setup(void)
 {
     static const char *const shield[] = { "RBENCH_ARG_P", "RBENCH_ARG_N", "RBENCH_ARG_R",
@@ -36,8 +41,7 @@ void program_setup(void)
     find_binary();
     for (size_t i = 0; i < sizeof shield / sizeof *shield; i++)
         unsetenv(shield[i]);
-    /* operands and roofs go round caches: those of some machines take minutes */
-    setenv("HWLOC_SYNTHETIC", "pack:1 l3:1(size=33554432) core:2 pu:1", 0);
+    modest_caches();
     setenv("RBENCH_ARG_NO_ROOFS", "1", 1); /* seconds for each of many runs; some tests want them */
     snprintf(folder, sizeof folder, "/tmp/rbench-cli-XXXXXX");
     cr_assert(mkdtemp(folder));

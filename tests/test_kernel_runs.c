@@ -2,9 +2,9 @@
  * placed under roofs that are made up. How fast this machine is, is not asked.
  * Read next: ../bench/kernel_run.h, ../bench/kernel_plan.c. */
 #include "../bench/bench.h"
+#include "program.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- which rows ---- */
@@ -171,12 +171,6 @@ static rb_kernel_job job_of(rb_op_id op, rb_dtype d, const rb_sizes *s)
     const rb_kernel_job job = plan.job[0];
     rb_kernel_plan_free(&plan);
     return job;
-}
-
-/* Operands go round caches: those of some machines take minutes. */
-static void modest_caches(void)
-{
-    setenv("HWLOC_SYNTHETIC", "pack:1 l3:1(size=33554432) core:2 pu:1", 0);
 }
 
 TestSuite(kernel_run, .init = modest_caches);
