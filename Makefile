@@ -69,7 +69,7 @@ TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/%.o)
 TESTS := $(TEST_SRC:tests/%.c=$(B)/tests/%)
 FUZZERS := $(FUZZ_SRC:tests/%.c=$(B)/tests/%)
 
-.PHONY: all run test tests isa isa-tests asan asan-tests fuzz fuzzers check instrument cross format asm clean FORCE
+.PHONY: all run test tests isa isa-tests asan asan-tests fuzz fuzzers check instrument validate cross format asm clean FORCE
 .SUFFIXES:
 .SECONDARY:
 
@@ -188,6 +188,15 @@ instrument:
 	@$(MAKE) --no-print-directory CONFIG=nocount build/nocount/tests/instrument/instrument
 	build/nocount/tests/instrument/instrument
 $(B)/tests/instrument/instrument: $(B)/tests/instrument/instrument.o $(B)/librbench.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Modelled DRAM traffic against a simulator of caches.
+validate:
+	@sh .ci/deps validate
+	@$(MAKE) --no-print-directory $(B)/tests/validate/validate
+	python3 tests/validate/validate.py $(B)/tests/validate/validate
+$(B)/tests/validate/validate: $(B)/tests/validate/validate.o $(B)/librbench.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 

@@ -187,6 +187,8 @@ typedef struct rb_result {
     rb_tally total;     /* sum of it */
     /* What calls of the first layers took of their experts, in the first repetition. */
     rb_routing routing[RB_N_PHASE][RB_MAX_ROUTED];
+    uint64_t cache_bytes; /* of the last cache that the ledger's DRAM traffic was modelled with; 0:
+                             it was not */
     rb_memory memory;
     int64_t kv_bytes_per_token;
     const char *kv_fill;   /* "real", or "synthetic": the context at the start was never computed */
@@ -207,6 +209,9 @@ uint64_t rb_result_other_ns(const rb_result *r);
 /* flops / (weight + kv) bytes; flops / all bytes. 0 if there are no bytes. */
 double rb_tally_oi(const rb_tally *t);
 double rb_tally_oi_kernel(const rb_tally *t);
+/* flops / bytes between DRAM and the modelled cache. 0 if there are none: all stays in the cache.
+ */
+double rb_tally_oi_dram(const rb_tally *t);
 /* At the median. GB/s of W + KV. */
 double rb_result_tps(const rb_result *r);
 double rb_result_gflops(const rb_result *r);
@@ -261,6 +266,7 @@ typedef struct rb_bench_params {
     bool sequential;       /* one test after the other, not interleaved */
     uint64_t seed;         /* of synthetic tokens and of the order */
     double budget_s;       /* seconds for a whole plan; 0: no limit */
+    uint64_t cache_bytes;  /* of the last cache, for modelled DRAM traffic; 0: the machine's */
     double max_fill_flops; /* a context that costs more to compute is not; 0: 4e12 */
     /* Asked between repetitions and decode steps; true ends the test. May be NULL. */
     bool (*stop)(void *arg);
@@ -340,6 +346,7 @@ int rb_sweep_fit(rb_need_fn *need, void *arg, int n, uint64_t available);
 typedef struct rb_trend_point {
     int64_t n_layer;
     uint64_t flops, bytes; /* bytes: W + KV */
+    double oi_dram;        /* 0: resident, or not modelled */
 } rb_trend_point;
 
 typedef enum {
@@ -362,6 +369,10 @@ int rb_oi_compare(const rb_trend_point *a, const rb_trend_point *b);
 rb_trend rb_trend_of(const rb_trend_point *p, int n);
 /* The closing sentence: what OI did with layers and why. Returns buf. */
 char *rb_trend_text(const char *test, const rb_trend_point *p, int n, char *buf, size_t size);
+/* The same for modelled DRAM traffic with a last cache of cache_bytes: at which depths the model
+ * stays in it, and the OI beyond. */
+char *rb_dram_trend_text(const char *test, const rb_trend_point *p, int n, uint64_t cache_bytes,
+                         char *buf, size_t size);
 
 /* ---- output ---- */
 

@@ -152,6 +152,15 @@ static void cell_oi(const rb_place_in *p, char *buf)
     snprintf(buf, RB_CELL, "%#.6g", rb_tally_oi(&p->result->total));
 }
 
+static void cell_oi_dram(const rb_place_in *p, char *buf)
+{
+    const double oi = rb_tally_oi_dram(&p->result->total);
+    if (oi > 0)
+        snprintf(buf, RB_CELL, "%.4g", oi);
+    else
+        snprintf(buf, RB_CELL, p->result->cache_bytes ? "resident" : "-");
+}
+
 static void cell_difference(const rb_place_in *p, char *buf)
 {
     if (p->first_oi > 0)
@@ -236,8 +245,9 @@ const rb_column rb_columns[] = {
     { "FLOPs", true, 16, true, dry_run, cell_flops },
     { "W+KV bytes", true, 14, true, dry_run, cell_wkv },
     { "act. bytes", true, 14, true, dry_run, cell_act },
-    { "OI", true, 8, true, NULL, cell_oi },
+    { "OI W+KV", true, 8, true, NULL, cell_oi },
     { NULL, true, 12, true, in_sweep, cell_difference },
+    { "OI DRAM", true, 8, true, NULL, cell_oi_dram },
     { "GFLOP/s", true, 8, true, measured_run, cell_gflops },
     { "GB/s", true, 6, true, measured_run, cell_gbps },
     { "of roof", true, 7, true, has_roofs, cell_share },

@@ -296,6 +296,10 @@ static void read_counts(rb_plot_record *r, const json_t *o)
     r->oi = number_of(o, "oi");
     if (isnan(r->oi) && r->bytes)
         r->oi = (double)r->flops / (double)r->bytes;
+    r->oi_dram = number_of(o, "oi_dram");
+    if (!showable(r->oi_dram))
+        r->oi_dram = NAN;
+    r->in_cache = isnan(r->oi_dram) && json_is_object(json_object_get(o, "bytes_dram_model"));
 }
 
 /* Rate and its interval, from the interval of the time. */

@@ -60,7 +60,7 @@ static rb_trend_point *counts_of(const rb_plot_series *s)
     rb_trend_point *p = calloc((size_t)s->n, sizeof *p);
     for (int i = 0; p && i < s->n; i++) {
         const rb_plot_record *r = &s->at[i];
-        p[i] = (rb_trend_point){ r->n_layer, r->flops, r->bytes };
+        p[i] = (rb_trend_point){ r->n_layer, r->flops, r->bytes, 0 };
         if (!r->flops || !r->bytes || (i && r->n_layer <= r[-1].n_layer)) {
             free(p);
             return NULL;
@@ -235,6 +235,43 @@ static void label_value(rb_draw *d, rb_placer *p, const column *c, int l, const 
         &(rb_mark_spot){ rb_axis_at(x, (double)r->n_layer), rb_axis_at(y, r->oi), 6, 6 }, 30);
 }
 
+static double dram_of(const rb_plot_record *r)
+{
+    return r->oi_dram;
+}
+
+/* OI by modelled DRAM traffic, crosses joined by dots; where all stays in the cache there is none,
+ * and a bar at the top says so. */
+static void draw_dram(rb_draw *d, rb_placer *p, const column *c, int l, const rb_axis *x,
+                      const rb_axis *y)
+{
+    const rb_plot_series *s = c->line[l];
+    const rb_color color = n_apart(c) > 1 ? rb_palette[l] : RB_GREY;
+    const rb_pen pen = { .stroke = color, .width = 1.3 };
+    const double top = y->p1 + 6;
+    int last = -1;
+    draw_dashed(d, p, s, dram_of, false, x, y, color);
+    for (int i = 0; i < s->n; i++) {
+        const double at = rb_axis_at(x, (double)s->at[i].n_layer);
+        if (s->at[i].in_cache)
+            last = i;
+        if (isnan(s->at[i].oi_dram))
+            continue;
+        const double v = rb_axis_at(y, s->at[i].oi_dram);
+        rb_draw_line(d, at - 3, v - 3, at + 3, v + 3, &pen);
+        rb_draw_line(d, at - 3, v + 3, at + 3, v - 3, &pen);
+    }
+    if (last < 0 || l > 0)
+        return;
+    const double x0 = rb_axis_at(x, (double)s->at[0].n_layer) - 4;
+    const double x1 = rb_axis_at(x, (double)s->at[last].n_layer) + 4;
+    rb_draw_line(d, x0, top, x1, top, &pen);
+    rb_slab slab = rb_label_slab("in cache", 13, 0, 0, 0);
+    slab.x = x0 + slab.half_w, slab.y = top + slab.half_h + 4;
+    if (rb_placer_take(p, slab))
+        rb_label_draw(d, "in cache", 13, color, &slab);
+}
+
 static bool draw_oi(rb_draw *d, const column *c)
 {
     rb_axis x = layer_axis(c), y = { .lo = 1, .hi = 0, .p0 = OI_END, .p1 = OI_TOP };
@@ -244,6 +281,8 @@ static bool draw_oi(rb_draw *d, const column *c)
         for (int i = 0; i < s->n; i++) {
             double ratio = i ? ratio_between(&s->at[i - 1], &s->at[i]) : NAN;
             rb_axis_hold(&y, s->at[i].oi);
+            if (!isnan(s->at[i].oi_dram))
+                rb_axis_hold(&y, s->at[i].oi_dram);
             if (!isnan(ratio))
                 rb_axis_hold(&y, ratio);
         }
@@ -256,6 +295,8 @@ static bool draw_oi(rb_draw *d, const column *c)
         if (!is_twin(c, l))
             draw_ratios(d, &p, c, l, &x, &y);
     }
+    for (int l = 0; l < c->n; l++) /* caches differ where counts are the same */
+        draw_dram(d, &p, c, l, &x, &y);
     for (int l = 0; l < c->n; l++) {
         if (is_twin(c, l))
             continue;
@@ -489,7 +530,8 @@ static void put_titles(rb_draw *d, const rb_plot_data *data, const column *c, in
     snprintf(
         text, sizeof text,
         "OI is exact: FLOPs (a multiply-add counts as 2) over bytes of weights and KV cache. "
-        "Dashed above: the ratio of what each added layer brings, toward which OI moves. "
+        "Dashed above: the ratio of what each added layer brings, toward which OI moves. Crosses: "
+        "the same FLOPs over modelled DRAM traffic, none where all stays in the cache. "
         "Whiskers: 95 %% confidence interval of the median. Dashed below: the measured roof at "
         "that OI.");
     if (n_more)

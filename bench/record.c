@@ -191,11 +191,18 @@ void rb_record_cost(json_t *o, const rb_cost *c)
     json_object_set_new(o, "bytes", bytes_object(c));
 }
 
-/* Byte levels that nothing here knows yet: unknown, not 0. */
-static void put_unknown_levels(json_t *o)
+/* What a tally moves between DRAM and the modelled cache, and its OI there: null where that is
+ * hardly anything (resident), both null where nothing was modelled. */
+static void put_dram(json_t *o, const rb_tally *t, bool modelled)
 {
-    json_object_set_new(o, "bytes_dram_model", json_null());
-    json_object_set_new(o, "bytes_dram_pmu", json_null());
+    json_t *bytes = modelled ? json_object() : json_null();
+    if (modelled) {
+        put_count(bytes, "read", t->dram.read);
+        put_count(bytes, "allocate", t->dram.allocate);
+        put_count(bytes, "write_back", t->dram.write_back);
+    }
+    json_object_set_new(o, "bytes_dram_model", bytes);
+    json_object_set_new(o, "oi_dram", modelled ? known(rb_tally_oi_dram(t)) : json_null());
 }
 
 static void put_memory(json_t *o, const rb_memory *m)
@@ -395,6 +402,7 @@ static json_t *kernel_object(const rb_result *r, const rb_tally *t, rb_phase pha
     put_count(o, "calls", t->calls);
     rb_record_cost(o, &t->cost);
     put_number(o, "oi_kernel", rb_tally_oi_kernel(t));
+    put_dram(o, t, r->cache_bytes != 0);
     if (r->dry || r->peer)
         return o;
     const rb_bytes b = rb_cost_bytes(&t->cost);
@@ -482,7 +490,9 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
     if (!r->dry && !r->peer)
         put_run(o, s, r);
     rb_record_cost(o, &r->total.cost);
-    put_unknown_levels(o);
+    put_dram(o, &r->total, r->cache_bytes != 0);
+    json_object_set_new(o, "cache_bytes", r->cache_bytes ? count(r->cache_bytes) : json_null());
+    json_object_set_new(o, "bytes_dram_pmu", json_null());
     put_number(o, "oi", rb_tally_oi(&r->total));
     put_number(o, "oi_kernel", rb_tally_oi_kernel(&r->total));
     if (r->machine)

@@ -19,6 +19,14 @@ double rb_tally_oi_kernel(const rb_tally *t)
     return all ? (double)t->cost.flops / (double)all : 0;
 }
 
+double rb_tally_oi_dram(const rb_tally *t)
+{
+    const rb_bytes needed = rb_cost_bytes(&t->cost);
+    const uint64_t moved = rb_dram_bytes(&t->dram);
+    const bool resident = moved < rb_bytes_wkv(&needed) / 100;
+    return moved && !resident ? (double)t->cost.flops / (double)moved : 0;
+}
+
 double rb_result_tps(const rb_result *r)
 {
     return r->ns.median > 0 ? (double)rb_test_tokens(&r->test) * 1e9 / r->ns.median : 0;

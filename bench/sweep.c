@@ -143,3 +143,33 @@ char *rb_trend_text(const char *test, const rb_trend_point *p, int n, char *buf,
     put_reason(p, n, &t, buf, size);
     return buf;
 }
+
+char *rb_dram_trend_text(const char *test, const rb_trend_point *p, int n, uint64_t cache_bytes,
+                         char *buf, size_t size)
+{
+    const double cache = (double)cache_bytes / 1e6;
+    int first = 0; /* depth that does not stay in the cache */
+    while (first < n && p[first].oi_dram <= 0)
+        first++;
+    buf[0] = 0;
+    if (first == n) {
+        put(buf, size,
+            "%s: by the model, all depths stay in a last cache of %.4g MB (resident): once it is "
+            "warm hardly anything comes from DRAM, and OI DRAM has no meaning.",
+            test, cache);
+        return buf;
+    }
+    put(buf, size, "%s: by the model, with a last cache of %.4g MB, ", test, cache);
+    if (first)
+        put(buf, size,
+            "%lld to %lld layers stay in it (resident: hardly anything comes from DRAM). The one "
+            "bend is where the model leaves it: ",
+            (long long)p[0].n_layer, (long long)p[first - 1].n_layer);
+    else
+        put(buf, size, "every depth streams from DRAM and there is no bend: ");
+    put(buf, size, "OI DRAM is %.4g at %lld", p[first].oi_dram, (long long)p[first].n_layer);
+    if (first + 1 < n)
+        put(buf, size, " and %.4g at %lld", p[n - 1].oi_dram, (long long)p[n - 1].n_layer);
+    put(buf, size, ".");
+    return buf;
+}

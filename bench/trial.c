@@ -221,6 +221,50 @@ static rb_status keep(rb_bench *b, rb_trial *trial, rb_slot *s, const rb_sample 
     return RB_OK;
 }
 
+/* ---- modelled traffic ---- */
+
+static void copy_dram(rb_ledger *to, const rb_ledger *from)
+{
+    rb_tally *x = &to->at[0][0][0];
+    const rb_tally *y = &from->at[0][0][0];
+    for (int i = 0; i < N_CELL; i++)
+        x[i].dram = y[i].dram;
+}
+
+/* What a repetition moves between DRAM and the last cache, by a model of that: the same calls of a
+ * dry session, after the one step that precedes a repetition. Left unknown when stopped, or where
+ * the size of the cache is. */
+static rb_status model_dram(rb_bench *b, rb_result *r, rb_error *err)
+{
+    const rb_test *t = &r->test;
+    const uint64_t cache =
+        b->params.cache_bytes ? b->params.cache_bytes : rb_last_cache_bytes(t->n_threads);
+    rb_session_params params = rb_params_for(b, t);
+    rb_slot s = { 0 };
+    uint64_t ns = 0;
+    bool done = false;
+    if (!cache || rb_bench_stopped(b))
+        return RB_OK;
+    params.dry = true;
+    params.n_threads = t->n_threads;
+    params.cache_bytes = (int64_t)cache;
+    rb_status st = rb_session_open(&s.session, b->model, &params, err);
+    if (st == RB_OK)
+        st = need_ids(b, rb_test_tokens(t), err);
+    if (st == RB_OK)
+        st = touch(b, &s, t, err);
+    if (st == RB_OK) {
+        rb_session_clear(s.session);
+        st = run_once(b, &s, t, &ns, &done, err);
+    }
+    if (st == RB_OK && done && rb_session_models_dram(s.session)) {
+        copy_dram(&r->ledger, rb_session_ledger(s.session));
+        r->cache_bytes = cache;
+    }
+    rb_session_close(s.session);
+    return st;
+}
+
 /* ---- a trial ---- */
 
 void rb_trial_open(rb_bench *b, rb_trial *trial, const rb_test *t, rb_result *r)
@@ -342,6 +386,9 @@ void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted)
         rb_tally *t = &cell[trial->cell[i]];
         t->ns = from->work, t->barrier_ns = from->barrier, t->launch_ns = from->launch;
     }
+    rb_error err;
+    if (model_dram(b, r, &err) != RB_OK)
+        snprintf(r->error, sizeof r->error, "%s", err.text);
     for (int phase = 0; phase < RB_N_PHASE; phase++) {
         const rb_tally sum = rb_ledger_phase(&r->ledger, (rb_phase)phase);
         rb_tally_add(&r->total, &sum);

@@ -43,12 +43,14 @@ typedef struct rb_session_params {
     rb_mla_rule mla_rule;
     int n_threads;
     rb_isa isa;
-    bool capped;   /* an ISA cap was set: no BLAS */
-    bool act_f32;  /* keep activations f32 even where a row would quantise them */
-    bool no_fuse;  /* one launch per matrix: COUNTING's activation bytes */
-    bool gelu_erf; /* GELU exactly, not by tanh */
-    bool dry;      /* count only; the model may be dry too */
-    bool prove;    /* run every launch as the counting ISA, held against its row: slow */
+    bool capped;         /* an ISA cap was set: no BLAS */
+    bool act_f32;        /* keep activations f32 even where a row would quantise them */
+    bool no_fuse;        /* one launch per matrix: COUNTING's activation bytes */
+    bool gelu_erf;       /* GELU exactly, not by tanh */
+    bool dry;            /* count only; the model may be dry too */
+    int64_t cache_bytes; /* of a last cache in whose model DRAM traffic is booked (reuse.h in
+                            kernels/); 0: none. It takes time: for dry sessions */
+    bool prove;          /* run every launch as the counting ISA, held against its row: slow */
 } rb_session_params;
 
 /* Defaults: all layers, 1 sequence, n_ctx 512, n_ubatch 512, f16 cache, 1 thread, detected ISA. */
@@ -89,6 +91,8 @@ const rb_routing *rb_session_routing(const rb_session *s, rb_phase phase, int64_
 /* Empties the ledger and the routing. */
 void rb_session_clear(rb_session *s);
 
+/* Whether the DRAM traffic in the ledger is that of such a model. */
+bool rb_session_models_dram(const rb_session *s);
 rb_ledger *rb_session_ledger(rb_session *s);
 /* The last launch at a place; its row is NULL if there was none. Its operands are the session's. */
 const rb_costed *rb_session_last(const rb_session *s, rb_phase phase, rb_site site);

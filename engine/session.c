@@ -88,6 +88,7 @@ static rb_status open_team(rb_session *s, rb_error *err)
                             .dry = p->dry,
                             .act_f32 = p->act_f32,
                             .prove = p->prove,
+                            .cache_bytes = p->cache_bytes,
                             .n_layer = s->model->config.n_expert ? p->n_layer : 0 };
     rb_team *dry = NULL;
     rb_status status = rb_team_open(&s->team, &team, err);
@@ -95,6 +96,7 @@ static rb_status open_team(rb_session *s, rb_error *err)
         return status;
     team.dry = true;
     team.prove = false;
+    team.cache_bytes = 0;
     status = rb_team_open(&dry, &team, err);
     if (status == RB_OK)
         status = plan_scratch(s, dry, err);
@@ -247,6 +249,11 @@ void rb_session_clear(rb_session *s)
 rb_ledger *rb_session_ledger(rb_session *s)
 {
     return rb_team_ledger(s->team);
+}
+
+bool rb_session_models_dram(const rb_session *s)
+{
+    return rb_team_models_dram(s->team);
 }
 
 const rb_costed *rb_session_last(const rb_session *s, rb_phase phase, rb_site site)

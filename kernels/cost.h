@@ -18,9 +18,16 @@ typedef struct rb_cost {
     uint64_t rd[RB_N_STREAM], wr[RB_N_STREAM]; /* compulsory bytes */
 } rb_cost;
 
+/* Bytes between DRAM and the last cache, by a model of that cache (reuse.h): fetched by reads,
+ * fetched because a store fills a part of a line first, and written back. */
+typedef struct rb_dram {
+    uint64_t read, allocate, write_back;
+} rb_dram;
+
 typedef struct rb_tally {
     rb_cost cost;
     uint64_t calls;
+    rb_dram dram; /* of a team that models it */
     /* Wall clock. The three add up to the time between the start of a step and the end of its last
      * launch. */
     uint64_t ns;         /* of the phases, from their start to the end of the slowest thread */
@@ -30,6 +37,8 @@ typedef struct rb_tally {
 } rb_tally;
 
 void rb_cost_add(rb_cost *sum, const rb_cost *c);
+void rb_dram_add(rb_dram *sum, const rb_dram *d);
+uint64_t rb_dram_bytes(const rb_dram *d); /* all three */
 void rb_tally_add(rb_tally *sum, const rb_tally *t);
 bool rb_cost_equal(const rb_cost *a, const rb_cost *b);
 

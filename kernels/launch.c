@@ -4,6 +4,7 @@
  * counted, threads.c. */
 #include "launch.h"
 #include "matmul.h"
+#include "reuse.h"
 
 #include <limits.h>
 #include <sched.h>
@@ -29,7 +30,9 @@ enum { rb_nocount = 0 };
 
 struct rb_team {
     rb_team_params params;
+    int n_asked; /* threads; a dry or proving team does with one */
     rb_ledger ledger;
+    rb_reuse *reuse;     /* NULL: DRAM traffic is not modelled */
     rb_routing *routing; /* [RB_N_PHASE][params.n_layer] */
     rb_costed last[RB_N_PHASE][RB_N_SITE];
     rb_scratch reserved, needed;
@@ -221,9 +224,12 @@ rb_status rb_team_open(rb_team **out, const rb_team_params *params, rb_error *er
         return rb_fail(err, RB_ERR_MEMORY, "no memory for a team of threads");
     memset(team, 0, sizeof *team);
     team->params = *params;
+    team->n_asked = params->n_threads;
     if (params->dry || params->prove)
         team->params.n_threads = 1;
     rb_status status = list_candidates(team, err);
+    if (status == RB_OK && params->cache_bytes)
+        status = rb_reuse_open(&team->reuse, params->cache_bytes, err);
     if (status == RB_OK && params->n_layer) {
         team->routing = calloc((size_t)(RB_N_PHASE * params->n_layer), sizeof *team->routing);
         if (!team->routing)
@@ -243,6 +249,7 @@ void rb_team_close(rb_team *team)
     if (!team)
         return;
     rb_buffer_free(&team->scratch);
+    rb_reuse_close(team->reuse);
     free(team->routing);
     free(team);
 }
@@ -280,6 +287,11 @@ const rb_routing *rb_team_routing(const rb_team *team, rb_phase phase, int64_t l
 {
     const int64_t n = team->params.n_layer;
     return team->routing && layer >= 0 && layer < n ? &team->routing[phase * n + layer] : NULL;
+}
+
+bool rb_team_models_dram(const rb_team *team)
+{
+    return team->reuse && !rb_reuse_failed(team->reuse);
 }
 
 const rb_costed *rb_team_last(const rb_team *team, rb_phase phase, rb_site site)
@@ -383,11 +395,26 @@ static void book_routing(const rb_exec *ex, const rb_op *op, const rb_call *call
     r->expected += rb_expected_rows(n_rows, id->n[3], n_tok);
 }
 
+/* Where scratch lies, for a launch by as many threads as were asked for. */
+static void book_dram(const rb_team *team, const rb_kernel *k, const rb_call *call, rb_dram *sum)
+{
+    const rb_scratch used = scratch_of(k, call);
+    const rb_reuse_scratch s = { .buffer = &team->scratch,
+                                 .shared_bytes = used.shared_bytes,
+                                 .own_bytes = used.own_bytes,
+                                 .own_first = round_up(team->reserved.shared_bytes),
+                                 .own_step = team->own_step,
+                                 .n_threads = team->n_asked };
+    rb_reuse_launch(team->reuse, k->op, call, &s, sum);
+}
+
 static void book(const rb_exec *ex, const rb_kernel *k, const rb_call *call, launch_times t)
 {
     rb_tally *at = &ex->team->ledger.at[ex->phase][ex->site][k->op->id];
     rb_costed *last = &ex->team->last[ex->phase][ex->site];
     rb_cost_add(&at->cost, rb_cost_again(last, k, call, &at->assumed));
+    if (ex->team->reuse)
+        book_dram(ex->team, k, call, &at->dram);
     at->calls++;
     at->ns += t.work;
     at->barrier_ns += t.barrier;

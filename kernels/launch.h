@@ -21,6 +21,8 @@ typedef struct rb_team_params {
     bool act_f32;    /* true: rows that quantise activations are excluded */
     int64_t n_layer; /* of which routing is kept; 0: none */
     bool prove;      /* run every launch as the counting ISA and hold it against its row: slow */
+    int64_t cache_bytes;   /* of a cache that all launches pass through in a model: DRAM traffic is
+                              booked; 0: none */
     const rb_kernel *only; /* NULL, or the one row that this team has, whatever ISA and BLAS say */
 } rb_team_params;
 
@@ -65,8 +67,11 @@ typedef struct rb_routing {
 } rb_routing;
 /* NULL if it is not kept for that layer. */
 const rb_routing *rb_team_routing(const rb_team *team, rb_phase phase, int64_t layer);
-/* Empties ledger and routing. */
+/* Empties ledger and routing; what a modelled cache holds stays there. */
 void rb_team_clear(rb_team *team);
+
+/* Whether the DRAM traffic in the ledger is a model's. */
+bool rb_team_models_dram(const rb_team *team);
 
 /* What was booked last at a place. */
 const rb_costed *rb_team_last(const rb_team *team, rb_phase phase, rb_site site);

@@ -84,7 +84,7 @@ static void build(rb_trend_point *p, int n, uint64_t f0, uint64_t q0, const uint
     for (int i = 0; i < n; i++) {
         f0 += layer[i][0];
         q0 += layer[i][1];
-        p[i] = (rb_trend_point){ i + 1, f0, q0 };
+        p[i] = (rb_trend_point){ i + 1, f0, q0, 0 };
     }
 }
 

@@ -141,6 +141,7 @@ static rb_status prepare(rb_job *j, const char *name, const rb_mix *mix, rb_erro
         .sequential = rb_opt_flag(j->args, "--sequential"),
         .seed = (uint64_t)rb_opt_int(j->args, "--seed"),
         .budget_s = (double)rb_opt_int(j->args, "--budget"),
+        .cache_bytes = (uint64_t)rb_opt_int(j->args, "--last-cache"),
         .stop = should_stop,
         .progress = tell_progress,
         .arg = j,

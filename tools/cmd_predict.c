@@ -45,9 +45,11 @@ static rb_status predict_model(prediction *p, const char *name, const rb_mix *mi
 {
     char cpu[128];
     rb_model_params how = { .dry = true, .mix = mix, .seed = 1 };
-    rb_bench_params params = {
-        .n_reps = 1, .dry = true, .stop = rb_stop, .seed = (uint64_t)rb_opt_int(p->args, "--seed")
-    };
+    rb_bench_params params = { .n_reps = 1,
+                               .dry = true,
+                               .stop = rb_stop,
+                               .seed = (uint64_t)rb_opt_int(p->args, "--seed"),
+                               .cache_bytes = (uint64_t)rb_opt_int(p->args, "--last-cache") };
     rb_model *model = NULL;
     rb_lists lists = { 0 };
     rb_plan plan = { 0 };

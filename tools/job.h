@@ -35,6 +35,7 @@ typedef struct rb_job {
     rb_disturbance disturbance;
     rb_trend_point *points; /* [n_group][depths] */
     int *n_points;          /* [n_group] */
+    uint64_t cache_bytes;   /* that their DRAM traffic was modelled with */
 } rb_job;
 
 /* sweep.c: the depths to run, those that fit; replaces the layers of j->lists and the plan. */

@@ -103,6 +103,12 @@ const rb_option rb_test_options[] = {
       .max = INT64_MAX,
       .help =
           "of the permutation of the vocabulary that serves as input, and of the order of tests" },
+    { .names = "--last-cache",
+      .kind = RB_OPT_INT,
+      .value = "BYTES",
+      .preset = "0",
+      .max = INT64_C(1) << 40,
+      .help = "size of the last cache that DRAM traffic is modelled with (0: this machine's)" },
 };
 const int rb_n_test_options = sizeof rb_test_options / sizeof *rb_test_options;
 

@@ -100,12 +100,19 @@ void rb_sweep_note(rb_job *j, const rb_result *r, int i)
     int group = i % j->n_group, depths = j->plan.n / j->n_group;
     rb_bytes b = rb_cost_bytes(&r->total.cost);
     j->points[group * depths + j->n_points[group]++] =
-        (rb_trend_point){ r->test.n_layer, r->total.cost.flops, rb_bytes_wkv(&b) };
+        (rb_trend_point){ r->test.n_layer, r->total.cost.flops, rb_bytes_wkv(&b),
+                          rb_tally_oi_dram(&r->total) };
+    j->cache_bytes = r->cache_bytes;
 }
 
 void rb_sweep_note_dry(rb_job *j, int i)
 {
-    const rb_bench_params params = { .n_reps = 1, .dry = true, .seed = j->subject.seed };
+    const rb_bench_params params = {
+        .n_reps = 1,
+        .dry = true,
+        .seed = j->subject.seed,
+        .cache_bytes = (uint64_t)rb_opt_int(j->args, "--last-cache"),
+    };
     rb_result *r = calloc(1, sizeof *r);
     rb_bench *bench = NULL;
     if (r && rb_bench_open(&bench, j->shape, j->shape, &params, NULL) == RB_OK) {
@@ -123,18 +130,26 @@ static int by_layers(const void *a, const void *b)
     return (x->n_layer > y->n_layer) - (x->n_layer < y->n_layer);
 }
 
+static void say(rb_job *j, const char *text)
+{
+    rb_report_text(j->report, text);
+    if (j->format != RB_FORMAT_MD && !j->quiet)
+        fprintf(stderr, "%s\n", text);
+}
+
 void rb_sweep_close(rb_job *j)
 {
     int depths = j->n_group ? j->plan.n / j->n_group : 0;
     for (int g = 0; g < j->n_group; g++) {
+        const rb_trend_point *p = &j->points[g * depths];
+        const int n = j->n_points[g];
         char name[64], text[1024];
-        if (!j->n_points[g])
+        if (!n)
             continue;
-        qsort(&j->points[g * depths], (size_t)j->n_points[g], sizeof *j->points, by_layers);
+        qsort(&j->points[g * depths], (size_t)n, sizeof *j->points, by_layers);
         rb_test_name(&j->plan.test[g], name, sizeof name);
-        rb_trend_text(name, &j->points[g * depths], j->n_points[g], text, sizeof text);
-        rb_report_text(j->report, text);
-        if (j->format != RB_FORMAT_MD && !j->quiet)
-            fprintf(stderr, "%s\n", text);
+        say(j, rb_trend_text(name, p, n, text, sizeof text));
+        if (j->cache_bytes)
+            say(j, rb_dram_trend_text(name, p, n, j->cache_bytes, text, sizeof text));
     }
 }
