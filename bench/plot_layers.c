@@ -288,7 +288,7 @@ static bool draw_oi(rb_draw *d, const column *c)
         }
     }
     pad(&y, 0.12, 0.14);
-    rb_axis_draw(d, &x, &y, "layers", "OI in FLOP/byte", tick, layer_ticks(c, &x, tick));
+    rb_axis_draw(d, &x, &y, "layers", "OI W+KV in FLOP/byte", tick, layer_ticks(c, &x, tick));
     rb_placer p = placer_of(&x, &y);
     block_lines(&p, c, &x, &y, true);
     for (int l = 0; l < c->n; l++) {
@@ -476,7 +476,8 @@ static void say_values(const rb_plot_series *s, const rb_trend *t, char *buf, si
     rb_plot_put(buf, size, " %.6g", s->at[s->n - 1].oi);
 }
 
-/* "OI rises with layers: pp128 15.4 to 113.6, ...": once where all agree, else each for itself. */
+/* "OI W+KV rises with layers: pp128 15.4 to 113.6, ...": once where all agree, else each for
+ * itself. */
 static void say_directions(const rb_plot_data *data, const column *c, int n, char *buf, size_t size)
 {
     static const char *const verb[] = { "", "is the same", "rises", "falls", "turns" };
@@ -486,7 +487,7 @@ static void say_directions(const rb_plot_data *data, const column *c, int n, cha
         for (int l = 0; l < c[i].n; l++)
             common = trend_of(c[i].line[l]).kind == common ? common : RB_TREND_NONE;
     }
-    rb_plot_put(buf, size, "OI %s%s layers", common ? verb[common] : "over",
+    rb_plot_put(buf, size, "OI W+KV %s%s layers", common ? verb[common] : "over",
                 common == RB_TREND_FLAT ? " at all"
                 : common                ? " with"
                                         : "");
@@ -529,7 +530,7 @@ static void put_titles(rb_draw *d, const rb_plot_data *data, const column *c, in
     rb_plot_text_cut(d, LEFT - 16, 64, text, 1100, &(rb_type){ .size = 14, .color = RB_GREY });
     snprintf(
         text, sizeof text,
-        "OI is exact: FLOPs (a multiply-add counts as 2) over bytes of weights and KV cache. "
+        "OI W+KV is exact: FLOPs (a multiply-add is 2) over bytes of weights and KV cache. "
         "Dashed above: the ratio of what each added layer brings, toward which OI moves. Crosses: "
         "the same FLOPs over modelled DRAM traffic, none where all stays in the cache. "
         "Whiskers: 95 %% confidence interval of the median. Dashed below: the measured roof at "

@@ -3,6 +3,8 @@
  * writes them. */
 #include "record.h"
 
+#include "waste.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -396,9 +398,12 @@ static json_t *kernel_object(const rb_result *r, const rb_tally *t, rb_phase pha
 {
     const rb_op *known_op = rb_op_get(op);
     json_t *o = json_object();
+    char name[96];
     put_text(o, "op", known_op ? known_op->name : "?");
     put_text(o, "site", rb_site_name[site]);
     put_text(o, "phase", rb_phase_name[phase]);
+    if (t->kernel)
+        put_text(o, "kernel", rb_kernel_name(t->kernel, name, sizeof name));
     put_count(o, "calls", t->calls);
     rb_record_cost(o, &t->cost);
     put_number(o, "oi_kernel", rb_tally_oi_kernel(t));
@@ -420,6 +425,27 @@ static json_t *kernel_object(const rb_result *r, const rb_tally *t, rb_phase pha
         json_object_set_new(o, "roof_pct", known(p.pct));
     }
     return o;
+}
+
+/* What was done beyond need. */
+static json_t *waste_array(const rb_result *r)
+{
+    rb_waste list[RB_MAX_WASTE];
+    const int n = rb_waste_of(r, list);
+    json_t *array = json_array();
+    for (int i = 0; i < n; i++) {
+        json_t *o = json_object();
+        put_text(o, "what", list[i].what);
+        put_text(o, "site", list[i].where);
+        put_count(o, "ops", list[i].flops);
+        put_count(o, "special", list[i].special);
+        put_count(o, "bytes", list[i].bytes);
+        put_number(o, "share", list[i].share);
+        if (r->machine)
+            put_number(o, "roof_ns", list[i].ns);
+        json_array_append_new(array, o);
+    }
+    return array;
 }
 
 /* A row of time alone. */
@@ -505,5 +531,6 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
     if (s->model->config.n_expert)
         put_experts(o, &s->model->config, r);
     json_object_set_new(o, "kernels", kernels_array(r));
+    json_object_set_new(o, "waste", waste_array(r));
     return o;
 }

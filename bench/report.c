@@ -4,6 +4,7 @@
  * record.c (the JSON), csv.c, table.c (the table). */
 #include "columns.h"
 #include "csv.h"
+#include "waste.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -170,6 +171,7 @@ void rb_report_kernels(rb_report *rep, const rb_result *r)
         return;
     char text[600];
     rb_kernel_table(rep->out, &rep->subject->model->config, r);
+    rb_waste_table(rep->out, r);
     rb_routing_text(&rep->subject->model->config, r, text, sizeof text);
     if (text[0])
         fprintf(rep->out, "\n%s\n", text);

@@ -31,6 +31,10 @@ uint64_t rb_memory_total(const rb_memory *m)
 rb_status rb_bench_open(rb_bench **b, rb_model *model, rb_model *shape,
                         const rb_bench_params *params, rb_error *err)
 {
+    *b = NULL;
+    if (params->cache_bytes && params->cache_bytes < 64)
+        return rb_fail(err, RB_ERR_ARGUMENT, "a last cache of %llu bytes: less than a line",
+                       (unsigned long long)params->cache_bytes);
     *b = calloc(1, sizeof **b);
     if (!*b)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for a benchmark");

@@ -123,22 +123,23 @@ char *rb_trend_text(const char *test, const rb_trend_point *p, int n, char *buf,
     rb_trend t = rb_trend_of(p, n);
     buf[0] = 0;
     if (t.kind == RB_TREND_NONE) {
-        put(buf, size, "%s: one depth only, so OI has no direction.", test);
+        put(buf, size, "%s: one depth only, so OI W+KV has no direction.", test);
         return buf;
     }
     const rb_trend_point *last = &p[n - 1], *turn = &p[t.first_turn];
     long long l0 = p->n_layer, l1 = last->n_layer;
     const char *strictly = t.strict ? "strictly " : "";
     if (t.kind == RB_TREND_FLAT)
-        put(buf, size, "%s: OI is the same, %.6g, from %lld to %lld layers. ", test, oi_of(p), l0,
-            l1);
+        put(buf, size, "%s: OI W+KV is the same, %.6g, from %lld to %lld layers. ", test, oi_of(p),
+            l0, l1);
     else if (t.kind == RB_TREND_TURNS)
         put(buf, size,
-            "%s: OI is %.6g at %lld layers, %s %.6g at %lld, turns there%s and is %.6g at %lld. ",
+            "%s: OI W+KV is %.6g at %lld layers, %s %.6g at %lld, turns there%s and is %.6g at "
+            "%lld. ",
             test, oi_of(p), l0, rb_oi_compare(turn, p) > 0 ? "rises to" : "falls to", oi_of(turn),
             (long long)turn->n_layer, t.n_turn > 1 ? " (and again later)" : "", oi_of(last), l1);
     else
-        put(buf, size, "%s: OI %s %swith layers, from %.6g at %lld to %.6g at %lld. ", test,
+        put(buf, size, "%s: OI W+KV %s %swith layers, from %.6g at %lld to %.6g at %lld. ", test,
             t.kind == RB_TREND_RISES ? "rises" : "falls", strictly, oi_of(p), l0, oi_of(last), l1);
     put_reason(p, n, &t, buf, size);
     return buf;

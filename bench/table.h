@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { RB_MAX_COLUMN = 20, RB_CELL = 96 };
+enum { RB_MAX_COLUMN = 24, RB_CELL = 96 };
 
 typedef struct rb_table {
     int n;

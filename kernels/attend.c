@@ -368,6 +368,7 @@ static const rb_kernel rows[] = { {
     .shared_bytes = shared_bytes,
     .own_bytes = own_bytes_both,
     .extra = rb_attend_extra,
+    .extra_what = "scaling q and o, rescaling sums of online softmax",
     .saved = rb_attend_saved,
     .special_overhead = rb_attend_special_overhead,
     .decode = { { K, rb_attend_k_elements },

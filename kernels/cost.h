@@ -24,8 +24,10 @@ typedef struct rb_dram {
     uint64_t read, allocate, write_back;
 } rb_dram;
 
+struct rb_kernel;
 typedef struct rb_tally {
     rb_cost cost;
+    const struct rb_kernel *kernel; /* the row that was launched last; NULL in sums */
     uint64_t calls;
     rb_dram dram; /* of a team that models it */
     /* Wall clock. The three add up to the time between the start of a step and the end of its last

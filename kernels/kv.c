@@ -114,5 +114,6 @@ static const rb_op op = {
 };
 
 static const rb_kernel rows[] = { { RB_ROW(RB_NO_DTYPE), .extra = extra,
+                                    .extra_what = "quantising what is cached",
                                     .special_overhead = special_overhead } };
 RB_EXPORT(kv, rows);

@@ -415,6 +415,7 @@ static void book(const rb_exec *ex, const rb_kernel *k, const rb_call *call, lau
     rb_cost_add(&at->cost, rb_cost_again(last, k, call, &at->assumed));
     if (ex->team->reuse)
         book_dram(ex->team, k, call, &at->dram);
+    at->kernel = k;
     at->calls++;
     at->ns += t.work;
     at->barrier_ns += t.barrier;

@@ -115,6 +115,7 @@ static const rb_kernel rows[] = { {
     .run = run,
     .shared_bytes = shared_bytes,
     .extra = extra,
+    .extra_what = "quantising activations, scales of blocks",
     .special_overhead = special_overhead,
     .int_macs = rb_matmul_macs,
     .accepts = accepts,

@@ -456,7 +456,8 @@ static const rb_term special_overhead[] = { QUANTISE_SPECIAL, { 0 } };
     {                                                                                              \
         .op = &rb_matmul_op, .isa = RB_ISA_ID, .dtype = type##_P16, .variant = "i8", .n_phase = 2, \
         .units = units, .run = run, .shared_bytes = shared_bytes, .own_bytes = own_bytes,          \
-        .extra = beyond, .special_overhead = special_overhead, .int_macs = rb_matmul_macs,         \
+        .extra = beyond, .extra_what = "quantising activations, scales of blocks",                 \
+        .special_overhead = special_overhead, .int_macs = rb_matmul_macs,                          \
         .decode = { { W0, rb_w0_elements }, { W1, rb_w1_elements }, { W2, rb_w2_elements } },      \
         .unpacks = true, .act = RB_ACT_I8                                                          \
     }

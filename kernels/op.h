@@ -134,8 +134,9 @@ typedef struct rb_kernel {
                 void *own);
     int64_t (*shared_bytes)(const rb_call *call), (*own_bytes)(const rb_call *call); /* NULL: 0 */
     const rb_term *extra, *saved, *special_overhead; /* NULL: zero, and proven so */
-    const rb_term *int_macs, *bf16_macs;             /* likewise: how many products are such dots */
-    rb_decode decode[RB_MAX_DECODE];                 /* ends with NULL elements */
+    const char *extra_what; /* what extra is spent on, in a few words; NULL: there is none */
+    const rb_term *int_macs, *bf16_macs; /* likewise: how many products are such dots */
+    rb_decode decode[RB_MAX_DECODE];     /* ends with NULL elements */
     bool unpacks; /* decodes to integers alone, the first part of that work */
     bool (*accepts)(const rb_call *call); /* NULL: every shape */
     bool needs_bf16; /* the CPU's own dot products of bf16, beyond what its ISA has */

@@ -104,7 +104,7 @@ Test(trend, rises_when_layers_bring_more_than_the_rest)
     rb_trend t = rb_trend_of(p, 4);
     cr_assert_eq(t.kind, RB_TREND_RISES);
     cr_assert(t.strict && t.equal_layers && !t.n_turn);
-    check_text(p, 4, "OI rises strictly with layers, from 1.5 at 1 to 1.8 at 4");
+    check_text(p, 4, "OI W+KV rises strictly with layers, from 1.5 at 1 to 1.8 at 4");
     check_text(p, 4, "the same 200 FLOPs and 100 bytes (2 FLOP/byte), more");
 }
 
@@ -114,7 +114,7 @@ Test(trend, falls_when_they_bring_less)
     rb_trend_point p[4];
     build(p, 4, 200, 100, layer);
     cr_assert_eq(rb_trend_of(p, 4).kind, RB_TREND_FALLS);
-    check_text(p, 4, "OI falls strictly with layers, from 1.5 at 1 to 1.2 at 4");
+    check_text(p, 4, "OI W+KV falls strictly with layers, from 1.5 at 1 to 1.2 at 4");
     check_text(p, 4, "(1 FLOP/byte), less");
 }
 
@@ -126,7 +126,7 @@ Test(trend, is_flat_when_they_bring_the_same_ratio)
     rb_trend t = rb_trend_of(p, 3);
     cr_assert_eq(t.kind, RB_TREND_FLAT);
     cr_assert_not(t.strict);
-    check_text(p, 3, "OI is the same, 1.5, from 1 to 3 layers");
+    check_text(p, 3, "OI W+KV is the same, 1.5, from 1 to 3 layers");
 }
 
 /* A file that mixes dtypes: later layers are heavier per FLOP. */
@@ -142,8 +142,26 @@ Test(trend, turns_where_the_layers_change)
     cr_assert_eq(t.n_turn, 1);
     cr_assert_eq(p[t.first_turn].n_layer, 3);
     cr_assert_not(t.equal_layers);
-    check_text(p, 5, "OI is 2 at 1 layers, rises to 2.5 at 3, turns there and is 2 at 5");
+    check_text(p, 5, "OI W+KV is 2 at 1 layers, rises to 2.5 at 3, turns there and is 2 at 5");
     check_text(p, 5, "3 FLOP/byte for the layers up to that depth and 1 for those after it");
+}
+
+static void check_dram_text(const rb_trend_point *p, int n, const char *want)
+{
+    char text[1024];
+    rb_dram_trend_text("tg32", p, n, 32000000, text, sizeof text);
+    cr_assert(strstr(text, want), "no '%s' in: %s", want, text);
+    cr_assert(strstr(text, "32 MB"), "%s", text);
+}
+
+Test(trend, of_modelled_traffic_bends_where_the_model_leaves_the_cache)
+{
+    const rb_trend_point p[] = { { 1, 0, 0, 0 }, { 2, 0, 0, 0 }, { 4, 0, 0, 2.5 }, { 8, 0, 0, 3 } };
+    check_dram_text(p, 4, "1 to 2 layers stay in it (resident");
+    check_dram_text(p, 4, "OI DRAM is 2.5 at 4 and 3 at 8.");
+    check_dram_text(p, 3, "OI DRAM is 2.5 at 4.");
+    check_dram_text(p, 2, "all depths stay in");
+    check_dram_text(p + 2, 2, "no bend: OI DRAM is 2.5 at 4 and 3 at 8.");
 }
 
 Test(trend, turns_twice)
@@ -172,7 +190,7 @@ Test(trend, unequal_layers_may_still_be_monotone)
 Test(trend, is_exact_beyond_double_precision)
 {
     const uint64_t big = (uint64_t)1 << 62;
-    const rb_trend_point p[] = { { 1, big, big - 1 }, { 2, big + 1, big } };
+    const rb_trend_point p[] = { { 1, big, big - 1, 0 }, { 2, big + 1, big, 0 } };
     cr_assert_eq((double)p[0].flops / (double)p[0].bytes, (double)p[1].flops / (double)p[1].bytes);
     cr_assert_eq(rb_oi_compare(&p[0], &p[1]), 1);
     cr_assert_eq(rb_oi_compare(&p[1], &p[0]), -1);
@@ -187,7 +205,7 @@ Test(trend, of_a_real_model)
     rb_trend_point p[3];
     for (int i = 0; i < 3; i++)
         p[i] = (rb_trend_point){ depth[i], 466753540 + (uint64_t)depth[i] * 94444368,
-                                 466756608 + (uint64_t)depth[i] * 93739008 };
+                                 466756608 + (uint64_t)depth[i] * 93739008, 0 };
     rb_trend t = rb_trend_of(p, 3);
     cr_assert_eq(t.kind, RB_TREND_RISES);
     cr_assert(t.equal_layers); /* although the steps are 26 and 36 layers */
@@ -197,7 +215,7 @@ Test(trend, of_a_real_model)
 
 Test(trend, needs_two_depths)
 {
-    const rb_trend_point p = { 1, 10, 10 };
+    const rb_trend_point p = { 1, 10, 10, 0 };
     cr_assert_eq(rb_trend_of(&p, 1).kind, RB_TREND_NONE);
     check_text(&p, 1, "one depth only");
 }

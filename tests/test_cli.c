@@ -262,13 +262,13 @@ Test(cli, the_sweep_says_what_oi_did)
     outcome o = run("tiny --depth-sweep=4,1-3,6 -p 8 -n 2 -r 1");
     cr_assert_eq(o.code, 0, "%s", o.err);
     cr_assert(strstr(o.out, "OI - OI(1)"));
-    cr_assert(strstr(o.out, "pp8: OI rises strictly with layers, from "), "%s", o.out);
-    cr_assert(strstr(o.out, "tg2: OI rises strictly with layers, from "), "%s", o.out);
+    cr_assert(strstr(o.out, "pp8: OI W+KV rises strictly with layers, from "), "%s", o.out);
+    cr_assert(strstr(o.out, "tg2: OI W+KV rises strictly with layers, from "), "%s", o.out);
     cr_assert(strstr(o.out, " at 1 to "));
     release(&o);
     o = run("tiny --layer-sweep=1,2 -p 8 -n 0 -r 1 -o jsonl");
     cr_assert_eq(lines_of(o.out), 2);
-    cr_assert(strstr(o.err, "pp8: OI rises"), "%s", o.err);
+    cr_assert(strstr(o.err, "pp8: OI W+KV rises"), "%s", o.err);
     release(&o);
     want("tiny --depth-sweep=1-4096 -p 8 -n 0 -d 16777000", 1, "--depth-sweep: ");
 }

@@ -56,7 +56,7 @@ Test(plot, layers_say_what_oi_does)
     char *text = rb_figures_slurp(rb_figures_path("a.svg"));
     rb_figures_check_xml(text);
     cr_assert(
-        strstr(text, "OI rises with layers: pp128 15.3595 to 113.648, tg32 1.00053 to 1.00438"));
+        strstr(text, "OI W+KV rises with layers: pp128 15.3595 to 113.648, tg32 1.00053 to 1.00438"));
     cr_assert(strstr(text, "a layer alone: 127.376"));
     cr_assert(strstr(text, "a layer alone: 1.00492"));
     /* Heavier layers from 13 on: OI turns at 12, by the counts and not by the recorded oi. */
@@ -73,7 +73,7 @@ Test(plot, layers_say_what_oi_does)
     }
     rb_figures_must_plot(sweep, RB_PLOT_LAYERS, rb_figures_path("b.svg"));
     text = rb_figures_slurp(rb_figures_path("b.svg"));
-    cr_assert(strstr(text, "OI turns with layers"));
+    cr_assert(strstr(text, "OI W+KV turns with layers"));
     cr_assert(strstr(text, "(12 layers)") && strstr(text, "added layers alone"));
 }
 

@@ -60,9 +60,10 @@ Test(reuse, equals_a_cache_of_single_lines)
             const int n = 1 + (int)rb_random_below(&seed, (uint64_t)left);
             const bool write = rb_random_below(&seed, 3) == 0;
             /* any byte of a line is the line */
-            const int64_t first = from * LINE + (int64_t)rb_random_below(&seed, LINE);
-            rb_reuse_touch(r, &buffer[b], first, (int64_t)(from + n) * LINE - first % LINE, write,
-                           &sum);
+            const int64_t first = (int64_t)rb_random_below(&seed, LINE);
+            const int64_t last = (n - 1) * LINE + first + 1 +
+                                 (int64_t)rb_random_below(&seed, (uint64_t)(LINE - first));
+            rb_reuse_touch(r, &buffer[b], from * LINE + first, from * LINE + last, write, &sum);
             for (int k = 0; k < n; k++)
                 touch_line(c, b * LINES + from + k, write);
             cr_assert_eq(sum.read, c->sum.read, "round %d, touch %d: %llu read, not %llu", round, i,

@@ -394,8 +394,9 @@ const rb_command rb_cmd_bench = {
     .about =
         "Benchmarks MODEL: prompt processing (pp) and token generation (tg) with exact counts of "
         "FLOPs and\nbytes. 'Context' (-d) is tokens in the cache; 'layers' (--depth-sweep) is "
-        "how deep the model is.\nOI is FLOPs per byte of weights and KV cache; GB/s are of the "
-        "same bytes; tok/s is the median\nand its median absolute deviation.",
+        "how deep the model is.\nOI W+KV is FLOPs per byte of weights and KV cache (compulsory "
+        "bytes), OI DRAM per byte that a\nmodel of the last cache moves; GB/s are of weights and "
+        "KV cache; tok/s is the median and its\nmedian absolute deviation.",
     .what = "benchmark MODEL: tok/s, exact FLOPs and bytes, OI",
     .option = options,
     .n_option = sizeof options / sizeof *options,
