@@ -127,12 +127,22 @@ static void make_rope(maker *m)
     m->p->call.p.pairing = e[NEOX] ? RB_ROPE_NEOX : RB_ROPE_NORM;
 }
 
+/* Rows of a cache as the engine lays them out: heads outermost, each one's rows side by side. */
+static void put_cache(maker *m, int i, int64_t n_rows, int64_t n_head, int64_t n_col,
+                      const char *what)
+{
+    rb_view *v = &m->p->call.t[i];
+    put(m, i, m->type, RB_KV, n_rows, n_head, n_col, what);
+    v->step_bytes[1] = v->step_bytes[2];
+    v->step_bytes[2] *= n_rows;
+}
+
 static void make_kv_store(maker *m)
 {
     enum { T, G, D, S };
     const int64_t *e = m->e;
     for (int i = 0; i < 2; i++) { /* K and V */
-        put(m, 2 * i, m->type, RB_KV, e[S] + e[T], e[G], e[D], "D");
+        put_cache(m, 2 * i, e[S] + e[T], e[G], e[D], "D");
         put_act(m, 2 * i + 1, e[T], e[G], e[D]);
     }
     m->p->past = e[S];
@@ -151,10 +161,10 @@ static void make_attend(maker *m)
     }
     put_act(m, O, e[T], e[H], d_v);
     put_act(m, Q, e[T], e[H], e[D] + e[R]);
-    put(m, K, m->type, RB_KV, e[S], e[G], e[D], "D");
+    put_cache(m, K, e[S], e[G], e[D], "D");
     if (e[R])
-        put(m, K2, m->type, RB_KV, e[S], 1, e[R], "R");
-    put(m, V, m->type, RB_KV, e[S], e[G], d_v, e[DV] ? "DV" : "D");
+        put_cache(m, K2, e[S], 1, e[R], "R");
+    put_cache(m, V, e[S], e[G], d_v, e[DV] ? "DV" : "D");
     /* latent attention: V lies in K's rows */
     if (m->status == RB_OK && e[R] && e[G] == 1 && d_v <= e[D]) {
         p->call.t[V] = p->call.t[K];
