@@ -209,8 +209,8 @@ uint64_t rb_result_other_ns(const rb_result *r);
 /* flops / (weight + kv) bytes; flops / all bytes. 0 if there are no bytes. */
 double rb_tally_oi(const rb_tally *t);
 double rb_tally_oi_kernel(const rb_tally *t);
-/* flops / bytes between DRAM and the modelled cache. 0 if there are none: all stays in the cache.
- */
+/* flops / bytes between DRAM and the modelled cache. 0: resident, less than half of W + KV comes
+ * from DRAM. */
 double rb_tally_oi_dram(const rb_tally *t);
 /* At the median. GB/s of W + KV. */
 double rb_result_tps(const rb_result *r);

@@ -36,7 +36,7 @@ typedef struct rb_plot_record {
     uint64_t flops, bytes; /* bytes: W + KV; 0: not recorded */
     double oi, gflops, gflops_lo, gflops_hi;
     double oi_dram;               /* NaN: not modelled, or in_cache */
-    bool in_cache;                /* by the model hardly anything comes from DRAM */
+    bool in_cache;                /* by the model it is resident */
     double roof_gflops, roof_pct; /* NaN: not recorded, or no share because the point is above */
     bool resident, above;         /* above: its roof, which "resident" explains where it is one */
     char roof[32];                /* "read_dram" */

@@ -193,8 +193,8 @@ void rb_record_cost(json_t *o, const rb_cost *c)
     json_object_set_new(o, "bytes", bytes_object(c));
 }
 
-/* What a tally moves between DRAM and the modelled cache, and its OI there: null where that is
- * hardly anything (resident), both null where nothing was modelled. */
+/* What a tally moves between DRAM and the modelled cache, and its OI there: null where it is
+ * resident, both null where nothing was modelled. */
 static void put_dram(json_t *o, const rb_tally *t, bool modelled)
 {
     json_t *bytes = modelled ? json_object() : json_null();

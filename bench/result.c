@@ -23,7 +23,7 @@ double rb_tally_oi_dram(const rb_tally *t)
 {
     const rb_bytes needed = rb_cost_bytes(&t->cost);
     const uint64_t moved = rb_dram_bytes(&t->dram);
-    const bool resident = moved < rb_bytes_wkv(&needed) / 100;
+    const bool resident = moved < rb_bytes_wkv(&needed) / 2;
     return moved && !resident ? (double)t->cost.flops / (double)moved : 0;
 }
 

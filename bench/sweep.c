@@ -155,15 +155,17 @@ char *rb_dram_trend_text(const char *test, const rb_trend_point *p, int n, uint6
     buf[0] = 0;
     if (first == n) {
         put(buf, size,
-            "%s: by the model, all depths stay in a last cache of %.4g MB (resident): once it is "
-            "warm hardly anything comes from DRAM, and OI DRAM has no meaning.",
+            "%s: by the model, all depths stay in a last cache of %.4g MB (resident: less than "
+            "half "
+            "of weights and KV cache comes from DRAM), and OI DRAM has no meaning.",
             test, cache);
         return buf;
     }
     put(buf, size, "%s: by the model, with a last cache of %.4g MB, ", test, cache);
     if (first)
         put(buf, size,
-            "%lld to %lld layers stay in it (resident: hardly anything comes from DRAM). The one "
+            "%lld to %lld layers stay in it (resident: less than half of weights and KV cache "
+            "comes from DRAM). The one "
             "bend is where the model leaves it: ",
             (long long)p[0].n_layer, (long long)p[first - 1].n_layer);
     else

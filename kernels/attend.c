@@ -366,6 +366,7 @@ static const rb_kernel rows[] = { {
     .units = units,
     .run = run,
     .shared_bytes = shared_bytes,
+    .partials = true,
     .own_bytes = own_bytes_both,
     .extra = rb_attend_extra,
     .extra_what = "scaling q and o, rescaling sums of online softmax",

@@ -404,7 +404,8 @@ static void book_dram(const rb_team *team, const rb_kernel *k, const rb_call *ca
                                  .own_bytes = used.own_bytes,
                                  .own_first = round_up(team->reserved.shared_bytes),
                                  .own_step = team->own_step,
-                                 .n_threads = team->n_asked };
+                                 .n_threads = team->n_asked,
+                                 .partials = k->partials };
     rb_reuse_launch(team->reuse, k->op, call, &s, sum);
 }
 

@@ -137,7 +137,9 @@ typedef struct rb_kernel {
     const char *extra_what; /* what extra is spent on, in a few words; NULL: there is none */
     const rb_term *int_macs, *bf16_macs; /* likewise: how many products are such dots */
     rb_decode decode[RB_MAX_DECODE];     /* ends with NULL elements */
-    bool unpacks; /* decodes to integers alone, the first part of that work */
+    bool partials; /* shared scratch is written as the work goes on and read at its end; else it is
+                      written first and read throughout */
+    bool unpacks;  /* decodes to integers alone, the first part of that work */
     bool (*accepts)(const rb_call *call); /* NULL: every shape */
     bool needs_bf16; /* the CPU's own dot products of bf16, beyond what its ISA has */
     rb_rounding act; /* of activations: a row that rounds is not used where f32 is wanted */

@@ -281,35 +281,63 @@ void rb_reuse_touch(rb_reuse *r, const rb_buffer *b, int64_t from, int64_t to, b
 
 /* ---- a launch ---- */
 
-/* What is passed to all that walks over the operands of one launch. */
+/* One launch under way. */
 typedef struct launch {
     rb_reuse *r;
     const rb_op *op;
     const rb_call *call;
     const rb_reuse_scratch *scratch;
     rb_dram *sum;
+    int64_t to_stream, streamed; /* bytes of weights and cache */
+    int64_t written;             /* of partial results in shared scratch */
 } launch;
 
-static void hold(const launch *l);
+static void hold(launch *l);
 
 /* Runs of more pieces than this are taken as all that lies between their ends. */
 enum { MOST_RUNS = 256 };
 
-/* Bytes of a stream; it is long enough for what the launch goes on using to be used between. */
-static void touch_run(const launch *l, const rb_view *v, int64_t from, int64_t to, bool write)
+/* Partial results, as far as the stream has come. */
+static void write_partials(launch *l)
+{
+    const rb_reuse_scratch *s = l->scratch;
+    if (!s || !s->partials || !l->to_stream)
+        return;
+    const double part = (double)l->streamed / (double)l->to_stream;
+    const int64_t to = part >= 1 ? s->shared_bytes : (int64_t)(part * (double)s->shared_bytes);
+    rb_reuse_touch(l->r, s->buffer, l->written, to, true, l->sum);
+    l->written = to;
+}
+
+/* Bytes of a stream, a part at a time, between which the launch uses all that it goes on using. */
+static void touch_stream(launch *l, const rb_buffer *b, int64_t from, int64_t to)
 {
     const int64_t step = l->r->capacity / 8 > LINE ? l->r->capacity / 8 / LINE * LINE : LINE;
-    const bool stream = !write && (v->stream == RB_WEIGHT || v->stream == RB_KV);
     for (int64_t at = from; at < to;) {
-        const int64_t end = stream && to - at > step ? at + step : to;
-        rb_reuse_touch(l->r, v->buffer, at, end, write, l->sum);
+        const int64_t end = to - at > step ? at + step : to;
+        rb_reuse_touch(l->r, b, at, end, false, l->sum);
+        l->streamed += end - at;
+        write_partials(l);
         at = end;
-        if (stream && at < to)
+        if (at < to)
             hold(l);
     }
 }
 
-static void touch_runs(const launch *l, const rb_view *v, rb_runs runs, bool write)
+static bool streams(const rb_view *v)
+{
+    return v->stream == RB_WEIGHT || v->stream == RB_KV;
+}
+
+static void touch_run(launch *l, const rb_view *v, int64_t from, int64_t to, bool write)
+{
+    if (streams(v) && !write)
+        touch_stream(l, v->buffer, from, to);
+    else
+        rb_reuse_touch(l->r, v->buffer, from, to, write, l->sum);
+}
+
+static void touch_runs(launch *l, const rb_view *v, rb_runs runs, bool write)
 {
     if (runs.n[0] * runs.n[1] * runs.n[2] > MOST_RUNS) {
         for (int a = 0; a < 3; a++)
@@ -326,7 +354,7 @@ static void touch_runs(const launch *l, const rb_view *v, rb_runs runs, bool wri
 }
 
 /* Rows that an index names; without its memory as many as expected, from a random one on. */
-static void touch_gathered(const launch *l, const rb_view *v, const rb_view *index)
+static void touch_gathered(launch *l, const rb_view *v, const rb_view *index)
 {
     const int64_t bytes = rb_row_bytes(v->dtype, v->n[3]), step = v->step_bytes[2];
     bool assumed = false;
@@ -345,7 +373,7 @@ static void touch_gathered(const launch *l, const rb_view *v, const rb_view *ind
     }
 }
 
-static void touch_operand(const launch *l, int i, bool write)
+static void touch_operand(launch *l, int i, bool write)
 {
     const rb_arg *arg = &l->op->arg[i];
     const rb_view *v = &l->call->t[i];
@@ -363,7 +391,7 @@ static bool present(const launch *l, int i)
 }
 
 /* Activations that are read, and scratch: in use from the start to the end. */
-static void hold(const launch *l)
+static void hold(launch *l)
 {
     const rb_reuse_scratch *s = l->scratch;
     for (int i = 0; i < RB_MAX_ARG && l->op->arg[i].name; i++)
@@ -371,22 +399,41 @@ static void hold(const launch *l)
             touch_operand(l, i, false);
     if (!s)
         return;
-    rb_reuse_touch(l->r, s->buffer, 0, s->shared_bytes, true, l->sum);
+    rb_reuse_touch(l->r, s->buffer, 0, s->partials ? 0 : s->shared_bytes, true, l->sum);
     for (int t = 0; t < s->n_threads; t++) {
         const int64_t at = s->own_first + t * s->own_step;
         rb_reuse_touch(l->r, s->buffer, at, at + s->own_bytes, true, l->sum);
     }
 }
 
+/* Bytes of weights and cache that operand i reads. */
+static int64_t stream_bytes(const launch *l, int i)
+{
+    const rb_view *v = &l->call->t[i];
+    int64_t sum = 0;
+    if (l->op->arg[i].rows == RB_ROWS_GATHERED || !streams(v))
+        return 0;
+    for (int64_t s = 0; s < v->n[0]; s++) {
+        const rb_runs r = rb_operand_runs(l->op, l->call, i, s);
+        sum += r.bytes * r.n[0] * r.n[1] * r.n[2];
+    }
+    return sum;
+}
+
 void rb_reuse_launch(rb_reuse *r, const rb_op *op, const rb_call *call,
                      const rb_reuse_scratch *scratch, rb_dram *sum)
 {
-    const launch l = { r, op, call, scratch, sum };
+    launch l = { .r = r, .op = op, .call = call, .scratch = scratch, .sum = sum };
+    for (int i = 0; scratch && scratch->partials && i < RB_MAX_ARG && op->arg[i].name; i++)
+        if (present(&l, i) && rb_arg_goes(&op->arg[i], false))
+            l.to_stream += stream_bytes(&l, i);
     hold(&l);
     for (int i = 0; i < RB_MAX_ARG && op->arg[i].name; i++)
         if (present(&l, i) && call->t[i].stream != RB_ACT && rb_arg_goes(&op->arg[i], false))
             touch_operand(&l, i, false);
     hold(&l);
+    if (scratch && scratch->partials)
+        rb_reuse_touch(r, scratch->buffer, 0, scratch->shared_bytes, true, sum);
     for (int i = 0; i < RB_MAX_ARG && op->arg[i].name; i++)
         if (present(&l, i) && rb_arg_goes(&op->arg[i], true))
             touch_operand(&l, i, true);

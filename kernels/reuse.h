@@ -26,9 +26,10 @@ typedef struct rb_reuse_scratch {
     const rb_buffer *buffer;
     int64_t shared_bytes, own_bytes, own_first, own_step;
     int n_threads;
+    bool partials; /* shared: written piece by piece as weights and cache stream by (rb_kernel) */
 } rb_reuse_scratch;
 
-/* All operands of a launch of op: activations and scratch, which stay in use until its end, then
+/* All operands of a launch of op: activations and scratch, which stay in use until its end,
  * weights and cache streaming by, then what is written. Gathered rows whose ids are not known (a
  * dry run) are as many as expected from a random place on. */
 void rb_reuse_launch(rb_reuse *r, const rb_op *op, const rb_call *call,

@@ -26,6 +26,7 @@ CASES = [
     ("matmul q8_0, resident", 16 << 20, 16, STREAM, "kernel matmul q8_0 4096 1024 1"),
     ("matmul q8_0, 32 tokens", 1 << 20, 16, STREAM, "kernel matmul q8_0 4096 1024 32"),
     ("attend f16, decode", 1 << 20, 16, STREAM, "kernel attend f16 1 8 2 64 4096"),
+    ("attend f32, decode", 1 << 20, 16, STREAM, "kernel attend f32 1 8 2 64 8192"),
     ("decode step, smollm2-135m q8_0", 1 << 20, 16, WHOLE, "decode smollm2-135m q8_0 2 64"),
     ("decode step, smollm2-135m f16", 2 << 20, 16, WHOLE, "decode smollm2-135m f16 2 512"),
     ("decode step, smollm2-135m q4_0, resident", 16 << 20, 16, WHOLE,
