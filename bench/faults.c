@@ -133,8 +133,12 @@ void rb_fault_cost(rb_fault fault, rb_op_id op, rb_cost *claim)
         claim->wr[RB_ACT] = 0;
 }
 
+/* Of the nearest level that was measured, over half of it: what it gives at best. */
 void rb_fault_machine(rb_fault fault, rb_machine *m)
 {
+    int level = RB_L1;
+    while (level < RB_DRAM && m->roof[RB_ROOF_READ_L1 + level].value <= 0)
+        level++;
     if (fault == RB_FAULT_ROOF_IN_CACHE)
-        m->roof[RB_ROOF_READ_DRAM].value = 2 * m->roof[RB_ROOF_READ_L1].value;
+        m->roof[RB_ROOF_READ_DRAM].value = 2 * m->roof[RB_ROOF_READ_L1 + level].value;
 }

@@ -26,15 +26,20 @@ void rb_finding_pass(rb_finding *f, const char *fmt, ...)
     f->verdict = RB_PASSED;
 }
 
-void rb_finding_fail(rb_finding *f, const char *expected, const char *claimed, const char *fmt, ...)
+void rb_finding_fail(rb_finding *f, const char *where, const char *expected, const char *claimed,
+                     const char *fmt, ...)
 {
     va_list args;
-    va_start(args, fmt);
-    vsnprintf(f->text, sizeof f->text, fmt, args);
-    va_end(args);
+    if (f->verdict == RB_FAILED)
+        return;
     f->verdict = RB_FAILED;
+    snprintf(f->where, sizeof f->where, "%s", where);
     snprintf(f->expected, sizeof f->expected, "%s", expected);
     snprintf(f->claimed, sizeof f->claimed, "%s", claimed);
+    const int n = snprintf(f->text, sizeof f->text, "%s: ", f->where);
+    va_start(args, fmt);
+    vsnprintf(f->text + n, sizeof f->text - (size_t)n, fmt, args);
+    va_end(args);
 }
 
 /* ---- evidence ---- */
@@ -115,12 +120,18 @@ void rb_judge(const rb_evidence *e, rb_check check, rb_fault fault, rb_finding *
 
 /* ---- faults ---- */
 
-/* Whether a fault is about what was not measured here. */
-static bool has_no_evidence(const rb_evidence *e, rb_fault fault)
+/* Why a fault cannot be shown here, which is about what was not measured; NULL: it can. */
+static const char *not_shown(const rb_evidence *e, rb_fault fault)
 {
-    return fault == RB_FAULT_ROOF_IN_CACHE &&
-           (!e->params.roofs || e->standing.machine.roof[RB_ROOF_READ_L1].value <= 0 ||
-            e->standing.machine.roof[RB_ROOF_READ_DRAM].value <= 0);
+    const rb_roof *roof = e->standing.machine.roof;
+    if (fault != RB_FAULT_ROOF_IN_CACHE)
+        return NULL;
+    if (!e->params.roofs)
+        return e->params.no_roofs;
+    for (int level = RB_L1; level < RB_DRAM; level++)
+        if (roof[RB_ROOF_READ_L1 + level].value > 0)
+            return NULL;
+    return "the sizes of caches are not known";
 }
 
 static void inject(const rb_evidence *e, unsigned checks, rb_red *red)
@@ -163,11 +174,11 @@ rb_status rb_prove_red(const rb_evidence *e, unsigned checks, rb_red *red, rb_er
     rb_status status = RB_OK;
     memset(red, 0, RB_N_FAULT * sizeof *red);
     for (rb_fault f = RB_FAULT_NONE + 1; f < RB_N_FAULT && status == RB_OK; f++) {
+        const char *why_not = not_shown(e, f);
         red[f] = (rb_red){ .fault = f, .verdict = RB_PASSED };
-        if (has_no_evidence(e, f)) {
+        if (why_not) {
             red[f].verdict = RB_SKIPPED;
-            snprintf(red[f].found.text, sizeof red[f].found.text, "%s",
-                     e->params.roofs ? "the sizes of caches are not known" : e->params.no_roofs);
+            snprintf(red[f].found.text, sizeof red[f].found.text, "%s", why_not);
         } else if (rb_fault_applies(f, &e->shape->config)) {
             inject(e, checks, &red[f]);
         } else {

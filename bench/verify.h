@@ -41,7 +41,8 @@ typedef enum { RB_PASSED, RB_FAILED, RB_SKIPPED } rb_verdict;
 typedef struct rb_finding {
     rb_verdict verdict;
     char text[512];                 /* what was checked, what is wrong, or why it was skipped */
-    char expected[48], claimed[48]; /* the two numbers that differ; "" where nothing does */
+    char where[192];                /* of what is wrong: in which run or of which roof */
+    char expected[48], claimed[48]; /* the two numbers that differ; "" where there are none */
 } rb_finding;
 
 typedef struct rb_verify_params {

@@ -129,17 +129,16 @@ static void name_run(const rb_oracle_run *r, const rb_config *c, char *buf, size
     char seq[48] = "";
     if (r->n_seq > 1)
         snprintf(seq, sizeof seq, " in each of %lld sequences", (long long)r->n_seq);
-    snprintf(buf, size, "%s of %lld after %lld%s, %s, %s", rb_phase_name[r->phase], (long long)r->n,
-             (long long)r->p, seq, rb_attn_name(c, r->attn),
-             r->fused ? "fused" : "a launch for each matrix");
+    snprintf(buf, size, "%s of %lld after %lld%s, %s%s", rb_phase_name[r->phase], (long long)r->n,
+             (long long)r->p, seq, rb_attn_name(c, r->attn), r->fused ? "" : ", not fused");
 }
 
 /* Notes the first field that differs. Returns how many do. */
-static int compare(const rb_counted *run, const rb_config *c, const char *where,
-                   const rb_cost *ledger, const rb_cost *claim, rb_finding *found)
+static int compare(const rb_counted *run, const rb_config *c, const char *at, const rb_cost *ledger,
+                   const rb_cost *claim, rb_finding *found)
 {
     uint64_t want[N_FIELD], got[N_FIELD];
-    char name[160], expected[48], claimed[48];
+    char name[128], where[192], expected[48], claimed[48];
     int n = 0;
     fields_of(ledger, want);
     fields_of(claim, got);
@@ -147,14 +146,12 @@ static int compare(const rb_counted *run, const rb_config *c, const char *where,
         if (want[i] == got[i])
             continue;
         n++;
-        if (found->verdict == RB_FAILED)
-            continue;
         name_run(&run->run, c, name, sizeof name);
+        snprintf(where, sizeof where, "%s of %s, %s", field_name[i], at, name);
         snprintf(expected, sizeof expected, "%" PRIu64, want[i]);
         snprintf(claimed, sizeof claimed, "%" PRIu64, got[i]);
-        rb_finding_fail(found, expected, claimed,
-                        "%s: %s of %s: the ledger has %s, the closed form %s", name, field_name[i],
-                        where, expected, claimed);
+        rb_finding_fail(found, where, expected, claimed, "the ledger has %s, the closed form %s",
+                        expected, claimed);
     }
     return n;
 }

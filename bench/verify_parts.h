@@ -69,8 +69,8 @@ void rb_variants_judge(const rb_evidence *e, rb_fault fault, rb_finding *found);
 
 typedef struct rb_standing {
     rb_machine machine;
-    double gemv_pct; /* of the read roof of DRAM, of a cold y = W x; 0: no pair of roofs agreed */
-    char gemv[96];   /* its kernel */
+    double gemv_pct; /* of the read roof of DRAM, of a cold y = W x; 0: nothing is known */
+    char gemv[96];   /* its kernel, or why nothing is known */
 } rb_standing;
 rb_status rb_standing_gather(rb_evidence *e, rb_error *err);
 void rb_standing_judge(const rb_standing *s, rb_fault fault, rb_finding *found);
@@ -92,9 +92,9 @@ rb_status rb_evidence_step(const rb_evidence *e, rb_error *err, const char *fmt,
 
 /* The i-th order of attention that a model can be run in, RB_N_ATTN past the last. */
 rb_attn rb_attn_nth(const rb_config *c, int i);
-/* Fails a finding: what is wrong, and the two numbers. */
-void rb_finding_fail(rb_finding *f, const char *expected, const char *claimed, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+/* Fails a finding that has not failed yet: the first failure is told. */
+void rb_finding_fail(rb_finding *f, const char *where, const char *expected, const char *claimed,
+                     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void rb_finding_pass(rb_finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- faults.c: what each does to claims ---- */

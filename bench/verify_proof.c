@@ -99,54 +99,55 @@ rb_status rb_proofs_gather(rb_evidence *e, rb_error *err)
 
 /* ---- judging ---- */
 
-/* Fails the finding if two numbers differ. */
 static void want_same(rb_finding *f, const char *name, const char *what, uint64_t done,
                       uint64_t claim)
 {
-    char expected[48], claimed[48];
-    if (f->verdict == RB_FAILED || done == claim)
+    char where[192], expected[48], claimed[48];
+    if (done == claim)
         return;
+    snprintf(where, sizeof where, "%s, %s", what, name);
     snprintf(expected, sizeof expected, "%" PRIu64, done);
     snprintf(claimed, sizeof claimed, "%" PRIu64, claim);
-    rb_finding_fail(f, expected, claimed, "%s: %s: %s were done, the ledger accounts for %s", name,
-                    what, expected, claimed);
+    rb_finding_fail(f, where, expected, claimed, "%s were done, the ledger accounts for %s",
+                    expected, claimed);
 }
 
 static void judge_one(const rb_proven *one, const rb_config *c, rb_fault fault, rb_finding *f)
 {
-    char name[96];
+    static const char *const kind[] = { "integer", "conversion", "float" };
+    char name[96], what[64];
     rb_cost claim = one->cost;
     const rb_proof *p = &one->proof;
     rb_fault_cost(fault, RB_N_OP, &claim);
     snprintf(name, sizeof name, "%s, %s, %s", rb_dtype_get(one->type)->name, rb_isa_name[one->isa],
              rb_attn_name(c, one->attn));
-    if (p->mismatch[0] && f->verdict != RB_FAILED)
-        rb_finding_fail(f, "", "", "%s: %.380s", name, p->mismatch);
+    if (p->mismatch[0])
+        rb_finding_fail(f, name, "", "", "%s", p->mismatch);
     want_same(f, name, "FLOPs", p->flops + 2 * p->int_macs,
               claim.flops + claim.extra - claim.saved);
     want_same(f, name, "specials", p->special,
               (uint64_t)((int64_t)claim.special + claim.special_overhead));
     want_same(f, name, "int MACs", p->int_macs, claim.int_macs);
     want_same(f, name, "bf16 MACs", p->bf16_macs, claim.bf16_macs);
-    for (int i = 0; i < 3; i++)
-        want_same(f, name, "operations of dequantisation", p->dequant[i], claim.dequant[i]);
+    for (int i = 0; i < 3; i++) {
+        snprintf(what, sizeof what, "%s operations of decoding", kind[i]);
+        want_same(f, name, what, p->dequant[i], claim.dequant[i]);
+    }
 }
 
 /* What a loop moves is what it was said to move, byte by byte. */
 static void judge_loop(const rb_kernel *k, rb_fault fault, rb_finding *f)
 {
     enum { SEED = 1 };
-    char name[96], claimed[48], touched[48];
+    char name[96], claimed[48], expected[48];
     const rb_kernel *twin = rb_counting_twin(k);
     rb_error err = { 0 };
     rb_case c;
     rb_proof proof;
     bool assumed = false;
-    if (f->verdict == RB_FAILED)
-        return;
     rb_kernel_name(k, name, sizeof name);
     if (!twin || rb_case_make(&c, twin, RB_FILL_RANDOM, SEED, &err) != RB_OK) {
-        rb_finding_fail(f, "", "", "%s: %s", name, twin ? err.text : "it has no counting twin");
+        rb_finding_fail(f, name, "", "", "%s", twin ? err.text : "it has no counting twin");
         return;
     }
     const rb_cost right = rb_cost_of(k, &c.call, &assumed);
@@ -154,9 +155,9 @@ static void judge_loop(const rb_kernel *k, rb_fault fault, rb_finding *f)
     rb_fault_cost(fault, k->op->id, &claim);
     if (!rb_prove_claim(twin, &c.call, &claim, SEED, &proof)) {
         const rb_bytes a = rb_cost_bytes(&right), b = rb_cost_bytes(&claim);
-        snprintf(touched, sizeof touched, "%" PRIu64 " bytes", rb_bytes_all(&a));
+        snprintf(expected, sizeof expected, "%" PRIu64 " bytes", rb_bytes_all(&a));
         snprintf(claimed, sizeof claimed, "%" PRIu64 " bytes", rb_bytes_all(&b));
-        rb_finding_fail(f, touched, claimed, "%s: %.380s", name, proof.mismatch);
+        rb_finding_fail(f, name, expected, claimed, "%s", proof.mismatch);
     }
     rb_case_free(&c);
 }
@@ -199,8 +200,8 @@ void rb_proofs_judge(const rb_evidence *e, rb_fault fault, rb_finding *found)
     if (found->verdict == RB_PASSED)
         rb_finding_pass(found,
                         "%d runs of %d tokens and one more, %" PRIu64
-                        " FLOPs one by one, and the loops of bandwidth: done is what the ledger "
-                        "says (%s%s)%s",
+                        " FLOPs one by one, and the loops of bandwidth: what was done is what the "
+                        "ledger says (%s%s)%s",
                         all->n, N_PROMPT, sum.flops,
                         all->scaled[0] ? "weights made up; " : "the model itself", all->scaled,
                         list_unproven(unproven, sizeof unproven));

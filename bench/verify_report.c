@@ -2,6 +2,7 @@
  * Refuses to judge.
  * Read next: verify.h. */
 #include "record.h"
+#include "table.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,22 +17,43 @@ void rb_finding_write(FILE *out, rb_check check, const rb_finding *f)
     fflush(out);
 }
 
+static void fill(const rb_red *r, rb_cells cells)
+{
+    const rb_finding *f = &r->found;
+    const bool caught = r->verdict == RB_FAILED;
+    memset(cells, 0, sizeof(rb_cells));
+    snprintf(cells[0], RB_CELL, "%s", rb_fault_name[r->fault]);
+    snprintf(cells[1], RB_CELL, "%s",
+             caught                     ? rb_check_name[r->by]
+             : r->verdict == RB_SKIPPED ? "not injected"
+                                        : "NOTHING");
+    snprintf(cells[2], RB_CELL, "%s", caught ? f->expected : "-");
+    snprintf(cells[3], RB_CELL, "%s", caught ? f->claimed : "-");
+    snprintf(cells[4], RB_CELL, "%s", r->on);
+    snprintf(cells[5], RB_CELL, "%.95s", caught ? f->where : f->text);
+}
+
 void rb_red_write(FILE *out, const rb_red *red)
 {
-    fputs("| fault | caught by | expected | claimed | where |\n| :--- | :--- | ---: | ---: | :--- "
-          "|\n",
-          out);
-    for (int i = RB_FAULT_NONE + 1; i < RB_N_FAULT; i++) {
-        const rb_red *r = &red[i];
-        const rb_finding *f = &r->found;
-        const bool caught = r->verdict == RB_FAILED;
-        fprintf(out, "| %s | %s | %s | %s | %s%s%s |\n", rb_fault_name[i],
-                caught                     ? rb_check_name[r->by]
-                : r->verdict == RB_SKIPPED ? "not injected"
-                                           : "NOTHING",
-                caught ? f->expected : "-", caught ? f->claimed : "-", caught ? r->on : "",
-                caught ? ": " : "", caught || r->verdict == RB_SKIPPED ? f->text : "it survived");
+    static const char *const head[] = { "fault",   "caught by", "expected",
+                                        "claimed", "model",     "where" };
+    enum { N_COLUMN = sizeof head / sizeof *head };
+    rb_table t = { 0 };
+    rb_cells cells;
+    int n[RB_SKIPPED + 1] = { 0 };
+    for (int c = 0; c < N_COLUMN; c++)
+        rb_table_column(&t, head[c], c == 2 || c == 3, 0);
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1)
+            rb_table_head(out, &t);
+        for (int i = RB_FAULT_NONE + 1; i < RB_N_FAULT; i++) {
+            fill(&red[i], cells);
+            pass ? rb_table_row(out, &t, cells) : rb_table_fit(&t, cells);
+            n[red[i].verdict] += pass;
+        }
     }
+    fprintf(out, "\nfaults: %d caught, %d survived, %d not injected\n", n[RB_FAILED], n[RB_PASSED],
+            n[RB_SKIPPED]);
     fflush(out);
 }
 

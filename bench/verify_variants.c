@@ -17,17 +17,18 @@ static const char *const feed_name[] = { "one prompt", "chunks", "token by token
 
 /* ---- how far rounding may go ---- */
 
-/* A product of length K whose terms have random signs rounds by u sqrt(K) of the sum of their
- * sizes (Higham & Mary 2019), which is sqrt(K) times the result: by u K of it. Products that follow
- * each other add up in squares. Both sides round, elementwise operations too: twice twice that. */
+/* Sums of K terms of random signs grow as the root of how many there are, and so do the roundings
+ * of their parts (Higham & Mary 2019): a product of length K is off by u sqrt(K) of its result.
+ * What follows each other adds up in squares. Both sides round, elementwise operations too, and
+ * norms may enlarge what they find: four times that. */
 static double tolerance_of(const rb_config *c, int64_t n_layer)
 {
     const double u = 0x1p-24, h = (double)c->n_embd, o = (double)(c->n_head * c->d_head_v);
     const double ffn = (double)(c->n_ff > c->n_ff_shared ? c->n_ff : c->n_ff_shared);
     const double latent = (double)(c->kv_lora_rank + c->q_lora_rank);
     const double scores = (double)(c->d_head_k + c->kv_lora_rank);
-    const double layer = 2 * h * h + o * o + ffn * ffn + 2 * latent * latent + 2 * scores * scores;
-    return 4 * u * sqrt((double)n_layer * layer + h * h);
+    const double layer = 2 * h + o + ffn + 2 * latent + 2 * scores;
+    return 4 * u * sqrt((double)n_layer * layer + h);
 }
 
 /* ---- runs ---- */
@@ -100,7 +101,8 @@ static void add(rb_variants *all, rb_isa isa, rb_attn attn, rb_feed feed)
 
 /* Of each order: the whole prompt by every instruction set, then, by the highest, the other ways to
  * feed it. The first of all is what the others are held against. Two experts whose scores are
- * closer than rounding could be chosen otherwise, and be seen: made-up weights have no such pair. */
+ * closer than rounding could be chosen otherwise, and be seen: made-up weights have no such pair.
+ */
 static void list_variants(rb_evidence *e)
 {
     rb_attn attn;
@@ -174,7 +176,7 @@ rb_status rb_variants_gather(rb_evidence *e, rb_error *err)
 void rb_variants_judge(const rb_evidence *e, rb_fault fault, rb_finding *found)
 {
     const rb_variants *all = &e->variants;
-    char expected[48], claimed[48];
+    char where[128], expected[48], claimed[48];
     double most = 0;
     int n = 0;
     *found = (rb_finding){ .verdict = RB_PASSED };
@@ -184,16 +186,16 @@ void rb_variants_judge(const rb_evidence *e, rb_fault fault, rb_finding *found)
             continue;
         n++;
         most = fmax(most, v->deviation);
-        if (v->deviation <= all->tolerance || found->verdict == RB_FAILED)
+        if (v->deviation <= all->tolerance)
             continue;
+        snprintf(where, sizeof where, "%s, %s, %s", rb_isa_name[v->isa],
+                 rb_attn_name(&e->shape->config, v->attn), feed_name[v->feed]);
         snprintf(expected, sizeof expected, "at most %.2g", all->tolerance);
         snprintf(claimed, sizeof claimed, "%.2g", v->deviation);
-        rb_finding_fail(found, expected, claimed,
-                        "%s, %s, %s: logits deviate by %s of the largest from those of %s, %s; "
-                        "rounding explains %s",
-                        rb_isa_name[v->isa], rb_attn_name(&e->shape->config, v->attn),
-                        feed_name[v->feed], claimed, rb_isa_name[all->of[0].isa],
-                        feed_name[all->of[0].feed], expected);
+        rb_finding_fail(found, where, expected, claimed,
+                        "logits differ from those of %s, %s, by %s of the largest; rounding "
+                        "explains %s",
+                        rb_isa_name[all->of[0].isa], feed_name[all->of[0].feed], claimed, expected);
     }
     if (found->verdict == RB_PASSED)
         rb_finding_pass(found,
