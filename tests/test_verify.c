@@ -265,6 +265,24 @@ Test(verify, logits_that_differ_or_are_none_are_seen)
     close_subject(&s);
 }
 
+/* On every instruction set alike, and beside others that are fine. */
+Test(verify, one_logit_that_is_no_number_is_seen)
+{
+    const rb_config c = small_config(RB_ARCH_LLAMA);
+    const rb_verify_params p = { .n_threads = 1, .isa = RB_ISA_SCALAR };
+    rb_model *m;
+    rb_evidence *e;
+    rb_finding found;
+    cr_assert_eq(rb_model_synth(&m, &c, RB_F32, 1, false, NULL), RB_OK);
+    ((float *)rb_at(&m->output, 0, 0, 3))[0] = NAN;
+    cr_assert_eq(rb_evidence_open(&e, m, m, &p, NULL), RB_OK);
+    cr_assert_eq(rb_evidence_gather(e, RB_CHECK_VARIANTS, NULL), RB_OK);
+    rb_judge(e, RB_CHECK_VARIANTS, RB_FAULT_NONE, &found);
+    cr_expect_eq(found.verdict, RB_FAILED, "%s", found.text);
+    rb_evidence_close(e);
+    rb_model_close(m);
+}
+
 /* Rounding is far below what is let pass, and what is let pass far below a rounded cache. */
 Test(verify, the_tolerance_of_logits_is_tight)
 {
