@@ -505,4 +505,8 @@ rb_status rb_plot(const rb_plot_set *sets, int n_sets, rb_plot_kind kind, int sc
 
 #include "peer.h"
 
+/* ---- self-checks ---- */
+
+#include "verify.h"
+
 #endif

@@ -44,6 +44,8 @@ leaks 0 predict llama3.1-70b
 leaks 0 synth --list
 leaks 0 kernels --shape 16,256,2 -r 1 --no-roofs -t 2 --threads-sweep --explain
 leaks 0 kernels --list
+leaks 0 verify "$dir/q8_0.gguf" --prove-red --no-roofs -t 2
+leaks 1 verify "$dir/cut.gguf"
 leaks 2 kernels attend --shape T=2,S=1
 leaks 0 help
 leaks 1 "$dir/cut.gguf" -p 8 -n 0

@@ -15,7 +15,7 @@ enum { RB_EXIT_OK = 0, RB_EXIT_FAILED = 1, RB_EXIT_USAGE = 2, RB_EXIT_SELFCHECK 
 #endif
 
 extern const rb_command rb_cmd_bench, rb_cmd_convert, rb_cmd_eval, rb_cmd_kernels, rb_cmd_place,
-    rb_cmd_plot, rb_cmd_predict, rb_cmd_roofs, rb_cmd_synth;
+    rb_cmd_plot, rb_cmd_predict, rb_cmd_roofs, rb_cmd_synth, rb_cmd_verify;
 
 /* One line on stderr: "rbench: ...". */
 void rb_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
