@@ -240,7 +240,7 @@ static double dram_of(const rb_plot_record *r)
     return r->oi_dram;
 }
 
-/* OI by modelled DRAM traffic, crosses joined by dots; where all stays in the cache there is none,
+/* OI by modelled DRAM traffic, crosses joined by dashes; where the model is resident there is none,
  * and a bar at the top says so. */
 static void draw_dram(rb_draw *d, rb_placer *p, const column *c, int l, const rb_axis *x,
                       const rb_axis *y)
@@ -260,16 +260,15 @@ static void draw_dram(rb_draw *d, rb_placer *p, const column *c, int l, const rb
         const double v = rb_axis_at(y, s->at[i].oi_dram);
         rb_draw_line(d, at - 3, v - 3, at + 3, v + 3, &pen);
         rb_draw_line(d, at - 3, v + 3, at + 3, v - 3, &pen);
+        if (i == s->n - 1)
+            rb_label_beside(d, p, "DRAM", color, &(rb_mark_spot){ at, v, 5, 5 }, 30);
     }
     if (last < 0 || l > 0)
         return;
     const double x0 = rb_axis_at(x, (double)s->at[0].n_layer) - 4;
     const double x1 = rb_axis_at(x, (double)s->at[last].n_layer) + 4;
     rb_draw_line(d, x0, top, x1, top, &pen);
-    rb_slab slab = rb_label_slab("in cache", 13, 0, 0, 0);
-    slab.x = x0 + slab.half_w, slab.y = top + slab.half_h + 4;
-    if (rb_placer_take(p, slab))
-        rb_label_draw(d, "in cache", 13, color, &slab);
+    rb_label_beside(d, p, "resident", color, &(rb_mark_spot){ x1, top, 4, 4 }, 120);
 }
 
 static bool draw_oi(rb_draw *d, const column *c)
@@ -532,7 +531,7 @@ static void put_titles(rb_draw *d, const rb_plot_data *data, const column *c, in
         text, sizeof text,
         "OI W+KV is exact: FLOPs (a multiply-add is 2) over bytes of weights and KV cache. "
         "Dashed above: the ratio of what each added layer brings, toward which OI moves. Crosses: "
-        "the same FLOPs over modelled DRAM traffic, none where all stays in the cache. "
+        "OI DRAM, the same FLOPs over modelled DRAM traffic; none where the model is resident. "
         "Whiskers: 95 %% confidence interval of the median. Dashed below: the measured roof at "
         "that OI.");
     if (n_more)

@@ -55,8 +55,8 @@ Test(plot, layers_say_what_oi_does)
     rb_figures_must_plot(sweep, RB_PLOT_LAYERS, rb_figures_path("a.svg"));
     char *text = rb_figures_slurp(rb_figures_path("a.svg"));
     rb_figures_check_xml(text);
-    cr_assert(
-        strstr(text, "OI W+KV rises with layers: pp128 15.3595 to 113.648, tg32 1.00053 to 1.00438"));
+    cr_assert(strstr(
+        text, "OI W+KV rises with layers: pp128 15.3595 to 113.648, tg32 1.00053 to 1.00438"));
     cr_assert(strstr(text, "a layer alone: 127.376"));
     cr_assert(strstr(text, "a layer alone: 1.00492"));
     /* Heavier layers from 13 on: OI turns at 12, by the counts and not by the recorded oi. */
@@ -75,6 +75,30 @@ Test(plot, layers_say_what_oi_does)
     text = rb_figures_slurp(rb_figures_path("b.svg"));
     cr_assert(strstr(text, "OI W+KV turns with layers"));
     cr_assert(strstr(text, "(12 layers)") && strstr(text, "added layers alone"));
+}
+
+/* Crosses where the model streams from DRAM, a bar where it is resident, neither in older records.
+ */
+Test(plot, layers_show_modelled_traffic)
+{
+    json_t *sweep = rb_figures_sweep(1, 1);
+    rb_figures_must_plot(sweep, RB_PLOT_LAYERS, rb_figures_path("a.svg"));
+    char *text = rb_figures_slurp(rb_figures_path("a.svg"));
+    cr_assert(!strstr(text, ">resident<") && !strstr(text, ">DRAM<"));
+    size_t i;
+    json_t *o;
+    json_array_foreach(sweep, i, o)
+    {
+        const bool stays = json_integer_value(json_object_get(o, "n_layer_run")) < 4;
+        const double oi = json_number_value(json_object_get(o, "oi"));
+        json_object_set_new(o, "bytes_dram_model", json_object());
+        json_object_set_new(o, "oi_dram", stays ? json_null() : json_real(oi * 0.99));
+    }
+    rb_figures_must_plot(sweep, RB_PLOT_LAYERS, rb_figures_path("b.svg"));
+    text = rb_figures_slurp(rb_figures_path("b.svg"));
+    rb_figures_check_xml(text);
+    cr_assert(strstr(text, ">resident<"), "no bar");
+    cr_assert(strstr(text, ">DRAM<"), "no crosses");
 }
 
 /* A point above its roof has no share of it: the layers say "over", the roofline counts them. */
