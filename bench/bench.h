@@ -514,6 +514,10 @@ rb_status rb_plot(const rb_plot_set *sets, int n_sets, rb_plot_kind kind, int sc
 
 #include "verify.h"
 
+/* ---- decode over contexts ---- */
+
+#include "law.h"
+
 /* ---- two runs ---- */
 
 #include "compare.h"
