@@ -31,6 +31,9 @@ bool rb_stats_outlier(const rb_stats *s, double sample);
 /* k of the interval [x(k), x(n + 1 - k)] of sorted samples, from 1, that holds the median of what
  * they are drawn from with a probability of at least 0.95; 0: n is too small for one. */
 int rb_median_ci_rank(int n);
+/* What Student's t exceeds as often as a normal variable exceeds z: within 2 % from 4 degrees of
+ * freedom on, for |z| up to 2.6. */
+double rb_t_quantile(double z, double freedom);
 /* Index of the sample that is the (lower) median. */
 int rb_median_index(const uint64_t *samples, int n);
 
@@ -336,6 +339,8 @@ double rb_place_ns(const rb_place *p, const rb_tally *t);
 void rb_place_settle(rb_place *p, const double *pct, int n, double took_ns);
 /* The level, RB_L1 to RB_L3, that holds all weights and cache of one pass; RB_DRAM: none. */
 int rb_resident_level(const rb_result *r, const rb_machine *m);
+/* The least time of sample i under the roofs around it: the sum over kernels; 0: no roofs. */
+double rb_sample_roof_ns(const rb_result *r, int i);
 /* Places a result under r->machine: sums of its kernels, the median over its pairs. */
 rb_place rb_place_result(const rb_result *r);
 /* The same for times that no roofs were measured beside: under the roofs of r->machine as they are.
@@ -508,5 +513,13 @@ rb_status rb_plot(const rb_plot_set *sets, int n_sets, rb_plot_kind kind, int sc
 /* ---- self-checks ---- */
 
 #include "verify.h"
+
+/* ---- decode over contexts ---- */
+
+#include "law.h"
+
+/* ---- two runs ---- */
+
+#include "compare.h"
 
 #endif

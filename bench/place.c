@@ -220,6 +220,11 @@ static rb_scale scale_at(const rb_result *r, int sample)
     return rb_scale_of(r->machine, r->n_samples ? &r->sample[sample].probe : &none);
 }
 
+double rb_sample_roof_ns(const rb_result *r, int i)
+{
+    return r->machine ? place_sum(r, scale_at(r, i)).roof_ns : 0;
+}
+
 rb_place rb_place_result(const rb_result *r)
 {
     double pct[RB_MAX_REPS];
@@ -227,7 +232,7 @@ rb_place rb_place_result(const rb_result *r)
         return (rb_place){ 0 };
     rb_place p = place_sum(r, scale_at(r, r->median));
     for (int i = 0; i < r->n_samples; i++)
-        pct[i] = share(place_sum(r, scale_at(r, i)).roof_ns, (double)r->sample[i].ns);
+        pct[i] = share(rb_sample_roof_ns(r, i), (double)r->sample[i].ns);
     set_median(&p, r, pct, r->n_samples ? (double)r->sample[r->median].ns : 0);
     return p;
 }

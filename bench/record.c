@@ -239,7 +239,7 @@ static void put_memory(json_t *o, const rb_memory *m)
 static void put_samples(json_t *o, const rb_result *r)
 {
     json_t *ns = json_array(), *ts = json_array(), *dram = json_array(), *fma = json_array();
-    json_t *outlier = json_array(), *paired = json_array();
+    json_t *outlier = json_array(), *paired = json_array(), *least = json_array();
     for (int i = 0; i < r->n_samples; i++) {
         const rb_sample *s = &r->sample[i];
         json_array_append_new(ns, count(s->ns));
@@ -247,6 +247,7 @@ static void put_samples(json_t *o, const rb_result *r)
         json_array_append_new(dram, known(s->probe.read_dram));
         json_array_append_new(fma, known(s->probe.fma_f32));
         json_array_append_new(paired, json_boolean(s->paired));
+        json_array_append_new(least, known(r->peer ? 0 : rb_sample_roof_ns(r, i)));
         json_array_append_new(outlier, json_boolean(rb_stats_outlier(&r->ns, (double)s->ns)));
     }
     json_object_set_new(o, "samples_ns", ns);
@@ -255,6 +256,7 @@ static void put_samples(json_t *o, const rb_result *r)
     json_object_set_new(o, "samples_read_dram", dram);
     json_object_set_new(o, "samples_fma_f32", fma);
     json_object_set_new(o, "samples_paired", paired);
+    json_object_set_new(o, "samples_roof_ns", least);
 }
 
 /* What else the machine did, summed over samples and for each of them. */

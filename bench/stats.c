@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const double ci_confidence = 0.95;
-static const double drift_alpha = 0.01;
+static const double drift_alpha = 0.01, z_at_1_percent = 2.5758293035489004; /* two-sided */
 static const double outlier_sigmas = 5;
 
 enum { EXACT_DRIFT = 9 }; /* samples up to which all n! orders are looked at */
@@ -107,11 +107,10 @@ static int64_t as_extreme(int64_t *rank, int first, int n, int64_t sum, int64_t 
     return count;
 }
 
-/* Student's t that is exceeded either way in 1 % of cases: Cornish-Fisher, Abramowitz and Stegun
- * 26.7.5, within 2 % from 4 degrees of freedom on. */
-static double t_critical(double freedom)
+/* Cornish-Fisher, Abramowitz and Stegun 26.7.5. */
+double rb_t_quantile(double z, double freedom)
 {
-    const double z = 2.5758293035489004, z2 = z * z;
+    const double z2 = z * z;
     double g1 = z * (z2 + 1) / 4, g2 = z * (z2 * (5 * z2 + 16) + 3) / 96;
     double g3 = z * (z2 * (z2 * (3 * z2 + 19) + 17) - 15) / 384;
     return z + (g1 + (g2 + g3 / freedom) / freedom) / freedom;
@@ -121,7 +120,7 @@ static double t_critical(double freedom)
  * all orders, ties included, has to agree. Fewer than six never show one: 2 / 5! > 1 %. */
 static bool is_drift(int64_t *rank, int n, double rho, int64_t sum)
 {
-    double limit = t_critical(n - 2);
+    double limit = rb_t_quantile(z_at_1_percent, n - 2);
     if (n < 6 || rho * rho * (n - 2) < limit * limit * (1 - rho * rho))
         return false;
     if (n > EXACT_DRIFT)

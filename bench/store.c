@@ -3,11 +3,10 @@
  * byte is written. Its lines begin with the schema's version, so that a torn one is known as ours.
  * Read next: record.c, which makes the records. */
 #define _GNU_SOURCE
-#include "bench.h"
+#include "record.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -30,24 +29,49 @@ _Static_assert(RB_SCHEMA_VERSION == 1, "line_start names it too");
 
 /* ---- identity ---- */
 
-/* What decides whether two rows are of one test. A NULL if one of it is missing or null. */
-static char *identity(const json_t *row)
+/* The model: by its digest, or else, and then *whole turns false, by what its file is called and
+ * how large it is. */
+static void append_model(json_t *id, const json_t *row, bool *whole)
+{
+    json_t *digest = json_object_get(json_object_get(row, "env"), "model_digest");
+    const char *path = json_string_value(json_object_get(row, "model_filename"));
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    json_t *size = json_object_get(row, "model_size");
+    *whole = json_is_string(digest);
+    if (*whole)
+        json_array_append(id, digest);
+    else
+        json_array_append_new(id, json_pack("[s?, O?]", slash ? slash + 1 : path, size));
+}
+
+char *rb_record_identity(const json_t *row, bool *whole)
 {
     static const char *const key[] = { "n_prompt",    "n_gen",        "n_depth",  "n_seq",
                                        "n_layer_run", "n_batch",      "n_ubatch", "type_k",
                                        "type_v",      "act",          "isa",      "n_threads",
                                        "blas",        "attn_variant", "mla_auto", "ffn_act",
                                        NULL };
-    json_t *id = json_array(),
-           *digest = json_object_get(json_object_get(row, "env"), "model_digest");
-    bool whole = json_is_string(digest) && !json_array_append(id, digest);
-    for (int i = 0; key[i] && whole; i++) {
+    json_t *id = json_array();
+    append_model(id, row, whole);
+    for (int i = 0; key[i]; i++) {
         json_t *value = json_object_get(row, key[i]);
-        whole = value && !json_is_null(value) && !json_array_append(id, value);
+        *whole = *whole && value && !json_is_null(value);
+        json_array_append(id, value ? value : json_null());
     }
-    char *text = whole ? json_dumps(id, JSON_COMPACT) : NULL;
+    char *text = json_dumps(id, JSON_COMPACT);
     json_decref(id);
     return text;
+}
+
+/* A row that lacks something is of no known test. */
+static char *identity(const json_t *row)
+{
+    bool whole;
+    char *id = rb_record_identity(row, &whole);
+    if (whole)
+        return id;
+    free(id);
+    return NULL;
 }
 
 static void remember(rb_store *s, const json_t *row)

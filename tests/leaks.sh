@@ -40,6 +40,12 @@ leaks 1 convert "$dir/f32.gguf" /dev/full --type q8_0
 leaks 0 "$dir/f32.gguf" --depth-sweep=1,2,4 -p 8 -n 2 -r 1 -o json --explain
 leaks 0 "$dir/f32.gguf" -p 8 -n 2 -r 1 -t 2 --trace "$dir/run.json"
 leaks 1 "$dir/f32.gguf" -p 8 -n 2 -r 1 --trace "$dir/f32.gguf"
+"$rbench" "$dir/f32.gguf" -p 8 -n 2 -r 6 -t 2 --no-roofs -o json >"$dir/a.json" 2>"$dir/err"
+leaks 0 compare "$dir/a.json" "$dir/a.json"
+leaks 0 compare "$dir/a.json" "$dir/a.json" -o json --fail-above 5
+leaks 1 compare "$dir/a.json" "$dir/cut.gguf"
+leaks 0 "$dir/f32.gguf" --context-sweep=0,8,16 -n 2 -r 6 -t 2 --no-roofs
+leaks 2 "$dir/f32.gguf" --context-sweep=0,8
 leaks 0 predict llama3.1-70b
 leaks 0 synth --list
 leaks 0 kernels --shape 16,256,2 -r 1 --no-roofs -t 2 --threads-sweep --explain

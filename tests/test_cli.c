@@ -27,6 +27,7 @@ Test(cli, help)
     want("tiny --help", 0, "(default 512)");
     want("help eval", 0, "--force LIST");
     want("kernels --help", 0, "--shape SHAPE");
+    want("compare --help", 0, "--fail-above PCT");
     want("place --help", 0, "BENCH.json MODEL");
     want("predict -h", 0, "--layers LIST");
     want("synth --help", 0, "--set KEY=VALUE");
@@ -35,9 +36,10 @@ Test(cli, help)
 /* Every option of the help, given a value that none accepts, is known. */
 Test(cli, help_names_no_option_that_does_not_parse)
 {
-    static const char *const commands[] = { "", "eval", "kernels", "place", "predict", "synth" };
+    static const char *const commands[] = { "",      "compare", "eval", "kernels",
+                                            "place", "predict", "synth" };
     int n = 0;
-    for (int c = 0; c < 6; c++) {
+    for (int c = 0; c < 7; c++) {
         char line[128], *rest, name[64];
         snprintf(line, sizeof line, "%s --help", c ? commands[c] : "tiny");
         outcome o = run(line);

@@ -1,6 +1,7 @@
 /* What a benchmark leaves behind: the file of --out, what --resume makes of it, figures, budgets,
  * and what interrupts, kills and full disks do to all of it. The built program, run as users do.
  * Read next: ../tools/outputs.c, test_store.c (the file alone), test_cli.c. */
+#include "../bench/bench.h"
 #include "program.h"
 
 #include <criterion/criterion.h>
@@ -133,6 +134,23 @@ static void check_share(const json_t *o)
                   json_number_value(pct));
 }
 
+/* The share of the test is the median over those of its paired samples. */
+static void check_samples(const json_t *r)
+{
+    const json_t *ns = json_object_get(r, "samples_ns"), *pct = json_object_get(r, "roof_pct");
+    const json_t *least = json_object_get(r, "samples_roof_ns");
+    double share[RB_MAX_REPS];
+    int n = 0;
+    cr_assert_eq(json_array_size(least), json_array_size(ns));
+    for (size_t i = 0; i < json_array_size(ns); i++)
+        if (json_is_true(json_array_get(json_object_get(r, "samples_paired"), i)))
+            share[n++] = 100 * json_number_value(json_array_get(least, i)) /
+                         json_number_value(json_array_get(ns, i));
+    cr_assert_eq(n, integer(r, "roof_pairs"));
+    if (!json_is_null(pct))
+        cr_assert_float_eq(rb_stats_of(share, n).median, json_number_value(pct), 1e-9);
+}
+
 static void check_placed(const json_t *r)
 {
     static const char *const bounds = "memory compute overhead resident";
@@ -142,6 +160,7 @@ static void check_placed(const json_t *r)
     has(r, "roof_gflops");
     cr_assert(strstr(bounds, string(r, "bound")));
     check_share(r);
+    check_samples(r);
     cr_assert_eq(json_is_true(json_object_get(r, "roof_exceeded")) || !integer(r, "roof_pairs"),
                  json_is_null(json_object_get(r, "roof_pct")), "a share, or why there is none");
     cr_assert_leq((size_t)integer(r, "roof_pairs"),

@@ -350,6 +350,10 @@ Test(place, every_sample_is_held_against_its_own_roofs)
     const rb_place p = rb_place_result(r);
     cr_assert_float_eq(p.pct, 50, 1e-3, "%g", p.pct);
     cr_assert_float_eq(p.roof_ns, 2 * memory_ns, 1, "that of the median sample");
+    for (int i = 0; i < 3; i++)
+        cr_assert_float_eq(rb_sample_roof_ns(r, i), (1 << i) * memory_ns, 1e-6 * memory_ns);
+    r->machine = NULL;
+    cr_assert_eq(rb_sample_roof_ns(r, 0), 0);
     free(r);
 }
 

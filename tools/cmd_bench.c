@@ -53,6 +53,13 @@ static const rb_option options[] = {
       .help = "run each number of layers in LIST (default 1-8,12,16,24,32,48,64, cut to the memory "
               "available) and say what OI did; with -p " SWEEP_PROMPT " -n " SWEEP_GEN
               " unless given" },
+    { .names = "--context-sweep",
+      .kind = RB_OPT_SWEEP,
+      .value = "[=LIST]",
+      .max = RB_MAX_TOKENS,
+      .help = "decode at each context in LIST (default 0,256,512,1024,2048,4096, less where the "
+              "model's own or the memory is), fit a law a + b d and try it on a context between "
+              "and on twice the sequences; with -p 0 -n " SWEEP_GEN " unless given" },
     RB_FORMAT_OPTION("md|json|jsonl|csv", "format of the results on stdout"),
     { .names = "-oe, --output-err",
       .kind = RB_OPT_WORD,
@@ -90,7 +97,7 @@ static const rb_option options[] = {
 
 /* ---- one model ---- */
 
-static rb_status make_lists(rb_job *j, bool sweep, rb_error *err)
+static rb_status make_lists(rb_job *j, bool sweep, bool contexts, rb_error *err)
 {
     static const int64_t prompt[] = { 128 }, gen[] = { 32 }; /* SWEEP_PROMPT, SWEEP_GEN */
     rb_status st = rb_lists_of(&j->lists, j->args, j->model, err);
@@ -101,7 +108,9 @@ static rb_status make_lists(rb_job *j, bool sweep, rb_error *err)
         j->lists.plan.threads = (rb_list){ threads->num, threads->n };
     if (sweep && !rb_opt_get(j->args, "-p")->given)
         j->lists.plan.prompt = (rb_list){ prompt, 1 };
-    if (sweep && !rb_opt_get(j->args, "-n")->given)
+    if (contexts && !rb_opt_get(j->args, "-p")->given)
+        j->lists.plan.prompt.n = 0;
+    if ((sweep || contexts) && !rb_opt_get(j->args, "-n")->given)
         j->lists.plan.gen = (rb_list){ gen, 1 };
     if (pairs && !rb_opt_get(j->args, "-p")->given && !rb_opt_get(j->args, "-n")->given)
         j->lists.plan.prompt.n = j->lists.plan.gen.n = 0;
@@ -138,7 +147,8 @@ static rb_status measure_first_roofs(rb_job *j, rb_error *err)
 
 static rb_status prepare(rb_job *j, const char *name, const rb_mix *mix, rb_error *err)
 {
-    bool sweep = rb_opt_get(j->args, "--depth-sweep")->given;
+    const bool sweep = rb_opt_get(j->args, "--depth-sweep")->given;
+    const bool contexts = rb_opt_get(j->args, "--context-sweep")->given;
     rb_bench_params params = {
         .n_reps = (int)rb_opt_int(j->args, "-r"),
         .warmup = !rb_opt_flag(j->args, "--no-warmup"),
@@ -155,13 +165,15 @@ static rb_status prepare(rb_job *j, const char *name, const rb_mix *mix, rb_erro
     j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan);
     rb_status st = rb_open_both(&j->model, &j->shape, j->digest, j->args, name, mix, err);
     if (st == RB_OK)
-        st = make_lists(j, sweep, err);
+        st = make_lists(j, sweep, contexts, err);
     if (st == RB_OK)
         st = rb_bench_open(&j->bench, j->model, j->shape, &params, err);
     if (st == RB_OK && params.roofs)
         st = measure_first_roofs(j, err);
     if (st == RB_OK)
-        st = sweep ? rb_sweep_plan(j, err) : rb_plan_make(&j->plan, &j->lists.plan, err);
+        st = sweep      ? rb_sweep_plan(j, err)
+             : contexts ? rb_context_plan(j, err)
+                        : rb_plan_make(&j->plan, &j->lists.plan, err);
     if (st == RB_OK && !j->plan.n)
         return rb_fail(err, RB_ERR_ARGUMENT, "nothing to run: -p, -n and -pg are all zero");
     return st;
@@ -210,6 +222,7 @@ static void take_row(void *arg, int i, const rb_result *r)
     }
     note_disturbance(&j->disturbance, r);
     rb_kept_add(&j->kept, r);
+    rb_context_note(j, r);
     if (j->n_group)
         rb_sweep_note(j, r, i);
 }
@@ -278,6 +291,7 @@ static void finish(rb_job *j)
     if (rb_opt_flag(j->args, "--explain"))
         rb_kept_explain(&j->kept, j->format == RB_FORMAT_MD ? stdout : stderr, j->model);
     rb_sweep_close(j);
+    rb_context_close(j);
 }
 
 static void clear_model(rb_job *j)
@@ -287,12 +301,15 @@ static void clear_model(rb_job *j)
     rb_lists_free(&j->lists);
     rb_model_close(j->model);
     rb_model_close(j->shape);
+    rb_laws_clear(&j->laws);
+    free(j->context);
     free(j->points);
     free(j->n_points);
     j->bench = NULL;
     j->model = j->shape = NULL;
     j->points = NULL;
     j->n_points = NULL;
+    j->context = NULL;
     j->n_group = 0;
     j->disturbance = (rb_disturbance){ 0 };
     j->kept.has[0] = j->kept.has[1] = false;
@@ -338,6 +355,10 @@ static const char *conflict(const rb_args *args)
         return "no MODEL given: name a GGUF or llama2.c file, or a preset ('rbench synth --list')";
     if (rb_opt_get(args, "--depth-sweep")->given && rb_opt_get(args, "--layers")->given)
         return "--depth-sweep and --layers exclude each other; write --depth-sweep=LIST";
+    if (rb_opt_get(args, "--context-sweep")->given && rb_opt_get(args, "--depth-sweep")->given)
+        return "--context-sweep and --depth-sweep exclude each other";
+    if (rb_opt_get(args, "--context-sweep")->given && rb_opt_get(args, "-d")->given)
+        return "--context-sweep and -d exclude each other; write --context-sweep=LIST";
     if (!strcmp(rb_opt_text(args, "--mla-auto"), "roof") && rb_opt_flag(args, "--no-roofs"))
         return "--mla-auto roof wants roofs; leave out --no-roofs";
     return NULL;
@@ -368,7 +389,7 @@ static void run_models(rb_job *j)
 
 static int run_bench(const rb_args *args)
 {
-    rb_job j = { .args = args };
+    rb_job j = { .args = args, .laws = { .hold = -1 } };
     rb_error err = { 0 };
     const char *wrong = conflict(args);
     if (wrong) {

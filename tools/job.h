@@ -1,6 +1,6 @@
 /* One benchmark of one model: what its steps share.
  * Not for other commands; what they share is in shared.h.
- * Read next: cmd_bench.c, sweep.c. */
+ * Read next: cmd_bench.c, sweep.c, context.c. */
 #ifndef RB_JOB_H
 #define RB_JOB_H
 
@@ -36,6 +36,8 @@ typedef struct rb_job {
     rb_trend_point *points; /* [n_group][depths] */
     int *n_points;          /* [n_group] */
     uint64_t cache_bytes;   /* that their DRAM traffic was modelled with */
+    int64_t *context;       /* of a sweep over contexts */
+    rb_laws laws;
 } rb_job;
 
 /* sweep.c: the depths to run, those that fit; replaces the layers of j->lists and the plan. */
@@ -46,5 +48,11 @@ void rb_sweep_note(rb_job *j, const rb_result *r, int i);
 void rb_sweep_note_dry(rb_job *j, int i);
 /* The closing sentences, where people read. */
 void rb_sweep_close(rb_job *j);
+
+/* context.c: decode tests over contexts; replaces those of j->lists and the plan. */
+rb_status rb_context_plan(rb_job *j, rb_error *err);
+/* The laws of context of all decode tests, asked for or not, and where people read. */
+void rb_context_note(rb_job *j, const rb_result *r);
+void rb_context_close(rb_job *j);
 
 #endif
