@@ -272,6 +272,8 @@ typedef struct rb_bench_params {
     bool (*stop)(void *arg);
     void (*progress)(void *arg, const rb_progress_at *at); /* may be NULL */
     void *arg;
+    /* Where one more repetition of each test is recorded, launch by launch; NULL: nowhere. */
+    struct rb_traces *traces;
 } rb_bench_params;
 
 /* model: what runs (grown as tests ask for layers beyond it). shape: the same model, dry, to know
@@ -485,6 +487,10 @@ rb_status rb_plot(const rb_plot_set *sets, int n_sets, rb_plot_kind kind, int sc
 /* ---- kernels alone ---- */
 
 #include "kernel_run.h"
+
+/* ---- traces ---- */
+
+#include "trace.h"
 
 /* ---- other engines ---- */
 

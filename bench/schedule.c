@@ -97,12 +97,13 @@ static rb_status fit_budget(schedule *s, rb_error *err)
     return RB_OK;
 }
 
-/* Whether another repetition would end after the budget does. The first of all is never too late,
- * so that every run gets further. */
+/* Whether another repetition, and one that is traced, would end after the budget does. The first of
+ * all is never too late, so that every run gets further. */
 static bool too_late(const schedule *s, const rb_trial *t)
 {
     const double limit = s->b->params.budget_s;
-    return limit > 0 && s->any && elapsed_s(s) + t->estimate_s > limit;
+    const double need = t->estimate_s * (s->b->params.traces ? 2 : 1);
+    return limit > 0 && s->any && elapsed_s(s) + need > limit;
 }
 
 /* ---- rounds ---- */

@@ -357,6 +357,32 @@ bool rb_trial_repeat(rb_bench *b, rb_trial *trial)
     return done && !r->error[0];
 }
 
+/* One more repetition, after those that are timed, with every launch recorded. */
+static rb_status trace_one(rb_bench *b, rb_trial *trial, rb_error *err)
+{
+    const rb_test *t = &trial->result->test;
+    rb_slot *s = NULL;
+    rb_roofs *roofs = NULL;
+    rb_trace *trace = NULL;
+    uint64_t ns = 0;
+    bool done = false;
+    rb_status st = prepare(b, trial, &roofs, &s, err);
+    if (st == RB_OK && !rb_bench_stopped(b))
+        st = touch(b, s, t, err);
+    if (st == RB_OK && !rb_bench_stopped(b))
+        trace = rb_traces_begin(b->params.traces, t->n_threads);
+    if (!trace)
+        return st;
+    rb_session_trace(s->session, trace);
+    st = run_once(b, s, t, &ns, &done, err);
+    rb_session_trace(s->session, NULL);
+    if (st == RB_OK && done)
+        rb_traces_keep(b->params.traces, trace, b->model, t);
+    else
+        rb_trace_close(trace);
+    return st;
+}
+
 void rb_result_medians(rb_result *r)
 {
     double ns[RB_MAX_REPS], tps[RB_MAX_REPS];
@@ -387,7 +413,10 @@ void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted)
         t->ns = from->work, t->barrier_ns = from->barrier, t->launch_ns = from->launch;
     }
     rb_error err;
-    if (model_dram(b, r, &err) != RB_OK)
+    rb_status st = model_dram(b, r, &err);
+    if (st == RB_OK && b->params.traces && !rb_bench_stopped(b))
+        st = trace_one(b, trial, &err);
+    if (st != RB_OK)
         snprintf(r->error, sizeof r->error, "%s", err.text);
     for (int phase = 0; phase < RB_N_PHASE; phase++) {
         const rb_tally sum = rb_ledger_phase(&r->ledger, (rb_phase)phase);

@@ -83,6 +83,10 @@ void rb_session_set_layers(rb_session *s, int64_t n_layer);
  * came. NULL: never. */
 void rb_session_set_stop(rb_session *s, bool (*stop)(void *arg), void *arg);
 
+/* Records every launch from the next run on in a trace of as many threads, borrowed; NULL: no more.
+ */
+void rb_session_trace(rb_session *s, rb_trace *trace);
+
 /* How attention was executed last: what RB_ATTN_MLA decided. */
 rb_attn rb_session_attn(const rb_session *s);
 /* Experts that calls of a layer took since the ledger was cleared (rb_session_clear): NULL if the

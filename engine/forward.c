@@ -107,6 +107,7 @@ void rb_forward(rb_exec *ex, void *session)
     embed(s, ex, x);
     for (int64_t l = 0; l < s->n_layer; l++)
         run_layer(s, ex, l, x);
+    ex->layer = -1;
     head(s, ex, x);
 }
 

@@ -230,6 +230,11 @@ void rb_session_set_stop(rb_session *s, bool (*stop)(void *arg), void *arg)
     s->stop_arg = arg;
 }
 
+void rb_session_trace(rb_session *s, rb_trace *trace)
+{
+    rb_team_trace(s->team, trace);
+}
+
 rb_attn rb_session_attn(const rb_session *s)
 {
     return s->attn;

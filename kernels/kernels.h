@@ -8,6 +8,7 @@
 #include "cost.h"
 #include "op.h"
 #include "launch.h"
+#include "trace.h"
 #include "ops.h"
 #include "tables.h"
 #include "cases.h"

@@ -33,6 +33,7 @@ struct rb_team {
     int n_asked; /* threads; a dry or proving team does with one */
     rb_ledger ledger;
     rb_reuse *reuse;     /* NULL: DRAM traffic is not modelled */
+    rb_trace *trace;     /* NULL: launches are not recorded */
     rb_routing *routing; /* [RB_N_PHASE][params.n_layer] */
     rb_costed last[RB_N_PHASE][RB_N_SITE];
     rb_scratch reserved, needed;
@@ -278,6 +279,13 @@ rb_scratch rb_team_scratch_reserved(const rb_team *team)
     return team->reserved;
 }
 
+void rb_team_trace(rb_team *team, rb_trace *trace)
+{
+    if (trace && trace->n_threads != team->params.n_threads)
+        abort(); /* a programmer's mistake */
+    team->trace = trace;
+}
+
 rb_ledger *rb_team_ledger(rb_team *team)
 {
     return &team->ledger;
@@ -324,10 +332,13 @@ static void run_step(int thread, int n_threads, void *arg)
     const step *s = arg;
     if (n_threads != s->team->params.n_threads)
         abort(); /* a smaller team would never meet at the barrier */
-    rb_exec ex = { .team = s->team, .thread = thread };
+    rb_exec ex = { .team = s->team, .thread = thread, .layer = -1 };
+    rb_trace_span *span = s->team->trace ? rb_trace_step(s->team->trace, thread) : NULL;
     if (thread == 0)
         s->team->end_ns = rb_now_ns();
     s->fn(&ex, s->arg);
+    if (span)
+        rb_trace_step_end(span, ex.phase);
 }
 
 void rb_step(rb_team *team, void (*fn)(rb_exec *ex, void *arg), void *arg)
@@ -474,6 +485,24 @@ static uint64_t phase_end(const rb_team *team, uint64_t start, launch_times *t)
     return end;
 }
 
+/* A launch has passed its last barrier; the first thread has booked it and says what it was. */
+static void trace_launch(const rb_exec *ex, const rb_kernel *k, rb_trace_thread *thread)
+{
+    if (ex->thread == 0) {
+        const rb_cost *cost = &ex->team->last[ex->phase][ex->site].cost;
+        const rb_bytes bytes = rb_cost_bytes(cost);
+        ex->team->trace->launch[thread->n_launch] = (rb_trace_launch){
+            .kernel = k,
+            .phase = ex->phase,
+            .site = ex->site,
+            .layer = ex->layer,
+            .flops = cost->flops,
+            .bytes = rb_bytes_all(&bytes),
+        };
+    }
+    thread->n_launch++;
+}
+
 static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *call)
 {
     rb_team *team = ex->team;
@@ -484,6 +513,7 @@ static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *ca
     char *own = shared + round_up(team->reserved.shared_bytes) + ex->thread * team->own_step;
     const int n = team->params.n_threads, i = ex->thread;
     const bool books = i == 0 && !rb_nocount;
+    rb_trace_thread *trace = team->trace ? rb_trace_begin(team->trace, i, k->n_phase) : NULL;
     uint64_t start = books ? rb_now_ns() : 0;
     launch_times times = { .launch = books ? start - team->end_ns : 0 };
     for (int phase = 0; phase < k->n_phase; phase++) {
@@ -491,9 +521,13 @@ static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *ca
         if (units == 0)
             continue;
         const int64_t first = units * i / n, last = units * (i + 1) / n;
+        const uint64_t begin = trace ? rb_now_ns() : 0;
         if (first < last)
             k->run(call, phase, first, last, shared, own);
-        barrier(team, rb_nocount ? 0 : rb_now_ns());
+        const uint64_t done = rb_nocount ? 0 : rb_now_ns();
+        barrier(team, done);
+        if (trace)
+            rb_trace_phase(trace, phase, first, last, begin, done);
         if (books)
             start = phase_end(team, start, &times);
     }
@@ -501,6 +535,8 @@ static void launch_real(const rb_exec *ex, const rb_kernel *k, const rb_call *ca
         team->end_ns = start;
         book(ex, k, call, times);
     }
+    if (trace)
+        trace_launch(ex, k, trace);
 }
 
 void rb_launch(rb_exec *ex, rb_op_id op, const rb_call *call)

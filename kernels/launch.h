@@ -8,6 +8,7 @@
 #include "op.h"
 #include "prove.h"
 #include "threads.h"
+#include "trace.h"
 
 typedef struct rb_team rb_team;
 
@@ -32,7 +33,7 @@ typedef struct rb_exec {
     int thread;
     rb_phase phase;
     rb_site site;
-    int64_t layer; /* for the routing */
+    int64_t layer; /* for routing and trace; -1: around the layers */
 } rb_exec;
 
 rb_status rb_team_open(rb_team **team, const rb_team_params *params, rb_error *err);
@@ -75,6 +76,10 @@ bool rb_team_models_dram(const rb_team *team);
 
 /* What was booked last at a place. */
 const rb_costed *rb_team_last(const rb_team *team, rb_phase phase, rb_site site);
+
+/* Records every launch from the next step on, NULL: no more. The trace is borrowed, and has as many
+ * threads as the team. */
+void rb_team_trace(rb_team *team, rb_trace *trace);
 
 rb_ledger *rb_team_ledger(rb_team *team);
 /* What a proving team saw executed, summed; mismatch holds the first one, empty if all was proven.

@@ -4,6 +4,7 @@
 #include "replace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,13 +28,18 @@ static int finish(FILE *f, bool sync)
     return bad;
 }
 
+static rb_status cannot_create(const char *path, int why, rb_error *err)
+{
+    return rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(why));
+}
+
 /* path is where to write, name is what messages call it. */
 static rb_status write_to(const rb_content *c, const char *path, const char *name, bool sync,
                           rb_error *err)
 {
     FILE *f = fopen(path, "wb");
     if (!f)
-        return rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", name, strerror(errno));
+        return cannot_create(name, errno, err);
     errno = 0;
     rb_status status = c->put(f, c->arg, err);
     int bad = finish(f, sync && status == RB_OK);
@@ -42,37 +48,88 @@ static rb_status write_to(const rb_content *c, const char *path, const char *nam
     return status;
 }
 
+/* The name beside path under which it is written; to be freed. */
+static char *temporary_name(const char *path, rb_error *err)
+{
+    const size_t room = strlen(path) + 32;
+    char *temp = malloc(room);
+    if (temp)
+        snprintf(temp, room, "%s.%ld.tmp", path, (long)getpid());
+    else
+        rb_fail(err, RB_ERR_MEMORY, "out of memory");
+    return temp;
+}
+
 static rb_status write_beside(const rb_content *c, const char *path, rb_error *err)
 {
-    size_t room = strlen(path) + 32;
-    char *temp = malloc(room);
+    char *temp = temporary_name(path, err);
     if (!temp)
-        return rb_fail(err, RB_ERR_MEMORY, "out of memory");
-    snprintf(temp, room, "%s.%ld.tmp", path, (long)getpid());
+        return RB_ERR_MEMORY;
     rb_status status = write_to(c, temp, path, true, err);
     if (status == RB_OK)
         status = rb_ask_stop(c->stop, c->stop_arg, err);
     if (status == RB_OK && rename(temp, path) != 0)
-        status = rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(errno));
+        status = cannot_create(path, errno, err);
     if (status != RB_OK)
         unlink(temp);
     free(temp);
     return status;
 }
 
-rb_status rb_replace_file(const char *path, const rb_content *c, rb_error *err)
+/* The file to replace, which is what a link points at; to be freed. NULL: path is a device or a
+ * pipe, which must not be replaced. */
+static rb_status find_target(const char *path, char **target, rb_error *err)
 {
     struct stat st;
     const bool there = stat(path, &st) == 0;
+    *target = NULL;
     if (there && S_ISDIR(st.st_mode))
-        return rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(EISDIR));
+        return cannot_create(path, EISDIR, err);
     if (there && !S_ISREG(st.st_mode))
-        return write_to(c, path, path, false, err); /* a device or pipe must not be replaced */
-    char *real = realpath(path, NULL);              /* what a link points at is replaced */
+        return RB_OK;
+    *target = realpath(path, NULL);
     const int why = errno;
-    if (!real && (why != ENOENT || lstat(path, &st) == 0))
-        return rb_fail(err, RB_ERR_IO, "%.300s: cannot create: %s", path, strerror(why));
-    rb_status status = write_beside(c, real ? real : path, err);
-    free(real);
+    if (!*target && (why != ENOENT || lstat(path, &st) == 0))
+        return cannot_create(path, why, err);
+    if (!*target && !(*target = strdup(path)))
+        return rb_fail(err, RB_ERR_MEMORY, "out of memory");
+    return RB_OK;
+}
+
+rb_status rb_replace_file(const char *path, const rb_content *c, rb_error *err)
+{
+    char *target;
+    rb_status status = find_target(path, &target, err);
+    if (status == RB_OK)
+        status = target ? write_beside(c, target, err) : write_to(c, path, path, false, err);
+    free(target);
+    return status;
+}
+
+/* Makes the file beside path and removes it. */
+static rb_status try_beside(const char *path, rb_error *err)
+{
+    char *temp = temporary_name(path, err);
+    if (!temp)
+        return RB_ERR_MEMORY;
+    const int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const rb_status status = fd < 0 ? cannot_create(path, errno, err) : RB_OK;
+    if (fd >= 0) {
+        close(fd);
+        unlink(temp);
+    }
+    free(temp);
+    return status;
+}
+
+rb_status rb_replace_check(const char *path, rb_error *err)
+{
+    char *target;
+    rb_status status = find_target(path, &target, err);
+    if (status == RB_OK && target)
+        status = try_beside(target, err);
+    else if (status == RB_OK && access(path, W_OK) != 0)
+        status = cannot_create(path, errno, err);
+    free(target);
     return status;
 }

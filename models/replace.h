@@ -18,6 +18,10 @@ typedef struct rb_content {
  * is still there and nothing else: put's error, or RB_ERR_IO with a line that names path. */
 rb_status rb_replace_file(const char *path, const rb_content *content, rb_error *err);
 
+/* Whether that can work, as far as shows before there is content: makes the file beside path and
+ * removes it again. RB_ERR_IO with the line that rb_replace_file would give. */
+rb_status rb_replace_check(const char *path, rb_error *err);
+
 /* RB_ERR_IO, "interrupted", if stop(arg) is true. stop may be NULL. */
 rb_status rb_ask_stop(bool (*stop)(void *arg), void *arg, rb_error *err);
 

@@ -38,6 +38,8 @@ leaks 1 convert "$dir/cut.gguf" "$dir/mix.gguf" --type q8_0
 leaks 2 convert "$dir/f32.gguf" "$dir/f32.gguf" --type q8_0
 leaks 1 convert "$dir/f32.gguf" /dev/full --type q8_0
 leaks 0 "$dir/f32.gguf" --depth-sweep=1,2,4 -p 8 -n 2 -r 1 -o json --explain
+leaks 0 "$dir/f32.gguf" -p 8 -n 2 -r 1 -t 2 --trace "$dir/run.json"
+leaks 1 "$dir/f32.gguf" -p 8 -n 2 -r 1 --trace "$dir/f32.gguf"
 leaks 0 predict llama3.1-70b
 leaks 0 synth --list
 leaks 0 kernels --shape 16,256,2 -r 1 --no-roofs -t 2 --threads-sweep --explain

@@ -53,7 +53,10 @@ Test(alloc, running_allocates_nothing)
     p.n_threads = 2;
     cr_assert_eq(rb_session_open(&s, model, &p, &err), RB_OK, "%s", err.text);
     cr_assert_eq(rb_session_run(s, RB_PREFILL, tokens, 1, false, &err), RB_OK); /* OpenMP's team */
+    rb_trace *trace;
+    cr_assert_eq(rb_trace_open(&trace, 2, 1 << 12, &err), RB_OK);
     const int before = atomic_load(&n_alloc);
+    rb_session_trace(s, trace);
     cr_assert_eq(rb_session_run(s, RB_PREFILL, tokens, 60, false, &err), RB_OK);
     for (int i = 0; i < 60; i++)
         cr_assert_eq(rb_session_run(s, RB_DECODE, tokens + i, 1, false, &err), RB_OK);
@@ -62,6 +65,7 @@ Test(alloc, running_allocates_nothing)
     free(one);
     cr_expect_eq(atomic_load(&n_alloc), before + 1, "the count works");
     rb_session_close(s);
+    rb_trace_close(trace);
     rb_model_close(model);
     json_decref(v);
 }

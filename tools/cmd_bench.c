@@ -72,6 +72,11 @@ static const rb_option options[] = {
       .kind = RB_OPT_TEXTS,
       .value = "FILE",
       .help = "draw the roofline to FILE, .png or .svg; after a sweep also FILE-layers" },
+    { .names = "--trace",
+      .kind = RB_OPT_TEXTS,
+      .value = "FILE",
+      .help = "record every launch of one more repetition of each test to FILE, thread by thread, "
+              "as Chrome trace events (JSON, for Perfetto)" },
     { .names = "--explain",
       .kind = RB_OPT_FLAG,
       .help = "print the formulas behind the counts, with this model's numbers" },
@@ -142,6 +147,7 @@ static rb_status prepare(rb_job *j, const char *name, const rb_mix *mix, rb_erro
         .seed = (uint64_t)rb_opt_int(j->args, "--seed"),
         .budget_s = (double)rb_opt_int(j->args, "--budget"),
         .cache_bytes = (uint64_t)rb_opt_int(j->args, "--last-cache"),
+        .traces = j->outputs.traces,
         .stop = should_stop,
         .progress = tell_progress,
         .arg = j,
@@ -374,6 +380,8 @@ static int run_bench(const rb_args *args)
     rb_status st = open_reports(&j, &err);
     if (st == RB_OK) {
         run_models(&j);
+        if (rb_outputs_trace(&j.outputs, &err) != RB_OK)
+            fail(&j, &err);
         st = rb_outputs_draw(&j.outputs, rb_opt_get(args, "--depth-sweep")->given, &err);
     }
     if (st != RB_OK)

@@ -1,6 +1,6 @@
-/* The kept file and the figures of a benchmark. A row is kept before it is shown; with --resume the
- * figure is drawn from all that the file holds, else from this run alone.
- * Refuses nothing itself: see bench/store.c and bench/plot.c. Read next: cmd_bench.c. */
+/* The kept file, the figures and the traces of a benchmark. A row is kept before it is shown; with
+ * --resume the figure is drawn from all that the file holds, else from this run alone. Refuses
+ * nothing itself: see bench/store.c, bench/plot.c, bench/trace.c. Read next: cmd_bench.c. */
 #include "outputs.h"
 
 #include "cmd.h"
@@ -26,10 +26,15 @@ rb_status rb_outputs_open(rb_outputs *o, const rb_args *args, rb_error *err)
 {
     *o = (rb_outputs){ .out = one_text(args, "--out"),
                        .plot = one_text(args, "--plot"),
+                       .trace = one_text(args, "--trace"),
                        .resume = rb_opt_flag(args, "--resume") };
     if (o->resume && !o->out)
         return rb_fail(err, RB_ERR_ARGUMENT, "--resume wants --out FILE, the file to go on with");
     rb_status st = o->plot ? check_figure(o->plot, err) : RB_OK;
+    if (st == RB_OK && o->trace)
+        st = rb_traces_check(o->trace, err);
+    if (st == RB_OK && o->trace)
+        st = rb_traces_open(&o->traces, err);
     if (st == RB_OK && o->out)
         st = rb_store_open(&o->store, o->out, err);
     if (st == RB_OK && o->store && rb_store_cut(o->store))
@@ -114,9 +119,24 @@ rb_status rb_outputs_draw(rb_outputs *o, bool sweep, rb_error *err)
     return st;
 }
 
+rb_status rb_outputs_trace(rb_outputs *o, rb_error *err)
+{
+    char text[200];
+    if (!o->traces)
+        return RB_OK;
+    if (!rb_traces_n(o->traces)) {
+        rb_complain("--trace: nothing was traced, %s is not written", o->trace);
+        return RB_OK;
+    }
+    if (rb_traces_text(o->traces, text, sizeof text)[0])
+        rb_complain("--trace: %s", text);
+    return rb_traces_write(o->traces, o->trace, err);
+}
+
 void rb_outputs_close(rb_outputs *o)
 {
     rb_store_close(o->store);
+    rb_traces_close(o->traces);
     json_decref(o->records);
     *o = (rb_outputs){ 0 };
 }

@@ -1,5 +1,5 @@
-/* Where results go beside stdout: the file that keeps them (--out, --resume) and figures (--plot).
- * It decides nothing about what runs but what to skip.
+/* Where results go beside stdout: the file that keeps them (--out, --resume), figures (--plot) and
+ * traces (--trace). It decides nothing about what runs but what to skip.
  * Read next: outputs.c. */
 #ifndef RB_OUTPUTS_H
 #define RB_OUTPUTS_H
@@ -7,11 +7,12 @@
 #include "options.h"
 
 typedef struct rb_outputs {
-    rb_store *store;        /* --out; NULL: none */
-    const char *out, *plot; /* paths; NULL: none */
+    rb_store *store;                /* --out; NULL: none */
+    const char *out, *plot, *trace; /* paths; NULL: none */
     bool resume;
     rb_told told;
     struct json_t *records; /* for the figure */
+    rb_traces *traces;      /* NULL: none are wanted */
     int n_skipped;
 } rb_outputs;
 
@@ -23,6 +24,8 @@ rb_status rb_outputs_row(rb_outputs *o, const rb_subject *subject, const rb_resu
                          rb_error *err);
 /* Draws: the roofline to the path, and after a sweep the layers beside it. */
 rb_status rb_outputs_draw(rb_outputs *o, bool sweep, rb_error *err);
+/* Writes what was traced, and says on stderr what did not fit. */
+rb_status rb_outputs_trace(rb_outputs *o, rb_error *err);
 void rb_outputs_close(rb_outputs *o);
 
 #endif
