@@ -156,7 +156,7 @@ test:
 # At every cap that this machine has; without what no cap changes: there each row of the registry is
 # tested by itself, or no kernel runs.
 UNCAPPED := kernels proof shaped again alloc dtype gguf gguf_families gguf_hostile llama2c mix \
-            convert cli_convert peer place plot plot_files report schedule stats store trace
+            convert cli_convert peer place plot plot_files report schedule stats store trace pmu
 isa:
 	@sh .ci/deps test
 	@$(MAKE) --no-print-directory isa-tests

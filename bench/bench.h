@@ -141,12 +141,21 @@ typedef struct rb_memory {
 } rb_memory;
 uint64_t rb_memory_total(const rb_memory *m);
 
+/* What memory controllers counted meanwhile: the traffic of whole sockets, whoever caused it. */
+typedef struct rb_pmu_bytes {
+    double counted; /* the least share of the time that a counter ran: below 1 they took turns and
+                       the rest is inferred; 0: all is unknown */
+    uint64_t read, write, either; /* either: by counters that do not tell the two apart */
+} rb_pmu_bytes;
+uint64_t rb_pmu_total(const rb_pmu_bytes *b);
+
 /* One timed repetition: the roofs around it and what else happened meanwhile. */
 typedef struct rb_sample {
     uint64_t ns;
     rb_probe probe; /* mean of before and after; 0: not measured */
     bool paired;    /* before and after differ by a tenth at most */
     rb_noise noise;
+    rb_pmu_bytes pmu;
 } rb_sample;
 
 /* What bounds a kernel or a test, by the roof that takes most of its time. */

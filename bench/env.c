@@ -4,6 +4,8 @@
 #define _GNU_SOURCE
 #include "env.h"
 
+#include "pmu.h"
+
 #include <cblas.h>
 #include <link.h>
 #include <stdlib.h>
@@ -111,6 +113,15 @@ static json_t *hypervisor(const char *root)
     return json_false();
 }
 
+/* What counts DRAM traffic, or why nothing does. */
+static json_t *dram_counters(const char *root)
+{
+    rb_pmu *p = rb_pmu_open(root, &rb_pmu_kernel);
+    json_t *o = text(rb_pmu_text(p));
+    rb_pmu_close(p);
+    return o;
+}
+
 static void put_machine(json_t *o, const char *root)
 {
     char line[1024];
@@ -129,6 +140,7 @@ static void put_machine(json_t *o, const char *root)
     put_line(o, "cpufreq_driver", root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_driver");
     put_line(o, "cpufreq_governor", root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     put(o, "hypervisor", hypervisor(root));
+    put(o, "dram_counters", dram_counters(root));
     put_line(o, "clock_source", root,
              "/sys/devices/system/clocksource/clocksource0/current_clocksource");
 }

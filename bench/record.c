@@ -207,6 +207,24 @@ static void put_dram(json_t *o, const rb_tally *t, bool modelled)
     json_object_set_new(o, "oi_dram", modelled ? known(rb_tally_oi_dram(t)) : json_null());
 }
 
+/* What memory controllers counted in the median repetition, and OI there: null where none are
+ * known, and so is what they do not tell apart. */
+static void put_pmu(json_t *o, const rb_result *r)
+{
+    const rb_pmu_bytes *b = r->n_samples ? &r->sample[r->median].pmu : &(rb_pmu_bytes){ 0 };
+    const uint64_t total = rb_pmu_total(b);
+    json_t *bytes = b->counted > 0 ? json_object() : json_null();
+    if (b->counted > 0) {
+        json_object_set_new(bytes, "read", b->either ? json_null() : count(b->read));
+        json_object_set_new(bytes, "write", b->either ? json_null() : count(b->write));
+        put_count(bytes, "total", total);
+        put_number(bytes, "counted", b->counted);
+    }
+    json_object_set_new(o, "bytes_dram_pmu", bytes);
+    json_object_set_new(o, "oi_dram_pmu",
+                        total ? number((double)r->total.cost.flops / (double)total) : json_null());
+}
+
 static void put_memory(json_t *o, const rb_memory *m)
 {
     json_t *memory = json_object();
@@ -518,7 +536,7 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
     rb_record_cost(o, &r->total.cost);
     put_dram(o, &r->total, r->cache_bytes != 0);
     json_object_set_new(o, "cache_bytes", r->cache_bytes ? count(r->cache_bytes) : json_null());
-    json_object_set_new(o, "bytes_dram_pmu", json_null());
+    put_pmu(o, r);
     put_number(o, "oi", rb_tally_oi(&r->total));
     put_number(o, "oi_kernel", rb_tally_oi_kernel(&r->total));
     if (r->machine)

@@ -41,6 +41,7 @@ rb_status rb_bench_open(rb_bench **b, rb_model *model, rb_model *shape,
     (*b)->model = model;
     (*b)->shape = shape;
     (*b)->params = *params;
+    (*b)->pmu = params->dry ? NULL : rb_pmu_open("", &rb_pmu_kernel);
     rb_status st = rb_tokens_open(&(*b)->tokens, model->config.n_vocab, params->seed, err);
     if (st != RB_OK) {
         rb_bench_close(*b);
@@ -54,6 +55,7 @@ void rb_bench_close(rb_bench *b)
     if (!b)
         return;
     rb_slots_close(b);
+    rb_pmu_close(b->pmu);
     rb_tokens_close(&b->tokens);
     free(b->ids);
     free(b);

@@ -4,7 +4,7 @@
 #ifndef RB_RUN_H
 #define RB_RUN_H
 
-#include "bench.h"
+#include "pmu.h"
 
 /* A session and what its cache holds. It runs any number of layers up to its own. */
 typedef struct rb_slot {
@@ -31,6 +31,7 @@ struct rb_bench {
     rb_slot slot[RB_MAX_SLOT];
     uint64_t uses;
     rb_reach reach;
+    rb_pmu *pmu; /* NULL: a dry run */
 };
 
 /* ---- run.c ---- */

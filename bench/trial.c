@@ -336,7 +336,9 @@ static rb_status repeat(rb_bench *b, rb_trial *trial, bool *done, rb_error *err)
         return st;
     rb_session_clear(s->session);
     rb_noise_begin(&mark);
+    rb_pmu_begin(b->pmu);
     st = run_once(b, s, t, &sample.ns, done, err);
+    sample.pmu = rb_pmu_end(b->pmu);
     sample.noise = rb_noise_end(&mark);
     if (st != RB_OK || !*done)
         return st;

@@ -99,6 +99,7 @@ Test(manifest, of_a_machine_that_says_nothing)
                                        "hypervisor",       "clock_source" };
     for (size_t i = 0; i < sizeof key / sizeof *key; i++)
         cr_assert(null_at(o, key[i]), "%s", key[i]);
+    cr_assert(strstr(string_at(o, "dram_counters"), "none: no controller"), "it says why");
     json_decref(o);
     add_file(&m, "/sys/kernel/mm/transparent_hugepage/enabled", "what is this\n");
     o = rb_env_of(m.root, NULL);

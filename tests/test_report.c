@@ -46,6 +46,7 @@ static void open_fixture(fixture *f)
     f->plan = (rb_plan){ &f->test, 1 };
     rb_bench_test(f->bench, &f->test, f->r);
     cr_assert_str_eq(f->r->error, "");
+    f->r->sample[f->r->median].pmu = (rb_pmu_bytes){ .counted = 1, .read = 3, .write = 4 };
 }
 
 static void close_fixture(fixture *f)
