@@ -230,7 +230,8 @@ static void take(rb_reuse *r, int buffer, int64_t from, int64_t to)
         }
         above += s.to - s.from;
     }
-    qsort(r->piece, (size_t)r->n_piece, sizeof *r->piece, by_address);
+    if (r->n_piece)
+        qsort(r->piece, (size_t)r->n_piece, sizeof *r->piece, by_address);
 }
 
 /* Bytes [from, to), all found or none: found and dirty, or not. Joins what was put before them. */
