@@ -21,8 +21,8 @@ typedef struct setting {
 } setting;
 
 static const point points[] = {
-    { RB_PREFILL, 1, 0 }, { RB_PREFILL, 512, 0 }, { RB_PREFILL, 77, 1000 },
-    { RB_DECODE, 1, 0 },  { RB_DECODE, 1, 511 },  { RB_DECODE, 1, 4095 },
+    { RB_PREFILL, 512, 0 }, { RB_PREFILL, 77, 1000 }, { RB_PREFILL, 1, 0 },
+    { RB_DECODE, 1, 511 },  { RB_DECODE, 1, 4095 },   { RB_DECODE, 1, 0 },
 };
 static const setting settings[] = {
     { true, 1, RB_F16, RB_F16, false },

@@ -5,8 +5,6 @@
 #include "verify_parts.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* What medians of samples taken in turn may differ by on a machine that others share. */
 static const double slack = 1.25;
@@ -60,20 +58,18 @@ static rb_status run_gemv(rb_evidence *e, rb_error *err)
                                  .arg = e->params.arg };
     rb_kernel_plan plan = { 0 };
     rb_noise_mark mark;
-    rb_kernel_result *r = calloc(1, sizeof *r);
-    rb_status status = r ? rb_kernel_plan_add(&plan, &q, err)
-                         : rb_fail(err, RB_ERR_MEMORY, "no memory for a result");
-    if (status == RB_OK) {
-        rb_noise_begin(&mark);
-        rb_kernel_run(&p, &plan.job[0], r);
-        const rb_noise noise = rb_noise_end(&mark);
-        note_gemv(&e->standing, r, &noise);
-        if (r->error[0])
-            status = rb_fail(err, RB_ERR_MEMORY, "%s", r->error);
-    }
+    rb_kernel_result r;
+    rb_status status = rb_kernel_plan_add(&plan, &q, err);
+    if (status != RB_OK)
+        return status;
+    rb_noise_begin(&mark);
+    rb_kernel_run(&p, &plan.job[0], &r);
+    const rb_noise noise = rb_noise_end(&mark);
     rb_kernel_plan_free(&plan);
-    free(r);
-    return status;
+    if (r.error[0])
+        return rb_fail(err, RB_ERR_MEMORY, "%s", r.error);
+    note_gemv(&e->standing, &r, &noise);
+    return RB_OK;
 }
 
 rb_status rb_standing_gather(rb_evidence *e, rb_error *err)
