@@ -187,19 +187,21 @@ RB_INLINE void dot_columns(one_sum *s, const void *w, const f32 *x, int64_t n, r
         }
     }
     for (; k + 2 <= n; k += 2) {
+        const vf x0 = v_bcast(x + k), x1 = v_bcast(x + k + 1);
         UNROLL
         for (int v = 0; v < VECS; v++) {
             vf two[2];
             two_columns(two, w, k, v, base);
-            s->acc[0][v] = v_fma(two[0], v_bcast(x + k), s->acc[0][v]);
-            s->acc[1][v] = v_fma(two[1], v_bcast(x + k + 1), s->acc[1][v]);
+            s->acc[0][v] = v_fma(two[0], x0, s->acc[0][v]);
+            s->acc[1][v] = v_fma(two[1], x1, s->acc[1][v]);
         }
     }
     if (base == RB_BF16 || k == n)
         return;
+    const vf last = v_bcast(x + k);
     UNROLL
     for (int v = 0; v < VECS; v++)
-        s->acc[0][v] = v_fma(column(w, k, v, base), v_bcast(x + k), s->acc[0][v]);
+        s->acc[0][v] = v_fma(column(w, k, v, base), last, s->acc[0][v]);
 }
 
 RB_INLINE void one_begin(one_sum *s)

@@ -69,10 +69,10 @@ static void panel_one(const rb_call *c, int i, int64_t m, const f32 *x)
         }
     }
     for (; k < n; k++) {
+        const element xv = element_bcast(x + k);
         UNROLL
         for (int v = 0; v < VECS; v++)
-            acc[0][v] = element_mul(element_load(w + k * PANEL + v * V_LANES), element_bcast(x + k),
-                                    acc[0][v]);
+            acc[0][v] = element_mul(element_load(w + k * PANEL + v * V_LANES), xv, acc[0][v]);
     }
     UNROLL
     for (int v = 0; v < VECS; v++) {

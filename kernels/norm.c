@@ -24,10 +24,14 @@ static sf sum_of_squares(const f32 *x, int64_t m)
 {
     vf sum = v_zero();
     int64_t i = 0;
-    for (; i + V_LANES <= m; i += V_LANES)
-        sum = v_fma(v_load(x + i), v_load(x + i), sum);
-    if (i < m)
-        sum = v_fma(v_load_n(x + i, m - i), v_load_n(x + i, m - i), sum);
+    for (; i + V_LANES <= m; i += V_LANES) {
+        const vf v = v_load(x + i);
+        sum = v_fma(v, v, sum);
+    }
+    if (i < m) {
+        const vf v = v_load_n(x + i, m - i);
+        sum = v_fma(v, v, sum);
+    }
     return v_hsum(sum);
 }
 
