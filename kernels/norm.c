@@ -63,6 +63,14 @@ static int64_t n_rows(const rb_call *c)
     return units(c, 0);
 }
 
+/* x for its squares, then x and w. */
+static rb_issued issued(const rb_call *c)
+{
+    rb_issued sum = { 0 };
+    issue(&sum, rb_view_elements(&c->t[X]), f32_bytes(3), f32_bytes(1));
+    return sum;
+}
+
 enum { ROWS, COLUMNS };
 static const rb_term flops[] = { { 4, { ROWS, COLUMNS, -1 } }, { 4, { ROWS, -1, -1 } }, { 0 } };
 static const rb_term special[] = { { 3, { ROWS, -1, -1 } }, { 0 } };
