@@ -218,9 +218,11 @@ typedef struct rb_result {
  * around them. */
 uint64_t rb_result_other_ns(const rb_result *r);
 
-/* flops / (weight + kv) bytes; flops / all bytes. 0 if there are no bytes. */
+/* FLOPs over bytes of a level: compulsory of weights and cache, all compulsory ones, issued ones.
+ * 0 if there are no bytes; NAN if it is not known what was issued. */
 double rb_tally_oi(const rb_tally *t);
 double rb_tally_oi_kernel(const rb_tally *t);
+double rb_tally_oi_issued(const rb_tally *t);
 /* flops / bytes between DRAM and the modelled cache. 0: resident, less than half of W + KV comes
  * from DRAM. */
 double rb_tally_oi_dram(const rb_tally *t);

@@ -58,6 +58,11 @@ void rb_explain_launch(FILE *out, const rb_kernel *k, const rb_call *call)
     put_terms(out, "      extra    ", k->op, k->extra, call);
     put_terms(out, "      saved    ", k->op, k->saved, call);
     put_dims(out, k, call);
+    if (k->issued) {
+        const rb_issued issued = k->issued(call);
+        fprintf(out, "      issued   %llu bytes loaded, %llu stored\n",
+                (unsigned long long)issued.rd, (unsigned long long)issued.wr);
+    }
 }
 
 /* The last launch of a dry session at a place. */
@@ -118,9 +123,10 @@ void rb_explain(FILE *out, const rb_model *model, const rb_result *const *r, int
     fputs(
         "\nHow it is counted. A multiply-add is 2 FLOPs; exp, tanh, div and sqrt are 1; compares, "
         "moves and\nconversions are 0. FLOPs are useful work, the same for every kernel; a kernel "
-        "executes FLOPs + extra\n- saved. Bytes are distinct storage units: each weight block and "
-        "cache row once per launch that uses it.\nOI = FLOPs / (weight + cache bytes); OI kernel = "
-        "FLOPs / all bytes, activations included.\n",
+        "executes FLOPs + extra\n- saved. Bytes are compulsory: distinct storage units, each "
+        "weight block and cache row once per launch that\nuses it. OI W+KV = FLOPs / (weight + "
+        "cache bytes); OI kernel = FLOPs / all bytes, activations included;\nOI issued = FLOPs / "
+        "the bytes that loops load and store, scratch included and as often as they do it.\n",
         out);
     for (int i = 0; i < n; i++)
         explain_one(out, model, r[i]);

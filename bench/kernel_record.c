@@ -53,6 +53,7 @@ static void put_counts(json_t *o, const rb_kernel_result *r)
     rb_record_cost(o, &r->cost);
     put_number(o, "oi", rb_tally_oi(&one));
     put_number(o, "oi_kernel", rb_tally_oi_kernel(&one));
+    put_number(o, "oi_issued", rb_tally_oi_issued(&one));
 }
 
 static void put_place(json_t *o, const rb_place *p)
@@ -159,8 +160,11 @@ void rb_kernel_csv(FILE *out, const json_t *record)
         { "bytes.kv_write", NULL },
         { "bytes.act_read", NULL },
         { "bytes.act_write", NULL },
+        { "bytes_issued.read", NULL },
+        { "bytes_issued.write", NULL },
         { "oi", NULL },
         { "oi_kernel", NULL },
+        { "oi_issued", NULL },
         TIMING("cold"),
         TIMING("warm"),
         { "lukewarm", NULL },

@@ -134,7 +134,8 @@ static void lay_out(rb_kernel_report *rep)
         rb_table_column(t, "threads", true, 0);
     rb_table_column(t, "kernel", false, 0);
     rb_table_column(t, "shape", false, 0);
-    rb_table_column(t, "OI", true, 5);
+    rb_table_column(t, "OI kernel", true, 0);
+    rb_table_column(t, "OI issued", true, 0);
     for (int k = 0; k < RB_N_TEMPER; k++) {
         if (!rep->p.runs->wanted[k])
             continue;
@@ -164,6 +165,7 @@ static void put_row(rb_kernel_report *rep, const rb_kernel_result *r)
         snprintf(notes, RB_CELL, "error");
     } else {
         snprintf(cells[c++], RB_CELL, "%.3g", rb_tally_oi_kernel(&one));
+        rb_issued_text(&one, cells[c++]);
         for (int t = 0; t < RB_N_TEMPER; t++) {
             if (!rep->p.runs->wanted[t])
                 continue;

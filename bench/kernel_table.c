@@ -4,6 +4,7 @@
 #include "record.h"
 #include "table.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { MAX_ROWS = RB_N_PHASE * RB_N_SITE * RB_N_OP + 4 };
@@ -52,6 +53,16 @@ static void put_counts(char (*cell)[RB_CELL], const rb_tally *t)
     rb_count_text((double)t->cost.flops, cell[0], RB_CELL);
     rb_count_text((double)rb_bytes_all(&b), cell[1], RB_CELL);
     snprintf(cell[2], RB_CELL, "%.4g", rb_tally_oi_kernel(t));
+    rb_issued_text(t, cell[3]);
+}
+
+void rb_issued_text(const rb_tally *t, char *buf)
+{
+    const double oi = rb_tally_oi_issued(t);
+    if (isnan(oi))
+        snprintf(buf, RB_CELL, "-");
+    else
+        snprintf(buf, RB_CELL, "%.3g", oi);
 }
 
 void rb_share_text(const rb_place *p, char *buf)
@@ -76,7 +87,7 @@ static void put_place(char (*cell)[RB_CELL], const rb_place *p, bool total)
         snprintf(cell[2], RB_CELL, "%s: %s", rb_bound_name[p->bound], rb_roof_infos[p->roof].name);
 }
 
-/* phase? site op calls [time share] FLOPs bytes OI [GFLOP/s GB/s] [roof ms, of roof, bound] */
+/* phase? site op calls [time share] FLOPs bytes OI OI [GFLOP/s GB/s] [roof ms, of roof, bound] */
 static void fill(const rb_result *r, const kernel_row *row, double whole_ns, bool mixed,
                  rb_cells cells)
 {
@@ -95,7 +106,7 @@ static void fill(const rb_result *r, const kernel_row *row, double whole_ns, boo
     }
     if (row->tally)
         put_counts(&cells[c], row->tally);
-    c += 3;
+    c += 4;
     if (r->dry || !row->tally || !row->ns)
         return;
     rb_bytes b = rb_cost_bytes(&row->tally->cost);
@@ -120,6 +131,7 @@ static rb_table columns_for(const rb_result *r, bool mixed)
     rb_table_column(&t, "FLOPs", true, 0);
     rb_table_column(&t, "bytes", true, 0);
     rb_table_column(&t, "OI kernel", true, 0);
+    rb_table_column(&t, "OI issued", true, 0);
     if (!r->dry) {
         rb_table_column(&t, "GFLOP/s", true, 0);
         rb_table_column(&t, "GB/s", true, 0);
@@ -145,7 +157,9 @@ void rb_kernel_table(FILE *out, const rb_config *c, const rb_result *r)
         fill(r, &rows[i], whole, mixed, cells);
         rb_table_fit(&t, cells);
     }
-    fprintf(out, "\nKernels of %s, %s, %lld layers (bytes: weights, cache and activations):\n\n",
+    fprintf(out,
+            "\nKernels of %s, %s, %lld layers (bytes and OI kernel: compulsory, of weights, cache "
+            "and activations;\nOI issued: of what loops load and store):\n\n",
             rb_test_name(&r->test, name, sizeof name), rb_attn_name(c, r->test.attn),
             (long long)r->test.n_layer);
     rb_table_head(out, &t);

@@ -202,7 +202,7 @@ static void put_bytes(FILE *out, const char *what, uint64_t n)
 
 void rb_kernel_explain(FILE *out, const rb_kernel_job *job)
 {
-    char name[128], shape[160];
+    char name[128], shape[160], issued[RB_CELL];
     rb_shaped problem;
     bool assumed = false;
     const rb_kernel *k = job->kernel;
@@ -224,7 +224,9 @@ void rb_kernel_explain(FILE *out, const rb_kernel_job *job)
     put_bytes(out, " cache written", b.kv_write);
     put_bytes(out, " activations read", b.act_read);
     put_bytes(out, " activations written", b.act_write);
-    fprintf(out, "%s\n      OI       %.6g FLOP/byte\n",
-            assumed ? " (ids drawn independently are assumed)" : "", rb_tally_oi_kernel(&one));
+    rb_issued_text(&one, issued);
+    fprintf(out, "%s\n      OI       %.6g FLOP/byte of these, %s of issued ones\n",
+            assumed ? " (ids drawn independently are assumed)" : "", rb_tally_oi_kernel(&one),
+            issued);
     fflush(out);
 }

@@ -182,6 +182,13 @@ rb_status rb_peer_check(const rb_peer *p, const rb_model *m, rb_error *err)
 
 /* ---- placing ---- */
 
+/* What the peer's loops load and store is not known. */
+static void forget_issued(rb_tally *t)
+{
+    t->cost.issued_rd = t->cost.issued_wr = 0;
+    t->cost.issued_unknown = t->calls;
+}
+
 void rb_peer_place(rb_bench *b, const rb_peer *p, const rb_machine *m, rb_result *r)
 {
     static const rb_noise unknown = { -1, -1, -1, -1, -1, -1, 0 };
@@ -189,6 +196,11 @@ void rb_peer_place(rb_bench *b, const rb_peer *p, const rb_machine *m, rb_result
     r->peer = p;
     if (r->error[0] || r->interrupted)
         return;
+    forget_issued(&r->total);
+    for (int phase = 0; phase < RB_N_PHASE; phase++)
+        for (int site = 0; site < RB_N_SITE; site++)
+            for (int op = 0; op < RB_N_OP; op++)
+                forget_issued(&r->ledger.at[phase][site][op]);
     r->dry = false;
     r->machine = m;
     r->noise = unknown;

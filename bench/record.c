@@ -176,6 +176,17 @@ static json_t *bytes_object(const rb_cost *c)
     return o;
 }
 
+/* Of a total with an unknown part nothing is known. */
+static json_t *issued_object(const rb_cost *c)
+{
+    if (c->issued_unknown)
+        return json_null();
+    json_t *o = json_object();
+    put_count(o, "read", c->issued_rd);
+    put_count(o, "write", c->issued_wr);
+    return o;
+}
+
 void rb_record_cost(json_t *o, const rb_cost *c)
 {
     json_t *dequant = json_object();
@@ -191,6 +202,7 @@ void rb_record_cost(json_t *o, const rb_cost *c)
     put_count(o, "bf16_macs", c->bf16_macs);
     json_object_set_new(o, "dequant_ops", dequant);
     json_object_set_new(o, "bytes", bytes_object(c));
+    json_object_set_new(o, "bytes_issued", issued_object(c));
 }
 
 /* What a tally moves between DRAM and the modelled cache, and its OI there: null where it is
@@ -427,6 +439,7 @@ static json_t *kernel_object(const rb_result *r, const rb_tally *t, rb_phase pha
     put_count(o, "calls", t->calls);
     rb_record_cost(o, &t->cost);
     put_number(o, "oi_kernel", rb_tally_oi_kernel(t));
+    put_number(o, "oi_issued", rb_tally_oi_issued(t));
     put_dram(o, t, r->cache_bytes != 0);
     if (r->dry || r->peer)
         return o;
@@ -541,6 +554,7 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
     put_pmu(o, r);
     put_number(o, "oi", rb_tally_oi(&r->total));
     put_number(o, "oi_kernel", rb_tally_oi_kernel(&r->total));
+    put_number(o, "oi_issued", rb_tally_oi_issued(&r->total));
     if (r->machine)
         put_place(o, r);
     if (r->machine && told)

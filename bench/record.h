@@ -25,6 +25,8 @@ uint64_t rb_model_file_bytes(const rb_model *m); /* of the tensors of its own la
 /* "93.1 %", "at roof" (within what pairs may differ by), "> roof", "unpaired" (roofs before and
  * after never agreed), "-". At most RB_CELL bytes. */
 void rb_share_text(const rb_place *p, char *buf);
+/* The OI at the level issued, "-" where it is not known. At most RB_CELL bytes. */
+void rb_issued_text(const rb_tally *t, char *buf);
 /* One launch of a kernel alone, and its columns in CSV; told as of rb_record. */
 json_t *rb_kernel_record(const rb_kernel_result *r, const char *commit, rb_told *told);
 void rb_kernel_csv(FILE *out, const json_t *record); /* NULL: the head */

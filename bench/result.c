@@ -27,6 +27,14 @@ double rb_tally_oi_dram(const rb_tally *t)
     return moved && !resident ? (double)t->cost.flops / (double)moved : 0;
 }
 
+double rb_tally_oi_issued(const rb_tally *t)
+{
+    const uint64_t issued = t->cost.issued_rd + t->cost.issued_wr;
+    if (t->cost.issued_unknown)
+        return NAN;
+    return issued ? (double)t->cost.flops / (double)issued : 0;
+}
+
 double rb_result_tps(const rb_result *r)
 {
     return r->ns.median > 0 ? (double)rb_test_tokens(&r->test) * 1e9 / r->ns.median : 0;

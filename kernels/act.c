@@ -78,6 +78,11 @@ static void run_gelu_erf(const rb_call *c, int phase, int64_t first, int64_t las
     run_as(c, first, last, gelu_erf);
 }
 
+static rb_issued issued(const rb_call *c)
+{
+    return chunks_issued(&c->t[Y], 1);
+}
+
 static const rb_term nothing[] = { { 0 } };
 static const rb_term one[] = { { 1, { TOKENS, F, -1 } }, { 0 } };
 static const rb_term five[] = { { 5, { TOKENS, F, -1 } }, { 0 } };
@@ -97,7 +102,8 @@ static const rb_op op_gelu_erf = OP(RB_OP_GELU_ERF, "gelu_erf", five, one);
 
 #define ROW(of, run_it)                                                                            \
     {                                                                                              \
-        .op = of, .isa = RB_ISA_ID, .dtype = RB_F32, .n_phase = 1, .units = units, .run = run_it   \
+        .op = of, .isa = RB_ISA_ID, .dtype = RB_F32, .n_phase = 1, .units = units, .run = run_it,  \
+        .issued = issued                                                                           \
     }
 static const rb_kernel rows[] = { ROW(&op_relu2, run_relu2), ROW(&op_gelu, run_gelu),
                                   ROW(&op_gelu_erf, run_gelu_erf) };

@@ -260,6 +260,16 @@ static void ask_ahead(const rb_call *c, const unit *u, int64_t key, int64_t row,
                TILE * k->step_bytes[1] * row / heads;
 }
 
+/* How many of keys key .. key+n-1 each row of a block sees that begins at row `row` of the unit. */
+static void look(const rb_call *c, const unit *u, int64_t row, int64_t key, int64_t n, block *b)
+{
+    const int64_t heads = heads_per_group(c);
+    for (int64_t r = 0; r < b->rows; r++) {
+        const int64_t left = keys_seen(c, u->seq, u->token + (row + r) / heads) - key;
+        b->seen[r] = left < 0 ? 0 : at_most(left, n);
+    }
+}
+
 /* Keys key .. key+n-1 for every row of the unit, block by block. */
 static void all_rows(const rb_call *c, const work *w, const unit *u, const result *res,
                      const tile *t, int64_t key, int64_t n)
@@ -275,13 +285,20 @@ static void all_rows(const rb_call *c, const work *w, const unit *u, const resul
                     .score = w->score,
                     .rows = at_most(rows - row, most) };
         ask_ahead(c, u, key + TILE, row, &b);
-        for (int64_t r = 0; r < b.rows; r++) {
-            const int64_t left = keys_seen(c, u->seq, u->token + (row + r) / heads) - key;
-            b.seen[r] = left < 0 ? 0 : at_most(left, n);
-        }
+        look(c, u, row, key, n, &b);
         if (b.seen[b.rows - 1] > 0)
             block_tile(t, &b);
     }
+}
+
+static tile tile_for(const rb_call *c)
+{
+    return (tile){ .d1 = c->t[K].n[3],
+                   .d2 = columns_qk(c) - c->t[K].n[3],
+                   .d_v = c->t[V].n[3],
+                   .how = lies_across(c)      ? ACROSS
+                          : reads_in_place(c) ? IN_CACHE
+                                              : DECODED };
 }
 
 static void attend_unit(const rb_call *c, const unit *u, void *shared, void *own)
@@ -290,12 +307,9 @@ static void attend_unit(const rb_call *c, const unit *u, void *shared, void *own
     const result r = result_at(
         c, splits_keys(c) ? part_at(c, shared, u->seq, u->token, u->group, u->split) : w.result);
     load_queries(c, &w, u);
-    tile t = { .d1 = c->t[K].n[3],
-               .d2 = columns_qk(c) - c->t[K].n[3],
-               .d_v = c->t[V].n[3],
-               .across1 = lies_across(c) ? w.across1 : NULL,
-               .across2 = w.across2,
-               .half = reads_in_place(c) };
+    tile t = tile_for(c);
+    t.across1 = w.across1;
+    t.across2 = w.across2;
     for (int64_t key = u->key; key < u->key_end; key += TILE) {
         const int64_t n = at_most(u->key_end - key, TILE);
         t.fresh = key == u->key;
@@ -358,6 +372,83 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
+/* ---- issued bytes ---- */
+
+/* As tile_rows of n keys. */
+static rb_issued rows_issued(const rb_call *c, int arg, int64_t n)
+{
+    const rb_view *v = &c->t[arg];
+    rb_issued sum = { 0 };
+    if (v->buffer && v->dtype != RB_F32 && !reads_in_place(c))
+        issue(&sum, n, row_loads(v->dtype, v->n[3]), f32_bytes(v->n[3]));
+    return sum;
+}
+
+/* Keys key .. key+n-1 decoded, laid across and met by every block of the unit. */
+static rb_issued tile_issued(const rb_call *c, const unit *u, const tile *t, int64_t key, int64_t n)
+{
+    const int64_t rows = u->n_token * heads_per_group(c), most = block_rows(rows);
+    rb_issued sum = { 0 };
+    issue_part(&sum, 1, rows_issued(c, K, n));
+    issue_part(&sum, 1, rows_issued(c, K2, n));
+    issue_part(&sum, !v_in_k(c), rows_issued(c, V, n));
+    issue(&sum, t->how == ACROSS ? n : 0, f32_bytes(t->d1 + t->d2), f32_bytes(t->d1 + t->d2));
+    for (int64_t row = 0; row < rows; row += most) {
+        block b = { .rows = at_most(rows - row, most) };
+        look(c, u, row, key, n, &b);
+        if (b.seen[b.rows - 1] > 0)
+            issue_part(&sum, 1, block_issued(t, &b));
+    }
+    return sum;
+}
+
+/* As attend_unit. Tiles that every row sees as a whole are alike but for the first. */
+static rb_issued unit_issued(const rb_call *c, const unit *u)
+{
+    const int64_t heads = heads_per_group(c), d = columns_qk(c), d_v = c->t[V].n[3];
+    const int64_t common = at_most(keys_seen(c, u->seq, u->token), u->key_end);
+    tile t = tile_for(c);
+    rb_issued sum = { 0 };
+    for (int64_t i = 0; i < u->n_token; i++)
+        if (keys_seen(c, u->seq, u->token + i) > u->key)
+            issue(&sum, heads, f32_bytes(d), f32_bytes(d));
+    for (int64_t key = u->key, alike; key < u->key_end; key += alike * TILE) {
+        const int64_t n = at_most(u->key_end - key, TILE);
+        t.fresh = key == u->key;
+        alike = t.fresh || common - key < TILE ? 1 : (common - key) / TILE;
+        issue_part(&sum, alike, tile_issued(c, u, &t, key, n));
+    }
+    if (!splits_keys(c))
+        issue(&sum, u->n_token * heads, f32_bytes(1 + d_v), f32_bytes(d_v));
+    return sum;
+}
+
+/* As combine, of a row in so many parts. */
+static rb_issued combine_issued(const rb_call *c, int64_t parts)
+{
+    const tile t = { .d_v = c->t[V].n[3], .how = DECODED };
+    rb_issued sum = values_issued(&t, parts, 1, BEGIN);
+    issue(&sum, parts, f32_bytes(3), f32_bytes(1));
+    issue(&sum, 1, f32_bytes(t.d_v), f32_bytes(t.d_v));
+    return sum;
+}
+
+/* Groups of heads are alike, and heads: of units those of the first group tell of all. */
+static rb_issued issued(const rb_call *c)
+{
+    const rb_view *q = &c->t[Q];
+    const int64_t splits = max_splits(c), of_groups = n_groups(c) * splits, n = units(c, 0);
+    rb_issued sum = { 0 };
+    for (int64_t i = 0; i < n / n_groups(c); i++) {
+        const unit u = unit_at(c, i / splits * of_groups + i % splits);
+        if (u.key < u.key_end)
+            issue_part(&sum, n_groups(c), unit_issued(c, &u));
+    }
+    for (int64_t i = 0; splits_keys(c) && i < q->n[0] * q->n[1]; i++)
+        issue_part(&sum, q->n[2], combine_issued(c, n_splits(c, i / q->n[1], i % q->n[1])));
+    return sum;
+}
+
 static const rb_kernel rows[] = { {
     .op = &rb_attend_op,
     .isa = RB_ISA_ID,
@@ -368,6 +459,7 @@ static const rb_kernel rows[] = { {
     .shared_bytes = shared_bytes,
     .partials = true,
     .own_bytes = own_bytes_both,
+    .issued = issued,
     .extra = rb_attend_extra,
     .extra_what = "scaling q and o, rescaling sums of online softmax",
     .saved = rb_attend_saved,

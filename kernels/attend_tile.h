@@ -30,13 +30,17 @@ typedef struct rows_view {
     int64_t step;
 } rows_view;
 
-/* What a block meets. half: the rows lie in the cache as f16, else they are f32. across: K's
- * columns as rows of TILE keys, or NULL: then scores are sums over lanes. */
+/* Where K and V are: in the cache, as f16; decoded, or f32 as they lie; so too, but K's columns are
+ * rows of TILE keys. But for the last, scores are sums over lanes. */
+typedef enum { IN_CACHE, DECODED, ACROSS, N_LIE } lie;
+
+/* What a block meets. */
 typedef struct tile {
     rows_view k1, k2, val;
     const f32 *across1, *across2;
     int64_t d1, d2, d_v;
-    bool half, fresh; /* fresh: the first tile of its range, nothing to rescale */
+    lie how;
+    bool fresh; /* the first tile of its range, nothing to rescale */
 } tile;
 
 /* Up to MOST_ROWS rows. q is interleaved: vector i of row r at (i * rows + r) * V_LANES, K's
@@ -374,12 +378,18 @@ RB_INLINE void add_chunk(const tile *t, const block *b, int64_t first, int64_t k
     }
 }
 
+/* Vectors of columns that are summed together. */
+RB_INLINE int chunk_vectors(int rows)
+{
+    return V_LANES == 1 ? 4 : beside(rows);
+}
+
 /* acc[row] = what it starts from + the sum over keys [key, key_end) of p[row][key] v[key], for
  * `rows` rows from `first` on. */
 RB_INLINE void add_values(const tile *t, const block *b, int64_t first, int64_t key,
                           int64_t key_end, int rows, from how, rb_dtype dtype)
 {
-    const int vecs = V_LANES == 1 ? 4 : beside(rows);
+    const int vecs = chunk_vectors(rows);
     int64_t i = 0;
     for (; i + vecs * V_LANES <= t->d_v; i += vecs * V_LANES)
         add_chunk(t, b, first, key, key_end, i, V_LANES, rows, vecs, how, dtype);
@@ -404,8 +414,6 @@ RB_INLINE void value_rows(const tile *t, const block *b, int rows, rb_dtype dtyp
 }
 
 /* ---- a block of a known number of rows ---- */
-
-typedef enum { IN_CACHE, DECODED, ACROSS, N_LIE } lie; /* where K is, and how it lies */
 
 RB_INLINE void block_tile_as(const tile *t, const block *b, int rows, lie how)
 {
@@ -449,7 +457,87 @@ static void block_tile(const tile *t, const block *b)
         [ACROSS] = { block_ACROSS_1, block_ACROSS_2, block_ACROSS_3, block_ACROSS_4, block_ACROSS_5,
                      block_ACROSS_6, block_ACROSS_7, block_ACROSS_8 },
     };
-    run[t->across1 ? ACROSS : t->half ? IN_CACHE : DECODED][b->rows - 1](t, b);
+    run[t->how][b->rows - 1](t, b);
+}
+
+/* ---- issued bytes of a block ---- */
+
+/* Bytes of an element of a tile's rows. */
+static inline int64_t tile_bytes(const tile *t)
+{
+    return rb_row_bytes(t->how == IN_CACHE ? RB_F16 : RB_F32, 1);
+}
+
+/* As score_rows: q and keys once for each step of keys; scores stored, and loaded for the largest.
+ */
+static inline rb_issued scores_issued(const tile *t, const block *b)
+{
+    const int64_t rows = b->rows, d = t->d1 + t->d2, key = d * tile_bytes(t);
+    const int64_t common = b->seen[0], keys = keys_at_once((int)rows);
+    rb_issued sum = { 0 };
+    issue(&sum, common / keys, rows * f32_bytes(d) + keys * key, 0);
+    issue(&sum, common % keys, rows * f32_bytes(d) + key, 0);
+    for (int64_t r = 0; r < rows; r++) {
+        issue(&sum, b->seen[r] - common, f32_bytes(d) + key, 0);
+        issue(&sum, b->seen[r], f32_bytes(1), f32_bytes(1));
+    }
+    return sum;
+}
+
+/* As score_rows_across: each key once, q once for each step of keys; scores stored. */
+static inline rb_issued scores_across_issued(const tile *t, const block *b)
+{
+    const int64_t rows = b->rows, d = t->d1 + t->d2, step = beside((int)rows) * V_LANES;
+    const int64_t steps = b->seen[0] / step;
+    rb_issued sum = { 0 };
+    issue(&sum, d, f32_bytes(b->seen[rows - 1] + steps * rows), 0);
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t rest = b->seen[r] - steps * step;
+        issue(&sum, d, f32_bytes(whole_vectors(rest)), 0);
+        issue(&sum, b->seen[r], 0, f32_bytes(1));
+    }
+    return sum;
+}
+
+/* As softmax_rows: a row's scores, largest, m, and unless it is fresh its old m and l. */
+static inline rb_issued softmax_issued(const tile *t, int64_t seen)
+{
+    rb_issued sum = { 0 };
+    issue(&sum, seen > 0, f32_bytes(t->fresh ? 2 : 4), f32_bytes(t->fresh ? 3 : 4));
+    issue(&sum, seen, f32_bytes(1), f32_bytes(1));
+    return sum;
+}
+
+/* As add_values: each value once for all rows, each weight once for a chunk of columns; sums. */
+static inline rb_issued values_issued(const tile *t, int64_t keys, int rows, from how)
+{
+    const int64_t step = chunk_vectors(rows) * V_LANES;
+    const int64_t chunks = t->d_v / step + whole_vectors(t->d_v % step);
+    rb_issued sum = { 0 };
+    issue(&sum, keys, t->d_v * tile_bytes(t) + f32_bytes(rows * chunks), 0);
+    issue(&sum, rows, f32_bytes(how == BEGIN ? 0 : t->d_v), f32_bytes(t->d_v));
+    issue(&sum, rows, f32_bytes(how == RESCALE ? whole_vectors(t->d_v) : 0), 0);
+    return sum;
+}
+
+/* As block_tile. */
+static inline rb_issued block_issued(const tile *t, const block *b)
+{
+    rb_issued sum = t->how == ACROSS ? scores_across_issued(t, b) : scores_issued(t, b);
+    const int64_t common = b->seen[0];
+    from how = t->fresh ? BEGIN : RESCALE;
+    if (!t->fresh)
+        issue(&sum, b->rows, f32_bytes(1), 0);
+    for (int64_t r = 0; r < b->rows; r++)
+        issue_part(&sum, 1, softmax_issued(t, b->seen[r]));
+    if (common > 0) {
+        issue_part(&sum, 1, values_issued(t, common, (int)b->rows, how));
+        how = GO_ON;
+    }
+    for (int64_t r = 0; r < b->rows; r++)
+        if (b->seen[r] > common)
+            issue_part(&sum, 1, values_issued(t, b->seen[r] - common, 1, how));
+    return sum;
 }
 
 #endif

@@ -28,6 +28,14 @@ static inline int64_t n_chunks(const rb_view *v)
     return v->n[1] * chunks_of_row(v);
 }
 
+/* Of as many operands of v's shape that are loaded and one that is stored. */
+static inline rb_issued chunks_issued(const rb_view *v, int64_t n_loaded)
+{
+    rb_issued sum = { 0 };
+    issue(&sum, rb_view_elements(v), f32_bytes(n_loaded), f32_bytes(1));
+    return sum;
+}
+
 static inline chunk chunk_at(const rb_view *v, int64_t u)
 {
     const int64_t n = chunks_of_row(v), from = u % n * CHUNK;

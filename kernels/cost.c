@@ -60,6 +60,9 @@ void rb_cost_add(rb_cost *sum, const rb_cost *c)
         sum->rd[s] += c->rd[s];
         sum->wr[s] += c->wr[s];
     }
+    sum->issued_rd += c->issued_rd;
+    sum->issued_wr += c->issued_wr;
+    sum->issued_unknown += c->issued_unknown;
 }
 
 void rb_dram_add(rb_dram *sum, const rb_dram *d)
@@ -214,5 +217,9 @@ rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed)
         cost.dequant[2] += blocks * d->dq.flt;
     }
     add_bytes(&cost, op, call, assumed);
+    const rb_issued issued = k->issued ? k->issued(call) : (rb_issued){ 0 };
+    cost.issued_rd = issued.rd;
+    cost.issued_wr = issued.wr;
+    cost.issued_unknown = !k->issued;
     return cost;
 }

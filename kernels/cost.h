@@ -16,7 +16,15 @@ typedef struct rb_cost {
     uint64_t bf16_macs;  /* ... and those done by dot products of bf16 */
     uint64_t dequant[3]; /* integer, conversion, float operations */
     uint64_t rd[RB_N_STREAM], wr[RB_N_STREAM]; /* compulsory bytes */
+    uint64_t issued_rd, issued_wr;             /* see rb_issued */
+    uint64_t issued_unknown; /* launches whose row does not say: with any, the level is unknown */
 } rb_cost;
+
+/* Bytes that the loads and stores of a kernel move, operands and scratch together: what its loops
+ * ask of the first-level cache, whoever answers. */
+typedef struct rb_issued {
+    uint64_t rd, wr;
+} rb_issued;
 
 /* Bytes between DRAM and the last cache, by a model of that cache (reuse.h): fetched by reads,
  * fetched because a store fills a part of a line first, and written back. */

@@ -175,9 +175,11 @@ static NOINLINE void dot_tile_one(dot_tile *t, const f32 *const w[DOT_ROWS],
     dot_tile_as(t, w, x, n, 1, 1);
 }
 
-/* Tokens of the next tile of DOT_ROWS rows, of those that are left. */
-static inline int64_t dot_tokens(int64_t left)
+/* Tokens of the next tile of DOT_ROWS rows or of one, of those that are left. */
+static inline int64_t dot_tokens(int n_row, int64_t left)
 {
+    if (n_row != DOT_ROWS)
+        return 1;
     return left >= DOT_TOKENS ? DOT_TOKENS : left >= 2 ? 2 : 1;
 }
 
@@ -193,6 +195,37 @@ static inline void dot_tile_any(dot_tile *t, const f32 *const w[DOT_ROWS],
         dot_tile_two(t, w, x, n);
     else
         dot_tile_token(t, w, x, n);
+}
+
+/* ---- issued bytes ---- */
+
+/* DOT_ROWS rows of n columns or one against n_tok tokens: whole vectors of both once a tile, what
+ * is left of them once for each pair. */
+static inline int64_t tiles_load(int n_row, int64_t n, int64_t n_tok)
+{
+    const int64_t rest = n % V_LANES, whole = n - rest;
+    int64_t elements = 0;
+    for (int64_t t = 0, step; t < n_tok; t += step) {
+        step = dot_tokens(n_row, n_tok - t);
+        elements += whole * (n_row + step) + 2 * rest * n_row * step;
+    }
+    return f32_bytes(elements);
+}
+
+/* Rows of a matrix against every token, in panels that DOT_ROWS divides: decoded in registers for
+ * one token, else before. What becomes of the sums is the kernel's. */
+static inline rb_issued dots_issued(rb_dtype dtype, int64_t n_row, int64_t n, int64_t n_tok)
+{
+    rb_issued sum = { 0 };
+    if (n_tok == 1) {
+        issue(&sum, n_row, row_loads(dtype, n) + f32_bytes(n), 0);
+        return sum;
+    }
+    if (dtype != RB_F32)
+        issue(&sum, n_row, row_loads(dtype, n), f32_bytes(n));
+    issue(&sum, n_row / DOT_ROWS, tiles_load(DOT_ROWS, n, n_tok), 0);
+    issue(&sum, n_row % DOT_ROWS, tiles_load(1, n, n_tok), 0);
+    return sum;
 }
 
 #endif

@@ -30,6 +30,14 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
                    c->t[W].n[3], c->t[W].dtype);
 }
 
+static rb_issued issued(const rb_call *c)
+{
+    const int64_t n = c->t[W].n[3];
+    rb_issued sum = { 0 };
+    issue(&sum, units(c, 0), row_loads(c->t[W].dtype, n), f32_bytes(n));
+    return sum;
+}
+
 static const rb_term nothing[] = { { 0 } };
 static const rb_term elements[] = { { 1, { T, H, -1 } }, { 0 } };
 

@@ -164,7 +164,7 @@ static void panel_tile(f32 *out, const f32 *const row[PANEL], const panel *w,
         dot_tile t;
         n_row = r + DOT_ROWS <= w->n ? DOT_ROWS : 1;
         for (int i = 0, n; i < n_tok; i += n) {
-            n = n_row == DOT_ROWS ? (int)dot_tokens(n_tok - i) : 1;
+            n = (int)dot_tokens(n_row, n_tok - i);
             dot_tile_any(&t, row + r, x + i, w->cols, n_row, n);
             for (int k = 0; k < n; k++)
                 for (int j = 0; j < n_row; j++)
@@ -338,6 +338,45 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
+/* ---- issued bytes ---- */
+
+/* One expert of f hidden columns with its n tokens: gate and up to scratch and from there to
+ * hidden; down to scratch and from there to y, which adds to what is there or not, by a factor or
+ * not. */
+static rb_issued expert_issued(const rb_call *c, int gate, int64_t f, int64_t n, bool adds, bool by)
+{
+    const int64_t h = c->t[X].n[3], vectors = (h + V_LANES - 1) / V_LANES;
+    rb_issued sum = { 0 };
+    issue_part(&sum, 1, dots_issued(c->t[gate].dtype, f, h, n));
+    issue_part(&sum, 1, dots_issued(c->t[gate + 1].dtype, f, h, n));
+    issue(&sum, n, f32_bytes(2 * f), f32_bytes(3 * f));
+    issue_part(&sum, 1, dots_issued(c->t[gate + 2].dtype, h, f, n));
+    issue(&sum, n, f32_bytes(h + (adds ? h : 0) + (by ? vectors : 0)), f32_bytes(2 * h));
+    return sum;
+}
+
+static rb_issued routed_issued(const rb_call *c, int64_t n)
+{
+    return expert_issued(c, GATE, d_expert(c), n, true, true);
+}
+
+/* Routed experts add to a y of zeros; inp is dotted with each token. */
+static rb_issued issued(const rb_call *c)
+{
+    const int64_t h = c->t[X].n[3], n = n_tokens(c);
+    const bool routed = c->t[GATE].buffer, gated = c->t[INP].buffer;
+    rb_issued sum = { 0 };
+    if (routed) {
+        issue(&sum, n, 0, f32_bytes(h));
+        issue_part(&sum, 1, rb_issued_over_rows(&c->t[ID], n_experts(c), c, routed_issued));
+    }
+    if (c->t[SHARED_GATE].buffer)
+        issue_part(&sum, 1, expert_issued(c, SHARED_GATE, d_shared(c), n, routed, gated));
+    if (gated)
+        issue(&sum, n, f32_bytes(2 * h), f32_bytes(1));
+    return sum;
+}
+
 static const rb_kernel rows[] = { {
     .op = &rb_experts_op,
     .isa = RB_ISA_ID,
@@ -347,6 +386,7 @@ static const rb_kernel rows[] = { {
     .run = run,
     .shared_bytes = shared_bytes,
     .own_bytes = own_bytes,
+    .issued = issued,
     .decode = { { GATE, rb_experts_matrix },
                 { UP, rb_experts_matrix },
                 { DOWN, rb_experts_matrix },

@@ -76,21 +76,24 @@ RB_INLINE vi vi_byte(vi a, int j)
     return a;
 }
 
-/* The sum itself, so that a product that was left out, or begun without it, shows in the result. */
+/* The sum itself, so that a product that was left out, or begun without it, shows in the result:
+ * for all lanes, but no load and no store where the ISA has none. */
 RB_INLINE void bias_store(u8 *bias, const u8 *x)
 {
-    const int8_t *xv = rb_count_read(x, 32);
+    const int8_t *xv = V_BIASED ? rb_count_read(x, 32) : rb_count_ctrl(x, 32);
     int32_t sum = 0;
     for (int i = 0; i < 32; i++)
         sum -= 128 * xv[i];
-    memcpy(rb_count_write(bias, sizeof sum), &sum, sizeof sum);
+    memcpy(V_BIASED ? rb_count_write(bias, sizeof sum) : rb_count_ctrl_write(bias, sizeof sum),
+           &sum, sizeof sum);
 }
 
 RB_INLINE vi vi_dot4_begin(const u8 *bias)
 {
     int32_t sum;
     vi r;
-    memcpy(&sum, rb_count_read(bias, sizeof sum), sizeof sum);
+    memcpy(&sum, V_BIASED ? rb_count_read(bias, sizeof sum) : rb_count_ctrl(bias, sizeof sum),
+           sizeof sum);
     for (int i = 0; i < V_LANES; i++)
         r.x[i] = sum;
     return r;

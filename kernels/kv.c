@@ -57,6 +57,18 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
             append(c, piece, u / n_tok, u % n_tok);
 }
 
+static rb_issued issued(const rb_call *c)
+{
+    rb_issued sum = { 0 };
+    for (int piece = TO0; piece < N_OPERAND; piece += 2) {
+        const rb_view *to = &c->t[piece];
+        if (to->buffer)
+            issue(&sum, units(c, 0) * to->n[2], store_loads(to->dtype, to->n[3]),
+                  rb_row_bytes(to->dtype, to->n[3]));
+    }
+    return sum;
+}
+
 /* Blocks of a type that the new rows become: heads that share a row have it encoded each. */
 static int64_t blocks_in(const rb_call *c, rb_dtype dtype)
 {

@@ -72,6 +72,14 @@ static int64_t n_rows(const rb_call *c)
     return units(c, 0);
 }
 
+/* x for its mean and to be centred in y; then y, w and b. */
+static rb_issued issued(const rb_call *c)
+{
+    rb_issued sum = { 0 };
+    issue(&sum, rb_view_elements(&c->t[X]), f32_bytes(5), f32_bytes(2));
+    return sum;
+}
+
 /* A row: m for the sum, m less the mean, 2 m squares, m m m to scale, weigh and shift; a root, two
  * means, an inverse and eps. */
 enum { ROWS, COLUMNS };

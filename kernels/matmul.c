@@ -22,7 +22,7 @@ static void rows_many(const rb_call *c, int i, int64_t m, int n_row, const f32 *
     for (int64_t t = 0, step; t < n_tok; t += step) {
         const f32 *x[DOT_TOKENS];
         dot_tile sums;
-        step = n_row == DOT_ROWS ? dot_tokens(n_tok - t) : 1;
+        step = dot_tokens(n_row, n_tok - t);
         for (int j = 0; j < step; j++)
             x[j] = x_row(c, t + j);
         dot_tile_any(&sums, w, x, n, n_row, (int)step);
@@ -62,6 +62,18 @@ static int64_t own_bytes(const rb_call *c)
     return decodes ? PANEL * c->t[X].n[3] * (int64_t)sizeof(f32) : 0;
 }
 
+static rb_issued issued(const rb_call *c)
+{
+    rb_issued sum = { 0 };
+    for (int i = 0; i < N_OUT; i++) {
+        const rb_view *w = out_w(c, i);
+        if (w->buffer)
+            issue_part(&sum, 1, dots_issued(w->dtype, w->n[2], w->n[3], n_tokens(c)));
+        issue_part(&sum, 1, put_issued(c, i));
+    }
+    return sum;
+}
+
 static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
 {
     (void)phase, (void)shared;
@@ -82,6 +94,7 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
       .units = units,                                                                              \
       .run = run,                                                                                  \
       .own_bytes = own_bytes,                                                                      \
+      .issued = issued,                                                                            \
       .decode = { { W0, rb_w0_elements }, { W1, rb_w1_elements }, { W2, rb_w2_elements } } },
 static const rb_kernel rows[] = { RB_FILE_DTYPES(ROW) };
 RB_EXPORT(matmul, rows);

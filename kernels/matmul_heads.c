@@ -170,7 +170,7 @@ static void rows_tokens(const rb_call *c, const unit *u, int r, int n_row,
     for (int64_t t = 0, step; t < n_tok; t += step) {
         const f32 *x[DOT_TOKENS];
         dot_tile sums;
-        step = n_row == DOT_ROWS ? dot_tokens(n_tok - t) : 1;
+        step = dot_tokens(n_row, n_tok - t);
         for (int i = 0; i < step; i++)
             x[i] = x_row(c, t + i, u->head, converted);
         dot_tile_any(&sums, row + r, x, n, n_row, (int)step);
@@ -331,6 +331,41 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
+/* ---- issued bytes ---- */
+
+/* Columns of one head in strips of whole register tiles: vectors of w once a tile, narrow rests
+ * once a token; x once a token for each of either. */
+static rb_issued strips_issued(const rb_call *c, int i)
+{
+    const rb_view *w = out_w(c, i);
+    const int64_t n_tok = n_tokens(c), tiles = n_tok / TOKENS + n_tok % TOKENS;
+    const int64_t rest = width(c, i) % (VECS * V_LANES), wide = width(c, i) - rest;
+    const int64_t passes = wide / (VECS * V_LANES) + (rest >= V_LANES) + (rest % V_LANES != 0);
+    rb_issued sum = { 0 };
+    if (w->dtype != RB_F32)
+        issue(&sum, w->n[2], row_loads(w->dtype, w->n[3]), f32_bytes(w->n[3]));
+    issue(&sum, w->n[2], f32_bytes(wide * tiles + (rest + passes) * n_tok), 0);
+    return sum;
+}
+
+static rb_issued issued(const rb_call *c)
+{
+    const rb_view *x = &c->t[X];
+    rb_issued sum = { 0 };
+    if (x->dtype != RB_F32)
+        issue(&sum, rows_of_x(c), row_loads(x->dtype, x->n[3]), f32_bytes(x->n[3]));
+    for (int i = 0; i < N_OUT; i++) {
+        const rb_view *w = out_w(c, i);
+        if (!w->buffer)
+            continue;
+        issue_part(&sum, n_heads(c),
+                   is_transposed(c, i) ? strips_issued(c, i)
+                                       : dots_issued(w->dtype, w->n[2], w->n[3], n_tokens(c)));
+        issue(&sum, n_heads(c) * n_tokens(c), 0, f32_bytes(width(c, i)));
+    }
+    return sum;
+}
+
 static int64_t token_heads(const rb_call *c)
 {
     return n_tokens(c) * n_heads(c);
@@ -387,6 +422,7 @@ static const rb_op op = {
       .run = run,                                                                                  \
       .shared_bytes = shared_bytes,                                                                \
       .own_bytes = own_bytes,                                                                      \
+      .issued = issued,                                                                            \
       .decode = { { W0, w0_elements }, { W1, w1_elements }, { X, x_elements } } },
 static const rb_kernel rows[] = { RB_FILE_DTYPES(ROW) };
 RB_EXPORT(matmul_heads, rows);

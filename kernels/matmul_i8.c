@@ -95,6 +95,19 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
+/* x quantised; the bytes and scales of both sides for each block of each row and token. */
+static rb_issued issued(const rb_call *c)
+{
+    rb_issued sum = quantise_issued(c);
+    for (int i = 0; i < N_OUT; i++) {
+        if (out_w(c, i)->buffer)
+            issue(&sum, n_tokens(c) * w_rows(out_w(c, i)) * n_blocks(c),
+                  QUANT_BYTES + BLOCK + f32_bytes(1), 0);
+        issue_part(&sum, 1, put_issued(c, i));
+    }
+    return sum;
+}
+
 /* Scaling: the product of two scales and 8 multiply-adds a block of each row. */
 static const rb_term extra[] = {
     QUANTISE_EXTRA,
@@ -114,6 +127,7 @@ static const rb_kernel rows[] = { {
     .units = units,
     .run = run,
     .shared_bytes = shared_bytes,
+    .issued = issued,
     .extra = extra,
     .extra_what = "quantising activations, scales of blocks",
     .special_overhead = special_overhead,

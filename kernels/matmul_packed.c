@@ -31,7 +31,16 @@ RB_INLINE void element_store(f32 *to, const f32 *x, int64_t n)
     v_store_n(to, n < V_LANES ? v_load_n(x, n) : v_load(x), n);
 }
 
+/* ... and how many that moves. */
+RB_INLINE int64_t elements_stored(int64_t n)
+{
+    return n;
+}
+
 static void fill_slab(f32 *to, const void *w, int64_t k0, int64_t n, rb_dtype base);
+
+/* Bytes of a row that n elements of a slab take. */
+static int64_t slab_loads(rb_dtype base, int64_t n);
 
 #include "tiles.h"
 
@@ -159,6 +168,12 @@ static void fill_slab(f32 *dst, const void *w, int64_t k0, int64_t n, rb_dtype b
     }
 }
 
+static int64_t slab_loads(rb_dtype base, int64_t n)
+{
+    return is_block_type(base) ? n / quant_of(base).columns * quant_of(base).loads
+                               : rb_row_bytes(base, n);
+}
+
 /* ---- one token ---- */
 
 typedef struct one_sum {
@@ -187,19 +202,21 @@ RB_INLINE void dot_columns(one_sum *s, const void *w, const f32 *x, int64_t n, r
         }
     }
     for (; k + 2 <= n; k += 2) {
+        const vf x0 = v_bcast(x + k), x1 = v_bcast(x + k + 1);
         UNROLL
         for (int v = 0; v < VECS; v++) {
             vf two[2];
             two_columns(two, w, k, v, base);
-            s->acc[0][v] = v_fma(two[0], v_bcast(x + k), s->acc[0][v]);
-            s->acc[1][v] = v_fma(two[1], v_bcast(x + k + 1), s->acc[1][v]);
+            s->acc[0][v] = v_fma(two[0], x0, s->acc[0][v]);
+            s->acc[1][v] = v_fma(two[1], x1, s->acc[1][v]);
         }
     }
     if (base == RB_BF16 || k == n)
         return;
+    const vf last = v_bcast(x + k);
     UNROLL
     for (int v = 0; v < VECS; v++)
-        s->acc[0][v] = v_fma(column(w, k, v, base), v_bcast(x + k), s->acc[0][v]);
+        s->acc[0][v] = v_fma(column(w, k, v, base), last, s->acc[0][v]);
 }
 
 RB_INLINE void one_begin(one_sum *s)
@@ -405,6 +422,28 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
+/* Without slabs: a panel once, x once for each; quantised ones by way of scratch. */
+static rb_issued panels_issued(const rb_call *c, int i)
+{
+    const int64_t k = c->t[X].n[3];
+    rb_issued sum = { 0 };
+    issue(&sum, panels_of(c, i), PANEL * slab_loads(base_of(c), k) + f32_bytes(k * n_tokens(c)), 0);
+    if (is_block_type(base_of(c)))
+        issue(&sum, panels_of(c, i) * PANEL, f32_bytes(k), f32_bytes(k));
+    issue_part(&sum, 1, put_issued(c, i));
+    return sum;
+}
+
+static rb_issued issued(const rb_call *c)
+{
+    rb_issued sum = { 0 };
+    if (n_tokens(c) > 1)
+        issue_part(&sum, 1, lay_out_issued(c));
+    for (int i = 0; i < N_OUT; i++)
+        issue_part(&sum, 1, by_slabs(c) ? slabs_issued(c, i) : panels_issued(c, i));
+    return sum;
+}
+
 #define ROW(type)                                                                                  \
     { .op = &rb_matmul_op,                                                                         \
       .isa = RB_ISA_ID,                                                                            \
@@ -414,6 +453,7 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
       .run = run,                                                                                  \
       .shared_bytes = shared_bytes,                                                                \
       .own_bytes = own_bytes,                                                                      \
+      .issued = issued,                                                                            \
       .decode = { { W0, rb_w0_elements }, { W1, rb_w1_elements }, { W2, rb_w2_elements } } },
 static const rb_kernel rows[] = { RB_FILE_DTYPES(ROW) };
 RB_EXPORT(matmul_packed, rows);

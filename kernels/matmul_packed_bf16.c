@@ -29,7 +29,19 @@ RB_INLINE void element_store(f32 *to, const f32 *x, int64_t n)
     vi_store4((u8 *)to, v_pairs_bf16_n(x, n));
 }
 
+/* ... and how many that moves: whole vectors. */
+RB_INLINE int64_t elements_stored(int64_t n)
+{
+    return (n + V_LANES - 1) / V_LANES * V_LANES;
+}
+
 static void fill_slab(f32 *to, const void *w, int64_t k0, int64_t n, rb_dtype base);
+
+/* Bytes of a row that n elements of a slab take. */
+static int64_t slab_loads(rb_dtype base, int64_t n)
+{
+    return rb_row_bytes(base, n * ELEMENT_COLUMNS);
+}
 
 #include "tiles.h"
 
@@ -69,10 +81,10 @@ static void panel_one(const rb_call *c, int i, int64_t m, const f32 *x)
         }
     }
     for (; k < n; k++) {
+        const element xv = element_bcast(x + k);
         UNROLL
         for (int v = 0; v < VECS; v++)
-            acc[0][v] = element_mul(element_load(w + k * PANEL + v * V_LANES), element_bcast(x + k),
-                                    acc[0][v]);
+            acc[0][v] = element_mul(element_load(w + k * PANEL + v * V_LANES), xv, acc[0][v]);
     }
     UNROLL
     for (int v = 0; v < VECS; v++) {
@@ -115,6 +127,21 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
+static rb_issued issued(const rb_call *c)
+{
+    const int64_t n = n_elements(c);
+    rb_issued sum = lay_out_issued(c);
+    for (int i = 0; i < N_OUT; i++) {
+        if (n_tokens(c) > 1) {
+            issue_part(&sum, 1, slabs_issued(c, i));
+            continue;
+        }
+        issue(&sum, panels_of(c, i), PANEL * slab_loads(RB_BF16, n) + f32_bytes(n), 0);
+        issue_part(&sum, 1, put_issued(c, i));
+    }
+    return sum;
+}
+
 static const rb_kernel rows[] = { {
     .op = &rb_matmul_op,
     .isa = RB_ISA_ID,
@@ -125,6 +152,7 @@ static const rb_kernel rows[] = { {
     .run = run,
     .shared_bytes = shared_bytes,
     .own_bytes = own_bytes,
+    .issued = issued,
     .bf16_macs = rb_matmul_macs,
     .act = RB_ACT_BF16,
     .needs_bf16 = true,

@@ -67,6 +67,12 @@ static void store_sums(quants x, quant_type q)
     }
 }
 
+/* Sums of a block that are stored, and loaded with its bytes. */
+static int n_sums(quant_type q)
+{
+    return q.kind == QUANT_SIGNED ? V_BIASED : q.n_group;
+}
+
 static void quantise(const rb_call *c, int64_t u, void *shared)
 {
     const quant_type q = quant_of(base_of(c));
@@ -432,6 +438,55 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
         group_many(c, u, u + step < last ? u + step : last, shared, own);
 }
 
+/* ---- issued bytes ---- */
+
+/* x quantised; its bytes summed, with minimums times their scales. */
+static rb_issued quants_issued(const rb_call *c, quant_type q)
+{
+    const int64_t n = n_tokens(c) * n_blocks(c);
+    rb_issued sum = quantise_issued(c);
+    issue(&sum, n * (n_sums(q) > 0), BLOCK, n_sums(q) * SUM_BYTES);
+    if (q.kind == QUANT_MIN)
+        issue(&sum, n * n_sums(q), f32_bytes(1), 0);
+    return sum;
+}
+
+/* One token's part: bytes, scale and sums, for each vector of rows. */
+static int64_t part_loads(quant_type q)
+{
+    return VECS * (BLOCK + f32_bytes(1) + n_sums(q) * SUM_BYTES);
+}
+
+/* Register tiles of every token. */
+static int64_t tiles_of_tokens(const rb_call *c)
+{
+    int64_t n = 0;
+    for (int64_t t = 0; t < n_tokens(c); t += TILE_TOKENS) {
+        const int n_tok = tokens_from(c, t, TILE_TOKENS);
+        n += n_tok == TILE_TOKENS ? 1 : n_tok / HALF_TILE + n_tok % HALF_TILE;
+    }
+    return n;
+}
+
+/* A panel's blocks once; with more tokens to scratch, and from there once a tile. */
+static rb_issued issued(const rb_call *c)
+{
+    const quant_type q = quant_of(base_of(c));
+    const int64_t parts = n_blocks(c), blocks = parts / (q.columns / BLOCK);
+    rb_issued sum = quants_issued(c, q);
+    for (int i = 0; i < N_OUT; i++) {
+        const int64_t n = panels_of(c, i);
+        issue(&sum, n * blocks, PANEL * q.loads, 0);
+        issue(&sum, n * parts * n_tokens(c), part_loads(q), 0);
+        if (n_tokens(c) > 1) {
+            issue(&sum, n * parts, 0, unpacked_bytes(q));
+            issue(&sum, n * parts * tiles_of_tokens(c), unpacked_bytes(q), 0);
+        }
+        issue_part(&sum, 1, put_issued(c, i));
+    }
+    return sum;
+}
+
 /* Beyond the products: quantising x and (with minimums) scaling the sums of its groups; the scales
  * of superblocks' groups; and for each group of each row and token, scaling the sum of products:
  * the product of two scales and a multiply-add, or of halves a product and two multiply-adds, and a
@@ -456,7 +511,8 @@ static const rb_term special_overhead[] = { QUANTISE_SPECIAL, { 0 } };
     {                                                                                              \
         .op = &rb_matmul_op, .isa = RB_ISA_ID, .dtype = type##_P16, .variant = "i8", .n_phase = 2, \
         .units = units, .run = run, .shared_bytes = shared_bytes, .own_bytes = own_bytes,          \
-        .extra = beyond, .extra_what = "quantising activations, scales of blocks",                 \
+        .issued = issued, .extra = beyond,                                                         \
+        .extra_what = "quantising activations, scales of blocks",                                  \
         .special_overhead = special_overhead, .int_macs = rb_matmul_macs,                          \
         .decode = { { W0, rb_w0_elements }, { W1, rb_w1_elements }, { W2, rb_w2_elements } },      \
         .unpacks = true, .act = RB_ACT_I8                                                          \

@@ -24,10 +24,14 @@ static sf sum_of_squares(const f32 *x, int64_t m)
 {
     vf sum = v_zero();
     int64_t i = 0;
-    for (; i + V_LANES <= m; i += V_LANES)
-        sum = v_fma(v_load(x + i), v_load(x + i), sum);
-    if (i < m)
-        sum = v_fma(v_load_n(x + i, m - i), v_load_n(x + i, m - i), sum);
+    for (; i + V_LANES <= m; i += V_LANES) {
+        const vf v = v_load(x + i);
+        sum = v_fma(v, v, sum);
+    }
+    if (i < m) {
+        const vf v = v_load_n(x + i, m - i);
+        sum = v_fma(v, v, sum);
+    }
     return v_hsum(sum);
 }
 
@@ -57,6 +61,14 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
 static int64_t n_rows(const rb_call *c)
 {
     return units(c, 0);
+}
+
+/* x for its squares, then x and w. */
+static rb_issued issued(const rb_call *c)
+{
+    rb_issued sum = { 0 };
+    issue(&sum, rb_view_elements(&c->t[X]), f32_bytes(3), f32_bytes(1));
+    return sum;
 }
 
 enum { ROWS, COLUMNS };

@@ -140,7 +140,8 @@ typedef struct rb_kernel {
     bool partials; /* shared scratch is written as the work goes on and read at its end; else it is
                       written first and read throughout */
     bool unpacks;  /* decodes to integers alone, the first part of that work */
-    bool (*accepts)(const rb_call *call); /* NULL: every shape */
+    rb_issued (*issued)(const rb_call *call); /* whatever the split; NULL: not known */
+    bool (*accepts)(const rb_call *call);     /* NULL: every shape */
     bool needs_bf16; /* the CPU's own dot products of bf16, beyond what its ISA has */
     rb_rounding act; /* of activations: a row that rounds is not used where f32 is wanted */
     const struct rb_kernel *twin; /* added rows: the same source built as the counting ISA */
@@ -174,9 +175,11 @@ typedef struct rb_kernel_list {
 
 #define RB_CAT2(a, b, c) a##b##_##c
 #define RB_CAT(a, b, c)  RB_CAT2(a, b, c)
-/* A row of one phase with the file's own op, units and run, keyed by one dtype; more may follow. */
+/* A row of one phase with the file's own op, units, run and issued, keyed by one dtype; more may
+ * follow. */
 #define RB_ROW(type)                                                                               \
-    .op = &op, .isa = RB_ISA_ID, .dtype = (type), .n_phase = 1, .units = units, .run = run
+    .op = &op, .isa = RB_ISA_ID, .dtype = (type), .n_phase = 1, .units = units, .run = run,        \
+    .issued = issued
 /* The only symbol a kernel file exports: rb_rows_<file>_<isa>. */
 #define RB_EXPORT(file, table)                                                                     \
     extern const rb_kernel_list RB_CAT(rb_rows_, file, RB_BUILD);                                  \
@@ -218,6 +221,10 @@ rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed);
  * absent (a dry run) *assumed is set and it is what independent draws give, to the nearest whole:
  * its last axis holds rows that differ, the others count draws. */
 int64_t rb_distinct_rows(const rb_view *index, int64_t n_rows, bool *assumed);
+/* Sum, over the rows that an index operand names, of what `of` says of one that is named n times.
+ * Where its memory is absent draws are spread evenly over the rows that are assumed. */
+rb_issued rb_issued_over_rows(const rb_view *index, int64_t n_rows, const rb_call *call,
+                              rb_issued (*of)(const rb_call *call, int64_t n));
 /* E (1 - (1 - k/E)^n) of E = n_rows after n draws of k different rows each. */
 double rb_expected_rows(int64_t n_rows, int64_t k, int64_t n_draws);
 /* Bytes of operand j that no earlier operand of its buffer covers in one direction. By rows: from

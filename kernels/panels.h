@@ -85,4 +85,14 @@ static inline void put(const rb_call *c, int out, int64_t token, int64_t m, sf s
     s_store(y_row(c, out, token) + m, sum);
 }
 
+/* Issued bytes of output i, finished and stored. */
+static inline rb_issued put_issued(const rb_call *c, int i)
+{
+    const bool biased = out_bias(c, i)->buffer != NULL;
+    rb_issued sum = { 0 };
+    if (out_w(c, i)->buffer)
+        issue(&sum, n_tokens(c) * w_rows(out_w(c, i)), f32_bytes(biased), f32_bytes(1));
+    return sum;
+}
+
 #endif

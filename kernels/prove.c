@@ -1,7 +1,7 @@
 /* Runs a counting row on fake memory and holds its tally against formula and views.
  * Each buffer of the call gets a reserved, inaccessible address range of its size; the primitives
- * translate. After the run: executed FLOPs, specials, integer MACs and decode work equal the
- * formulas; in each buffer the touched storage units are exactly those the views say.
+ * translate. After the run: executed FLOPs, specials, integer MACs, decode work and issued bytes
+ * equal the formulas; in each buffer the touched storage units are exactly those the views say.
  * Refuses to believe: rows that name a reason in `unproven`. Read next: count.c. */
 #include "prove.h"
 
@@ -249,6 +249,15 @@ static void compare_work(const rb_cost *c, rb_proof *p)
                      p->dequant[i], c->dequant[i]);
 }
 
+static void compare_issued(const rb_cost *c, rb_proof *p)
+{
+    if (!c->issued_unknown && (p->issued_rd != c->issued_rd || p->issued_wr != c->issued_wr))
+        mismatch(p,
+                 "issued bytes: %" PRIu64 " loaded, %" PRIu64 " stored; formula %" PRIu64
+                 ", %" PRIu64,
+                 p->issued_rd, p->issued_wr, c->issued_rd, c->issued_wr);
+}
+
 /* Conversions and float work are tallied one by one; integer bit work only through its events,
  * which must be as many as the tallied conversions account for. */
 static void read_tally(const rb_count *c, rb_proof *p)
@@ -307,6 +316,7 @@ bool rb_prove_claim(const rb_kernel *k, const rb_call *call, const rb_cost *clai
         mismatch(proof, "%s", v->count.error);
     read_tally(&v->count, proof);
     compare_work(claim, proof);
+    compare_issued(claim, proof);
     derive_touches(v, call);
     compare_touches(v, call, proof);
     compare_bytes(v, call, claim, proof);

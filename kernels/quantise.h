@@ -33,6 +33,14 @@ static inline void quantise_block(u8 *q, f32 *scale, const f32 *x)
     s_store(scale, s_mul(top, s_const(1.0 / 127.0)));
 }
 
+/* Its issued bytes: x twice; the bytes, the scale. */
+static inline rb_issued quantise_issued(const rb_call *c)
+{
+    rb_issued sum = { 0 };
+    issue(&sum, n_tokens(c) * n_blocks(c), f32_bytes(2 * BLOCK), BLOCK + f32_bytes(1));
+    return sum;
+}
+
 /* A division for the inverse scale, a product for the scale, 32 products a block. */
 enum { QUANTISE_FLOPS = 34 };
 #define QUANTISE_EXTRA                                                                             \

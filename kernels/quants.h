@@ -14,14 +14,16 @@ enum { FOURS = BLOCK / 4 };
 
 typedef enum { QUANT_SIGNED, QUANT_ZERO, QUANT_MIN } quant_kind;
 
-/* A type: bytes of a row's block and its columns, groups of a part, what its values are; and how it
- * is unpacked, so that memory streams by and each piece is loaded once: spans of so many parts,
- * each in so many steps, a step yielding so many vectors. */
+/* A type: bytes of a row's block and its columns, groups of a part, what its values are; how it is
+ * unpacked, so that memory streams by: spans of so many parts, each in so many steps, a step
+ * yielding so many vectors; and bytes of a row's block that are loaded for that, pieces that hold
+ * scales or high bits of several parts once for each of them. */
 typedef struct quant_type {
     int bytes, columns, n_group;
     quant_kind kind;
     int zero;
     int span, steps, per_step;
+    int loads;
 } quant_type;
 
 /* dtype: the file's type. */
@@ -29,29 +31,29 @@ RB_INLINE quant_type quant_of(rb_dtype dtype)
 {
     switch (dtype) {
     case RB_Q8_0:
-        return (quant_type){ 34, 32, 1, QUANT_SIGNED, 0, 1, 8, 1 };
+        return (quant_type){ 34, 32, 1, QUANT_SIGNED, 0, 1, 8, 1, 34 };
     case RB_Q4_0:
-        return (quant_type){ 18, 32, 1, QUANT_ZERO, 8, 1, 4, 2 };
+        return (quant_type){ 18, 32, 1, QUANT_ZERO, 8, 1, 4, 2, 18 };
     case RB_Q4_1:
-        return (quant_type){ 20, 32, 1, QUANT_MIN, 0, 1, 4, 2 };
+        return (quant_type){ 20, 32, 1, QUANT_MIN, 0, 1, 4, 2, 20 };
     case RB_Q5_0:
-        return (quant_type){ 22, 32, 1, QUANT_ZERO, 16, 1, 4, 2 };
+        return (quant_type){ 22, 32, 1, QUANT_ZERO, 16, 1, 4, 2, 34 };
     case RB_Q5_1:
-        return (quant_type){ 24, 32, 1, QUANT_MIN, 0, 1, 4, 2 };
+        return (quant_type){ 24, 32, 1, QUANT_MIN, 0, 1, 4, 2, 36 };
     case RB_Q2_K:
-        return (quant_type){ 84, 256, 2, QUANT_MIN, 0, 4, 8, 4 };
+        return (quant_type){ 84, 256, 2, QUANT_MIN, 0, 4, 8, 4, 196 };
     case RB_Q3_K:
-        return (quant_type){ 110, 256, 2, QUANT_ZERO, 4, 4, 8, 4 };
+        return (quant_type){ 110, 256, 2, QUANT_ZERO, 4, 4, 8, 4, 258 };
     case RB_Q4_K:
-        return (quant_type){ 144, 256, 1, QUANT_MIN, 0, 2, 8, 2 };
+        return (quant_type){ 144, 256, 1, QUANT_MIN, 0, 2, 8, 2, 228 };
     case RB_Q5_K:
-        return (quant_type){ 176, 256, 1, QUANT_MIN, 0, 2, 8, 2 };
+        return (quant_type){ 176, 256, 1, QUANT_MIN, 0, 2, 8, 2, 356 };
     case RB_Q6_K:
-        return (quant_type){ 210, 256, 2, QUANT_ZERO, 32, 4, 8, 4 };
+        return (quant_type){ 210, 256, 2, QUANT_ZERO, 32, 4, 8, 4, 258 };
     case RB_IQ4_NL:
-        return (quant_type){ 18, 32, 1, QUANT_SIGNED, 0, 1, 4, 2 };
+        return (quant_type){ 18, 32, 1, QUANT_SIGNED, 0, 1, 4, 2, 18 };
     case RB_IQ4_XS:
-        return (quant_type){ 136, 256, 1, QUANT_SIGNED, 0, 1, 4, 2 };
+        return (quant_type){ 136, 256, 1, QUANT_SIGNED, 0, 1, 4, 2, 178 };
     default:
         __builtin_unreachable();
     }

@@ -177,6 +177,28 @@ static void run_dot_i8(const rb_call *c, int phase, int64_t first, int64_t last,
     }
 }
 
+/* A row once as chains, before and after its repetitions. */
+static rb_issued issued_chains(const rb_call *c)
+{
+    rb_issued sum = { 0 };
+    issue(&sum, rb_view_elements(&c->t[Y]), f32_bytes(1), f32_bytes(1));
+    return sum;
+}
+
+/* A row as bytes, x of its first, the bias; bytes again, and x for each group of them and
+ * repetition; the row. */
+static rb_issued issued_dot(const rb_call *c)
+{
+    const int64_t n = c->t[Y].n[3], vectors = n / 4 / V_LANES;
+    const int64_t first = 4 < V_LANES ? V_LANES : 4;
+    rb_issued row = { 0 }, sum = { 0 };
+    issue(&row, 1, f32_bytes(n + first), n + X_BYTES + first);
+    issue(&row, V_BIASED, X_BYTES + BIAS_BYTES, BIAS_BYTES);
+    issue(&row, 1, n + vectors * c->p.reps * 4, f32_bytes(n));
+    issue_part(&sum, units(c, 0), row);
+    return sum;
+}
+
 static const char *check_dot(const rb_call *c)
 {
     return c->p.reps & (c->p.reps - 1) ? "repetitions are a power of two" : check_same(c);
@@ -278,6 +300,16 @@ static void run_triad(const rb_call *c, int phase, int64_t first, int64_t last, 
     }
 }
 
+/* As many rows as are read, and y's. */
+static rb_issued issued_streams(const rb_call *c)
+{
+    const int64_t streams = c->t[Z].buffer ? 2 : 1;
+    rb_issued sum = { 0 };
+    issue(&sum, rb_view_elements(&c->t[X]) * c->p.reps, f32_bytes(streams), 0);
+    issue(&sum, rb_view_elements(&c->t[Y]) * c->p.reps, 0, f32_bytes(1));
+    return sum;
+}
+
 /* ---- the door itself ---- */
 
 static void run_launch(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
@@ -286,6 +318,14 @@ static void run_launch(const rb_call *c, int phase, int64_t first, int64_t last,
     (void)phase, (void)shared, (void)own;
     for (int64_t u = first; u < last; u++)
         s_store(row_of(c, Y, u), s_const(0.0));
+}
+
+/* Repetitions are phases here. */
+static rb_issued issued_launch(const rb_call *c)
+{
+    rb_issued sum = { 0 };
+    issue(&sum, units(c, 0) * c->p.reps, 0, f32_bytes(1));
+    return sum;
 }
 
 static bool one_phase(const rb_call *c)
@@ -361,16 +401,18 @@ static const rb_op launch_op = { .id = RB_OP_ROOF_LAUNCH,
                                  .special = nothing,
                                  .check = check_rows };
 
-#define ROW(its_op, its_run)                                                                       \
-    .op = (its_op), .isa = RB_ISA_ID, .dtype = RB_F32, .units = units, .run = (its_run)
+#define ROW(its_op, its_run, its_issued)                                                           \
+    .op = (its_op), .isa = RB_ISA_ID, .dtype = RB_F32, .units = units, .run = (its_run),           \
+    .issued = (its_issued)
 static const rb_kernel rows[] = {
-    { ROW(&fma_op, run_fma), .n_phase = 1 },
-    { ROW(&dot_i8_op, run_dot_i8), .n_phase = 1, .own_bytes = dot_own_bytes, .int_macs = once },
-    { ROW(&exp_op, run_exp), .n_phase = 1 },
-    { ROW(&read_op, run_read), .n_phase = 1 },
-    { ROW(&copy_op, run_copy), .n_phase = 1 },
-    { ROW(&triad_op, run_triad), .n_phase = 1 },
-    { ROW(&launch_op, run_launch), .n_phase = 1, .accepts = one_phase },
-    { ROW(&launch_op, run_launch), .n_phase = LAUNCH_PHASES, .variant = "phases" },
+    { ROW(&fma_op, run_fma, issued_chains), .n_phase = 1 },
+    { ROW(&dot_i8_op, run_dot_i8, issued_dot), .n_phase = 1, .own_bytes = dot_own_bytes,
+      .int_macs = once },
+    { ROW(&exp_op, run_exp, issued_chains), .n_phase = 1 },
+    { ROW(&read_op, run_read, issued_streams), .n_phase = 1 },
+    { ROW(&copy_op, run_copy, issued_streams), .n_phase = 1 },
+    { ROW(&triad_op, run_triad, issued_streams), .n_phase = 1 },
+    { ROW(&launch_op, run_launch, issued_launch), .n_phase = 1, .accepts = one_phase },
+    { ROW(&launch_op, run_launch, issued_launch), .n_phase = LAUNCH_PHASES, .variant = "phases" },
 };
 RB_EXPORT(roof, rows);

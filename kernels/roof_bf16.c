@@ -52,6 +52,14 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
+/* A row as what is summed up and as pairs. */
+static rb_issued issued(const rb_call *c)
+{
+    rb_issued sum = { 0 };
+    issue(&sum, rb_view_elements(&c->t[Y]), f32_bytes(2), f32_bytes(1));
+    return sum;
+}
+
 static const rb_term nothing[] = { { 0 } };
 static const rb_term flops[] = { { 4, { ROWS, COLUMNS, REPS } }, { 0 } };
 static const rb_term macs[] = { { 2, { ROWS, COLUMNS, REPS } }, { 0 } };

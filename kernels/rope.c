@@ -70,6 +70,15 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     }
 }
 
+/* The columns of a head, and as many of the table: cosines and sines. */
+static rb_issued issued(const rb_call *c)
+{
+    const int64_t d = c->t[Q].n[3];
+    rb_issued sum = { 0 };
+    issue(&sum, units(c, 0), f32_bytes(2 * d), f32_bytes(d));
+    return sum;
+}
+
 static const rb_term flops[] = { { 3, { TOKENS, HEADS, D_ROT } }, { 0 } };
 static const rb_term nothing[] = { { 0 } };
 

@@ -120,6 +120,20 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
         route(c, t, own);
 }
 
+/* Logits to shares: loaded for the largest and for the exponentials, which are scaled where they
+ * lie, or at once. The bias; a scan of all for each that is taken; its share, stored and scaled. */
+static rb_issued issued(const rb_call *c)
+{
+    const bool at_once = c->p.gating == RB_GATING_SIGMOID;
+    const int64_t t = units(c, 0), n = n_experts(c), k = n_used(c);
+    rb_issued sum = { 0 };
+    issue(&sum, t, f32_bytes(at_once ? n : 3 * n), f32_bytes(at_once ? n : 2 * n));
+    if (c->t[BIAS].buffer)
+        issue(&sum, t, f32_bytes(2 * n), f32_bytes(n));
+    issue(&sum, t * k, f32_bytes(n + 2), f32_bytes(2));
+    return sum;
+}
+
 /* Dims that are there or not, by the call's parameters. */
 static int64_t by_softmax(const rb_call *c)
 {

@@ -4,6 +4,7 @@
 #ifndef RB_ROWS_H
 #define RB_ROWS_H
 
+#include "issued.h"
 #include "simd.h"
 
 enum { BLOCK = 32, BLOCK_VECS = BLOCK / V_LANES };
@@ -229,6 +230,42 @@ RB_INLINE void decode32(vf out[BLOCK_VECS], const void *row, int64_t i, rb_dtype
                                      [RB_Q5_0] = 22, [RB_Q5_1] = 24, [RB_IQ4_NL] = 18 };
         decode_block32(out, (const u8 *)row + i * bytes[dtype], dtype);
     }
+}
+
+/* Bytes that decoding a block loads: its halves, scales of groups, fifth bits, and a byte for each
+ * quant, or two where their bits lie apart. */
+static inline int64_t block_loads(rb_dtype dtype)
+{
+    enum { FIFTH = BLOCK_VECS * ((V_LANES + 7) / 8), PARTS = 8, SUPER = PARTS * BLOCK };
+    switch (dtype) {
+    case RB_Q4_1:
+        return 4 + BLOCK;
+    case RB_Q5_0:
+        return 2 + FIFTH + BLOCK;
+    case RB_Q5_1:
+        return 4 + FIFTH + BLOCK;
+    case RB_Q2_K:
+        return 4 + PARTS * 4 + SUPER;
+    case RB_Q3_K:
+        return 2 + PARTS * 4 + 2 * SUPER;
+    case RB_Q4_K:
+        return 4 + PARTS * 3 + SUPER; /* six bits of one byte or of two */
+    case RB_Q5_K:
+        return 4 + PARTS * 3 + 2 * SUPER;
+    case RB_Q6_K:
+        return 2 + PARTS * 2 + 2 * SUPER;
+    case RB_IQ4_XS:
+        return 2 + PARTS * 2 + SUPER;
+    default: /* RB_Q8_0, RB_Q4_0, RB_IQ4_NL */
+        return 2 + BLOCK;
+    }
+}
+
+/* ... and n elements of a row, of any dtype of the table. */
+static inline int64_t row_loads(rb_dtype dtype, int64_t n)
+{
+    return is_block_type(dtype) ? n / rb_dtype_get(dtype)->block * block_loads(dtype)
+                                : rb_row_bytes(dtype, n);
 }
 
 /* V_LANES elements from k of a row of f32, f16 or bf16; n < V_LANES of them if full is false. */

@@ -146,6 +146,10 @@ static inline __attribute__((unused)) int64_t argmax_of(const float *p, int64_t 
     return best;
 }
 
+/* Whether bytes are made unsigned for vi_dot4, by 16 lanes: a bias is then stored and loaded. Other
+ * ISAs have neither, and no tally of them. */
+#define V_BIASED (V_LANES == 16)
+
 #if RB_COUNTING
 #include "isa_count.h"
 #else

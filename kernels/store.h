@@ -51,6 +51,12 @@ static inline void store_plain(void *dst, const f32 *src, int64_t n, rb_dtype dt
     }
 }
 
+/* Bytes that storing n elements loads: blocks are scanned for their largest element first. */
+static inline int64_t store_loads(rb_dtype dtype, int64_t n)
+{
+    return f32_bytes(is_block_type(dtype) ? 2 * n : n);
+}
+
 /* dst[n] = src[n] in a type of caches. */
 static inline void store_row(char *dst, const f32 *src, int64_t n, rb_dtype dtype)
 {

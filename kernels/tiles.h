@@ -1,8 +1,9 @@
 /* Many tokens against packed panels, in elements of 4 bytes: f32, or pairs of bf16. A first phase
  * lays x out tile by tile; slabs of a group of panels are copied or decoded once into this thread's
  * scratch, where they stay while every tile of x passes. The file that includes it says what an
- * element is: ELEMENT_COLUMNS, element, element_load, _bcast, _mul, _store and fill_slab.
- * Refuses to be a file of its own. Read next: matmul_packed.c, matmul_packed_bf16.c. */
+ * element is: ELEMENT_COLUMNS, element, element_load, _bcast, _mul, _store, elements_stored; and
+ * fill_slab, slab_loads. Refuses to be a file of its own.
+ * Read next: matmul_packed.c, matmul_packed_bf16.c. */
 #ifndef RB_TILES_H
 #define RB_TILES_H
 
@@ -58,6 +59,15 @@ static void lay_out(const rb_call *c, int64_t u, f32 *shared, f32 *own)
                     s_store(to + i * n_tok + j, s_load(own + j * V_LANES + i));
         }
     }
+}
+
+/* Issued bytes: x once, by way of scratch, where vectors may be stored whole. */
+static rb_issued lay_out_issued(const rb_call *c)
+{
+    const int64_t n = n_elements(c);
+    rb_issued sum = { 0 };
+    issue(&sum, n_tokens(c), f32_bytes(n * ELEMENT_COLUMNS + n), f32_bytes(elements_stored(n) + n));
+    return sum;
 }
 
 /* Elements [k0, k0 + n) of some panels of one output, which stand as [panel][SLAB][PANEL]. */
@@ -168,6 +178,14 @@ static void panel_any(const slab *s, int64_t m, const f32 *w, int64_t token, con
         panel_token(s, m, w, token + t, x + t, n_tok);
 }
 
+/* How many register tiles either has. */
+static int tiles_in(int n_tok, bool one_panel)
+{
+    if (one_panel)
+        return n_tok / 4 + n_tok % 4;
+    return n_tok == TILE_TOKENS ? 1 : n_tok / 4 + n_tok % 4 / 2 + n_tok % 2;
+}
+
 /* n_panel panels from row m of output i against every token: the slab stays, the tiles pass. */
 static void group_many(const rb_call *c, int i, int64_t m, int n_panel, const f32 *shared, f32 *own)
 {
@@ -214,6 +232,26 @@ static int64_t run_slabs(const rb_call *c, int64_t first, int64_t last, void *sh
     group_many(c, out, at * PANEL, (int)(n * TILE_PANELS < rest ? n * TILE_PANELS : rest), shared,
                own);
     return n;
+}
+
+/* ---- issued bytes ---- */
+
+/* Output i: slabs filled; of each, weights once a register tile, x once for the panels of one; sums
+ * so far are loaded and stored with each slab, but for what put does. */
+static rb_issued slabs_issued(const rb_call *c, int i)
+{
+    const int64_t n = n_elements(c), n_tok = n_tokens(c), panels = panels_of(c, i);
+    const int64_t alone = panels % TILE_PANELS, paired = panels - alone;
+    rb_issued sum = { 0 };
+    issue(&sum, panels * PANEL, slab_loads(base_of(c), n), f32_bytes(n));
+    for (int64_t t = 0; t < n_tok; t += TILE_TOKENS) {
+        const int tokens = tokens_from(c, t, TILE_TOKENS);
+        const int64_t passes = paired * tiles_in(tokens, false) + alone * tiles_in(tokens, true);
+        issue(&sum, n, f32_bytes(passes * PANEL + tiles_of(c, i) * tokens), 0);
+    }
+    issue(&sum, (slabs_of(c) - 1) * panels * n_tok, f32_bytes(PANEL), f32_bytes(PANEL));
+    issue_part(&sum, 1, put_issued(c, i));
+    return sum;
 }
 
 #endif

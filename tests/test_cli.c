@@ -168,6 +168,30 @@ static bool is_a_sample(const json_t *o, long long ns)
     return false;
 }
 
+/* Issued bytes of the kernels add up to those of the test, or one is unknown and so is the sum. */
+static void check_issued(const json_t *o)
+{
+    const json_t *sum = json_object_get(o, "bytes_issued");
+    long long rd = 0, wr = 0;
+    size_t i, unknown = 0;
+    json_t *k;
+    json_array_foreach(json_object_get(o, "kernels"), i, k)
+    {
+        const json_t *bytes = json_object_get(k, "bytes_issued");
+        if (!json_object_get(k, "site"))
+            continue;
+        unknown += json_is_null(bytes);
+        if (json_is_object(bytes)) {
+            rd += integer(bytes, "read");
+            wr += integer(bytes, "write");
+        }
+    }
+    cr_assert_eq(json_is_null(sum), unknown > 0);
+    cr_assert_eq(json_is_null(json_object_get(o, "oi_issued")), unknown > 0);
+    if (!unknown)
+        cr_assert(rd == integer(sum, "read") && wr == integer(sum, "write"));
+}
+
 /* What every record of a run has, and that its parts add up. */
 static void check_record(const json_t *o)
 {
@@ -195,6 +219,7 @@ static void check_record(const json_t *o)
     }
     cr_assert_eq(flops, integer(o, "flops"), "kernels sum to the test");
     cr_assert_eq(weight, integer(json_object_get(o, "bytes"), "weight"));
+    check_issued(o);
     cr_assert(is_a_sample(o, ns), "kernels, barrier, launch and other sum to a repetition");
     cr_assert_null(json_object_get(o, "roof_pct"), "no figure that was not measured");
 }
@@ -424,10 +449,9 @@ Test(cli, predict_counts_what_bench_counts)
     outcome bench = run("tiny -p 20 -n 3 -d 5 -npl 2 -r 1 -o json"),
             dry = run("predict tiny -p 20 -n 3 -d 5 -npl 2 -o json");
     json_t *a = parse(bench.out), *b = parse(dry.out);
-    static const char *const keys[] = {
-        "flops", "special",     "flops_extra", "flops_saved",
-        "bytes", "dequant_ops", "int_macs",    "kv_bytes_per_token"
-    };
+    static const char *const keys[] = { "flops",       "special",      "flops_extra",
+                                        "flops_saved", "bytes_issued", "bytes",
+                                        "dequant_ops", "int_macs",     "kv_bytes_per_token" };
     for (size_t i = 0; i < 2; i++) {
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
             cr_assert(json_equal(json_object_get(json_array_get(a, i), keys[k]),

@@ -214,6 +214,7 @@ Test(moe, dry_runs_assume_independent_choices)
 {
     problem p = open_problem();
     bool assumed;
+    problem real = p;
     const rb_buffer nowhere = { NULL, N * K * sizeof(int32_t) };
     for (int n = 1; n <= N; n++) {
         p.x.n[1] = p.y.n[1] = p.e.share.n[1] = n;
@@ -223,6 +224,11 @@ Test(moe, dry_runs_assume_independent_choices)
         cr_expect(assumed);
         cr_expect_eq(c.rd[RB_WEIGHT], weight_bytes(&p, used), "%d tokens", n);
         cr_expect(n > 1 || used == K);
+        for (int i = 0; i < n * K; i++) /* as evenly spread ids do */
+            ids(&real)[i] = i % (int)used;
+        real.x.n[1] = real.y.n[1] = real.e.share.n[1] = real.e.id.n[1] = n;
+        const rb_cost even = run(&real, 1, false, &assumed);
+        cr_expect(c.issued_rd == even.issued_rd && c.issued_wr == even.issued_wr, "%d tokens", n);
     }
     close_problem();
 }

@@ -69,6 +69,8 @@ Test(proof, every_row_is_proven_or_says_why_not)
         const rb_kernel *k = rb_registry_row(i), *twin = rb_counting_twin(k);
         char name[96];
         rb_kernel_name(k, name, sizeof name);
+        cr_expect_eq(!k->issued, k->unproven != NULL, "%s: who is proven says what it issues",
+                     name);
         if (k->unproven) {
             cr_expect_eq(k->isa, RB_ISA_BLAS, "%s: only BLAS may be unproven", name);
             unproven++;
@@ -225,6 +227,93 @@ Test(mutants, wrong_formulas)
     expect_red(&k, "the divisions of quantising not stated");
 }
 
+/* ---- issued bytes ---- */
+
+static const rb_kernel *said;
+
+static rb_issued issued_beside(const rb_call *c, int64_t rd, int64_t wr)
+{
+    const rb_issued right = said->issued(c);
+    return (rb_issued){ right.rd + (uint64_t)rd, right.wr + (uint64_t)wr };
+}
+
+static rb_issued a_load_less(const rb_call *c)
+{
+    return issued_beside(c, -1, 0);
+}
+
+static rb_issued a_store_more(const rb_call *c)
+{
+    return issued_beside(c, 0, 1);
+}
+
+static rb_issued a_load_as_a_store(const rb_call *c)
+{
+    return issued_beside(c, -4, 4);
+}
+
+/* What x, y and w hold: each byte once. */
+static rb_issued compulsory(const rb_call *c)
+{
+    const uint64_t x = 4 * (uint64_t)rb_view_elements(&c->t[1]);
+    return (rb_issued){ x + 4 * (uint64_t)c->t[1].n[3], x };
+}
+
+Test(mutants, wrong_issued_bytes)
+{
+    static const struct {
+        rb_op_id op;
+        rb_dtype key;
+    } of[] = { { RB_OP_MATMUL, RB_Q8_0 },
+               { RB_OP_ATTEND, RB_NO_DTYPE },
+               { RB_OP_EXPERTS, RB_NO_DTYPE } };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        rb_kernel k = *row(of[i].op, of[i].key);
+        said = row(of[i].op, of[i].key);
+        k.issued = a_load_less;
+        expect_red(&k, "a byte less loaded");
+        k.issued = a_store_more;
+        expect_red(&k, "a byte more stored");
+        k.issued = a_load_as_a_store;
+        expect_red(&k, "a load as a store");
+    }
+    rb_kernel k = *row(RB_OP_RMSNORM, RB_F32);
+    k.issued = compulsory;
+    expect_red(&k, "compulsory bytes as issued ones");
+}
+
+/* The form of 8 lanes is not that of 16: the two have other tiles and tails. */
+Test(mutants, issued_bytes_of_other_lanes)
+{
+    rb_kernel k = *integer_row();
+    for (int i = 0; i < rb_registry_size(); i++) {
+        const rb_kernel *other = rb_registry_row(i);
+        if (other->isa == RB_ISA_COUNT8 && other->op == k.op && other->dtype == k.dtype &&
+            other->act == k.act)
+            k.issued = other->issued;
+    }
+    expect_red(&k, "issued bytes of 8 lanes");
+}
+
+/* A row that does not say is believed nothing, and leaves no total. */
+Test(mutants, unknown_issued_bytes)
+{
+    rb_proof proof;
+    rb_case c;
+    bool assumed = false;
+    rb_kernel k = *row(RB_OP_ADD, RB_F32);
+    cr_assert_eq(rb_case_make(&c, &k, RB_FILL_RANDOM, 1, NULL), RB_OK);
+    rb_cost sum = rb_cost_of(&k, &c.call, &assumed);
+    cr_expect(sum.issued_unknown == 0 && sum.issued_rd == 2 * sum.issued_wr && sum.issued_wr > 0);
+    k.issued = NULL;
+    const rb_cost silent = rb_cost_of(&k, &c.call, &assumed);
+    cr_expect(silent.issued_unknown == 1 && silent.issued_rd == 0 && silent.issued_wr == 0);
+    cr_expect(rb_prove(&k, &c.call, 1, &proof), "%s", proof.mismatch);
+    rb_cost_add(&sum, &silent);
+    cr_expect_eq(sum.issued_unknown, 1, "of two launches, one does not say");
+    rb_case_free(&c);
+}
+
 static const rb_kernel *inner;
 
 static void run_twice(const rb_call *c, int phase, int64_t first, int64_t last, void *shared,
@@ -351,6 +440,9 @@ Test(mutants, a_claim_of_other_bytes)
     wrong = right;
     wrong.rd[RB_WEIGHT] -= 1;
     cr_expect_not(rb_prove_claim(k, &c.call, &wrong, 1, &proof), "a byte less");
+    wrong = right;
+    wrong.issued_rd += 1;
+    cr_expect_not(rb_prove_claim(k, &c.call, &wrong, 1, &proof), "a byte more issued");
     rb_case_free(&c);
 }
 

@@ -267,6 +267,27 @@ Test(csv, a_record_has_the_roofs_of_each_sample)
     close_fixture(&f);
 }
 
+/* Issued bytes of a total that some launch leaves unknown are null, not those of the others. */
+Test(record, unknown_issued_bytes_are_null)
+{
+    fixture f;
+    open_fixture(&f);
+    rb_cost *cost = &f.r->total.cost;
+    json_t *o = rb_record(&f.subject, f.r, NULL);
+    const json_t *bytes = json_object_get(o, "bytes_issued");
+    cr_assert_eq((uint64_t)json_integer_value(json_object_get(bytes, "read")), cost->issued_rd);
+    cr_assert_eq((uint64_t)json_integer_value(json_object_get(bytes, "write")), cost->issued_wr);
+    cr_assert_float_eq(json_real_value(json_object_get(o, "oi_issued")),
+                       (double)cost->flops / (double)(cost->issued_rd + cost->issued_wr), 1e-12);
+    json_decref(o);
+    cost->issued_unknown = 1;
+    o = rb_record(&f.subject, f.r, NULL);
+    cr_assert(json_is_null(json_object_get(o, "bytes_issued")));
+    cr_assert(json_is_null(json_object_get(o, "oi_issued")));
+    json_decref(o);
+    close_fixture(&f);
+}
+
 /* ---- flushing, closing ---- */
 
 Test(report, json_is_whole_however_many_rows_came)

@@ -344,8 +344,8 @@ static void finish(tour *t, const rb_noise *noise)
         puts("\nTimes: median of samples, and its median absolute deviation; of the slowest "
              "thread, or where noted of the\nlaunch with all around it. Of roof: median over "
              "samples paired with roofs measured just before and\nafter, of the kernel's own "
-             "instruction set. OI and GB/s: all compulsory bytes. Cold: operands from\nDRAM; "
-             "warm: from the level that holds them.");
+             "instruction set. OI kernel and GB/s: all compulsory bytes; OI issued: what loops\n"
+             "load and store. Cold: operands from DRAM; warm: from the level that holds them.");
         show_disturbance(noise);
     }
     for (int temper = 0; temper < RB_N_TEMPER; temper++)
