@@ -10,7 +10,7 @@
 
 enum { N_PROMPT = 12, CHUNK = 5, N_LOGITS = 2 /* after the prompt, and after one more token */ };
 /* All layers run of weights up to so many bytes. */
-static const uint64_t small_bytes = 64u << 20;
+static const uint64_t small_bytes = 256u << 20;
 
 static const char *const feed_name[] = { "one prompt", "chunks", "token by token",
                                          "chunks that lose a cache row" };
