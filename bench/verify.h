@@ -18,7 +18,8 @@ typedef enum {
 extern const char *const rb_check_name[RB_N_CHECK];
 enum { RB_ALL_CHECKS = (1 << RB_N_CHECK) - 1 };
 
-/* Wrong claims: eight that were published, then one for each check that these leave alone. */
+/* Wrong claims: eight that were published, then three more, so that no check is without one that it
+ * alone catches. */
 typedef enum {
     RB_FAULT_NONE,
     RB_FAULT_NO_FFN,

@@ -185,8 +185,9 @@ void rb_counts_judge(const rb_counts *c, const rb_model *shape, rb_fault fault, 
         snprintf(found->text + used, sizeof found->text - used, " (and %d more)", n - 1);
     if (found->verdict == RB_PASSED)
         rb_finding_pass(found,
-                        "%d passes of all %lld layers, fused and not, prefill and decode up to a "
+                        "%d passes over %lld layer%s, fused and not, prefill and decode up to a "
                         "context of %d: every site's FLOPs, specials and bytes are those of the "
                         "closed forms, to the last digit",
-                        c->n, (long long)shape->config.n_layer, N_CTX);
+                        c->n, (long long)shape->config.n_layer,
+                        shape->config.n_layer > 1 ? "s" : "", N_CTX);
 }

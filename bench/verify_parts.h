@@ -113,7 +113,7 @@ void rb_fault_machine(rb_fault fault, rb_machine *m);
 
 /* ---- scaled.c: smaller models of the same kind ---- */
 
-/* The types of a model's matrices, but for routers. Returns how many; max is enough. */
+/* The types of a model's matrices, but for routers. Returns how many, at most max. */
 int rb_matrix_types(const rb_model *m, rb_dtype type[], int max);
 /* c with two layers, narrower, of fewer heads, experts and words; heads and what decides which
  * blocks and panels fit stay as they are. what: in words, what differs. */

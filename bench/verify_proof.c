@@ -5,7 +5,6 @@
 #include "verify_parts.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 enum {
     N_PROMPT = 19, /* more than kernels choose by, and no whole number of tiles */

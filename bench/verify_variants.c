@@ -10,7 +10,7 @@
 
 enum { N_PROMPT = 12, CHUNK = 5, N_LOGITS = 2 /* after the prompt, and after one more token */ };
 /* All layers run of weights up to so many bytes. */
-static const uint64_t small_bytes = 64u << 20;
+static const uint64_t small_bytes = 256u << 20;
 
 static const char *const feed_name[] = { "one prompt", "chunks", "token by token",
                                          "chunks that lose a cache row" };
@@ -101,8 +101,7 @@ static void add(rb_variants *all, rb_isa isa, rb_attn attn, rb_feed feed)
 
 /* Of each order: the whole prompt by every instruction set, then, by the highest, the other ways to
  * feed it. The first of all is what the others are held against. Two experts whose scores are
- * closer than rounding could be chosen otherwise, and be seen: made-up weights have no such pair.
- */
+ * closer than rounding may be chosen otherwise, and be seen: that is rare. */
 static void list_variants(rb_evidence *e)
 {
     rb_attn attn;
@@ -124,7 +123,9 @@ static rb_status run_all(rb_evidence *e, const rb_model *m, int64_t n_layer, rb_
     rb_variants *all = &e->variants;
     const int64_t n = N_LOGITS * m->config.n_vocab;
     float *first = malloc(2 * (size_t)n * sizeof *first);
-    rb_status status = first ? RB_OK : rb_fail(err, RB_ERR_MEMORY, "no memory for logits");
+    rb_status status = RB_OK;
+    if (!first)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for logits");
     list_variants(e);
     all->tolerance = tolerance_of(&m->config, n_layer);
     for (int i = 0; i < all->n && status == RB_OK; i++) {
