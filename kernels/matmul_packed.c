@@ -84,7 +84,7 @@ RB_INLINE vf four_byte(vi four, int j, const quant_scales *s, int g, quant_type 
 RB_INLINE void decode_span(f32 *to, block_rows rows, const vf d[2], int part, rb_dtype base)
 {
     const quant_type q = quant_of(base);
-    quant_scales s[4];
+    quant_scales s[4] = { 0 };
     UNROLL
     for (int p = 0; p < q.span; p++)
         s[p] = part_scales(rows, d, part + p, base, true);

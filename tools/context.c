@@ -108,7 +108,7 @@ static rb_status too_large(const rb_test *t, rb_error *err)
 
 static rb_status plan_given(rb_job *j, const rb_opt_value *v, rb_error *err)
 {
-    const rb_test *over;
+    const rb_test *over = NULL;
     int n = 0;
     memcpy(j->context, v->num, (size_t)v->n * sizeof *v->num);
     qsort(j->context, (size_t)v->n, sizeof *j->context, rising);

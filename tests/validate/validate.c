@@ -1,10 +1,8 @@
-/* Launches to be watched by a simulator of caches, and what the model of DRAM traffic says of them:
+/* Launches for a simulator of caches to watch, and what the model of DRAM traffic says of them:
  *     validate run|model CALLS CACHE_BYTES decode PRESET TYPE LAYERS CONTEXT
  *     validate run|model CALLS CACHE_BYTES kernel OP TYPE EXTENT...
- * `run` does CALLS steps or launches, one thread, and says nothing; `model` prints the bytes that
- * as many move, without doing them. What a call moves is the difference of two runs. Models are the
- * preset's first layers with fewer words. Refuses to be a test by itself: validate.py compares.
- * Read next: kernels/reuse.h. */
+ * `run` does CALLS steps or launches and says nothing, `model` prints the bytes that as many move.
+ * Models are a preset's first layers with fewer words. Refuses to judge: validate.py compares. */
 #include <stdlib.h>
 #include <string.h>
 
