@@ -272,7 +272,7 @@ Test(pmu, zen_4_counts_commands_of_each_channel)
     add_zen("25", "17");
     add_df(); /* not for these */
     for (int i = 0; i < 12; i++) {
-        char name[32], type[8];
+        char name[32], type[16];
         snprintf(name, sizeof name, "amd_umc_%d", i);
         snprintf(type, sizeof type, "%d", 20 + i);
         add_device(name, type, i < 6 ? "0" : "64");
