@@ -19,6 +19,7 @@ const char *const rb_fault_name[RB_N_FAULT] = {
     [RB_FAULT_NO_EXTRA] = "work beyond need not stated",
     [RB_FAULT_LOST_ROW] = "a cache row lost between chunks",
     [RB_FAULT_ROOF_IN_CACHE] = "DRAM roof measured in a cache",
+    [RB_FAULT_HALF_CONTROLLERS] = "half of the memory controllers read",
 };
 
 bool rb_fault_applies(rb_fault fault, const rb_config *c)
@@ -141,4 +142,13 @@ void rb_fault_machine(rb_fault fault, rb_machine *m)
         level++;
     if (fault == RB_FAULT_ROOF_IN_CACHE)
         m->roof[RB_ROOF_READ_DRAM].value = 2 * m->roof[RB_ROOF_READ_L1 + level].value;
+}
+
+void rb_fault_counted(rb_fault fault, rb_pmu_bytes *b)
+{
+    if (fault != RB_FAULT_HALF_CONTROLLERS)
+        return;
+    b->read /= 2;
+    b->write /= 2;
+    b->either /= 2;
 }

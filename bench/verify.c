@@ -1,7 +1,7 @@
 /* Self-checks: gathers the evidence of each check once, judges it, and proves that the judges can
  * tell: every fault, injected by itself, has to be caught.
  * Knows no check from within: each has a file of its own. Read next: verify_counts.c,
- * verify_proof.c, verify_variants.c, verify_roofs.c, faults.c. */
+ * verify_proof.c, verify_variants.c, verify_roofs.c, verify_dram.c, faults.c. */
 #include "verify_parts.h"
 
 #include <stdarg.h>
@@ -9,10 +9,9 @@
 #include <string.h>
 
 const char *const rb_check_name[RB_N_CHECK] = {
-    [RB_CHECK_CLOSED_FORM] = "closed form",
-    [RB_CHECK_COUNTING] = "counting build",
-    [RB_CHECK_VARIANTS] = "variants",
-    [RB_CHECK_ROOFS] = "roofs",
+    [RB_CHECK_CLOSED_FORM] = "closed form", [RB_CHECK_COUNTING] = "counting build",
+    [RB_CHECK_VARIANTS] = "variants",       [RB_CHECK_ROOFS] = "roofs",
+    [RB_CHECK_DRAM] = "DRAM counters",
 };
 
 /* ---- findings ---- */
@@ -85,6 +84,8 @@ static rb_status gather(rb_evidence *e, rb_check check, rb_error *err)
         return rb_proofs_gather(e, err);
     case RB_CHECK_VARIANTS:
         return rb_variants_gather(e, err);
+    case RB_CHECK_DRAM:
+        return rb_controllers_gather(e, err);
     default:
         return e->params.roofs ? rb_standing_gather(e, err) : RB_OK;
     }
@@ -110,6 +111,8 @@ void rb_judge(const rb_evidence *e, rb_check check, rb_fault fault, rb_finding *
         rb_proofs_judge(e, fault, found);
     else if (check == RB_CHECK_VARIANTS)
         rb_variants_judge(e, fault, found);
+    else if (check == RB_CHECK_DRAM)
+        rb_controllers_judge(&e->controllers, fault, found);
     else if (e->params.roofs)
         rb_standing_judge(&e->standing, fault, found);
     else {
@@ -124,6 +127,8 @@ void rb_judge(const rb_evidence *e, rb_check check, rb_fault fault, rb_finding *
 static const char *not_shown(const rb_evidence *e, rb_fault fault)
 {
     const rb_roof *roof = e->standing.machine.roof;
+    if (fault == RB_FAULT_HALF_CONTROLLERS && e->controllers.counted.counted <= 0)
+        return e->controllers.text;
     if (fault != RB_FAULT_ROOF_IN_CACHE)
         return NULL;
     if (!e->params.roofs)

@@ -13,12 +13,13 @@ typedef enum {
     RB_CHECK_COUNTING,    /* what kernels do and touch is what ledgers say */
     RB_CHECK_VARIANTS,    /* instruction sets, orders of attention and ways to feed tokens agree */
     RB_CHECK_ROOFS,       /* roofs stand to each other as they must */
+    RB_CHECK_DRAM,        /* memory controllers count what passes through them */
     RB_N_CHECK
 } rb_check;
 extern const char *const rb_check_name[RB_N_CHECK];
 enum { RB_ALL_CHECKS = (1 << RB_N_CHECK) - 1 };
 
-/* Wrong claims: eight that were published, then three more, so that no check is without one that it
+/* Wrong claims: eight that were published, then four more, so that no check is without one that it
  * alone catches. */
 typedef enum {
     RB_FAULT_NONE,
@@ -33,6 +34,7 @@ typedef enum {
     RB_FAULT_NO_EXTRA,
     RB_FAULT_LOST_ROW,
     RB_FAULT_ROOF_IN_CACHE,
+    RB_FAULT_HALF_CONTROLLERS,
     RB_N_FAULT
 } rb_fault;
 extern const char *const rb_fault_name[RB_N_FAULT];

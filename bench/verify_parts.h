@@ -75,6 +75,17 @@ typedef struct rb_standing {
 rb_status rb_standing_gather(rb_evidence *e, rb_error *err);
 void rb_standing_judge(const rb_standing *s, rb_fault fault, rb_finding *found);
 
+/* ---- counters of memory controllers ---- */
+
+typedef struct rb_controllers {
+    rb_pmu_bytes counted; /* counted 0: there are no counters */
+    uint64_t passed;      /* bytes that were read meanwhile, from no cache */
+    uint64_t sum;         /* of what was read, so that it had to be */
+    char text[192];       /* which controllers, or why none */
+} rb_controllers;
+rb_status rb_controllers_gather(rb_evidence *e, rb_error *err);
+void rb_controllers_judge(const rb_controllers *c, rb_fault fault, rb_finding *found);
+
 /* ---- all of it ---- */
 
 struct rb_evidence {
@@ -85,6 +96,7 @@ struct rb_evidence {
     rb_proofs proofs;
     rb_variants variants;
     rb_standing standing;
+    rb_controllers controllers;
 };
 /* Tells, and asks whether to go on: RB_ERR_IO, "interrupted". */
 rb_status rb_evidence_step(const rb_evidence *e, rb_error *err, const char *fmt, ...)
@@ -110,6 +122,8 @@ void rb_fault_claim(rb_fault fault, const rb_config *c, const rb_oracle_run *run
 void rb_fault_cost(rb_fault fault, rb_op_id op, rb_cost *claim);
 /* To the roofs. */
 void rb_fault_machine(rb_fault fault, rb_machine *m);
+/* To what memory controllers counted. */
+void rb_fault_counted(rb_fault fault, rb_pmu_bytes *b);
 
 /* ---- scaled.c: smaller models of the same kind ---- */
 

@@ -30,6 +30,14 @@ static rb_standing some_roofs(rb_isa isa)
     return s;
 }
 
+/* Counters that saw a pass over memory and some more. */
+static rb_controllers some_controllers(void)
+{
+    return (rb_controllers){ .counted = { .counted = 1, .read = 1100, .write = 50 },
+                             .passed = 1000,
+                             .text = "uncore_imc, 2 controllers" };
+}
+
 /* Evidence of a small model, and what it is about. */
 typedef struct subject {
     rb_model *shape, *model;
@@ -56,7 +64,8 @@ static void open_subject(subject *s, const rb_config *c, const char *mix, bool w
         if (checks >> i & 1)
             cr_assert_eq(rb_evidence_gather(s->e, (rb_check)i, &err), RB_OK, "%s", err.text);
     s->e->standing = some_roofs(p.isa);
-    s->e->gathered |= 1u << RB_CHECK_ROOFS;
+    s->e->controllers = some_controllers();
+    s->e->gathered |= 1u << RB_CHECK_ROOFS | 1u << RB_CHECK_DRAM;
 }
 
 static void close_subject(subject *s)
@@ -114,6 +123,7 @@ static const rb_check caught_by[RB_N_FAULT] = {
     [RB_FAULT_NO_EXTRA] = RB_CHECK_COUNTING,
     [RB_FAULT_LOST_ROW] = RB_CHECK_VARIANTS,
     [RB_FAULT_ROOF_IN_CACHE] = RB_CHECK_ROOFS,
+    [RB_FAULT_HALF_CONTROLLERS] = RB_CHECK_DRAM,
 };
 
 /* With one check taken away, exactly the faults that it alone catches survive: at least one. */
@@ -349,4 +359,24 @@ Test(verify, copies_keep_what_decides_types_and_panels)
         cr_expect_leq(s.n_embd * s.n_ff * s.n_layer, 1 << 20, "%s", c->name);
         cr_expect_eq(what[0] != '\0', s.n_layer != c->n_layer, "%s: %s", c->name, what);
     }
+}
+
+/* ---- counters of memory controllers ---- */
+
+Test(verify, counters_hold_the_pass_that_was_made)
+{
+    rb_controllers c = some_controllers();
+    rb_finding found;
+    rb_controllers_judge(&c, RB_FAULT_NONE, &found);
+    cr_expect_eq(found.verdict, RB_PASSED, "%s", found.text);
+    c.counted.read = 899;
+    rb_controllers_judge(&c, RB_FAULT_NONE, &found);
+    cr_expect_eq(found.verdict, RB_FAILED, "%s", found.text);
+    c.counted = (rb_pmu_bytes){ .counted = 1, .either = 901 };
+    rb_controllers_judge(&c, RB_FAULT_NONE, &found);
+    cr_expect_eq(found.verdict, RB_PASSED, "%s", found.text);
+    c.counted = (rb_pmu_bytes){ 0 };
+    rb_controllers_judge(&c, RB_FAULT_NONE, &found);
+    cr_expect_eq(found.verdict, RB_SKIPPED);
+    cr_expect_str_eq(found.text, c.text);
 }
