@@ -232,9 +232,9 @@ static void copy_dram(rb_ledger *to, const rb_ledger *from)
 }
 
 /* What a repetition moves between DRAM and the last cache, by a model of that: the same calls of a
- * dry session, after the one step that precedes a repetition. Left unknown when stopped, or where
- * the size of the cache is. */
-static rb_status model_dram(rb_bench *b, rb_result *r, rb_error *err)
+ * dry session, after the one step that precedes a repetition. Left unknown when stopped, without
+ * memory for it, or where the size of the cache is: what was measured stays. */
+static void model_dram(rb_bench *b, rb_result *r)
 {
     const rb_test *t = &r->test;
     const uint64_t cache =
@@ -244,25 +244,24 @@ static rb_status model_dram(rb_bench *b, rb_result *r, rb_error *err)
     uint64_t ns = 0;
     bool done = false;
     if (!cache || rb_bench_stopped(b))
-        return RB_OK;
+        return;
     params.dry = true;
     params.n_threads = t->n_threads;
     params.cache_bytes = (int64_t)cache;
-    rb_status st = rb_session_open(&s.session, b->model, &params, err);
+    rb_status st = rb_session_open(&s.session, b->model, &params, NULL);
     if (st == RB_OK)
-        st = need_ids(b, rb_test_tokens(t), err);
+        st = need_ids(b, rb_test_tokens(t), NULL);
     if (st == RB_OK)
-        st = touch(b, &s, t, err);
+        st = touch(b, &s, t, NULL);
     if (st == RB_OK) {
         rb_session_clear(s.session);
-        st = run_once(b, &s, t, &ns, &done, err);
+        st = run_once(b, &s, t, &ns, &done, NULL);
     }
     if (st == RB_OK && done && rb_session_models_dram(s.session)) {
         copy_dram(&r->ledger, rb_session_ledger(s.session));
         r->cache_bytes = cache;
     }
     rb_session_close(s.session);
-    return st;
 }
 
 /* ---- a trial ---- */
@@ -415,10 +414,8 @@ void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted)
         t->ns = from->work, t->barrier_ns = from->barrier, t->launch_ns = from->launch;
     }
     rb_error err;
-    rb_status st = model_dram(b, r, &err);
-    if (st == RB_OK && b->params.traces && !rb_bench_stopped(b))
-        st = trace_one(b, trial, &err);
-    if (st != RB_OK)
+    model_dram(b, r);
+    if (b->params.traces && !rb_bench_stopped(b) && trace_one(b, trial, &err) != RB_OK)
         snprintf(r->error, sizeof r->error, "%s", err.text);
     for (int phase = 0; phase < RB_N_PHASE; phase++) {
         const rb_tally sum = rb_ledger_phase(&r->ledger, (rb_phase)phase);
