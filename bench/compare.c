@@ -12,23 +12,11 @@ static const double alpha = 0.05;
 
 /* ---- fields ---- */
 
-static int64_t int_of(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_integer(v) ? json_integer_value(v) : 0;
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 /* Tokens of all sequences; records of other programs have one sequence and do not say so. */
 static double tokens_of(const json_t *o)
 {
-    const int64_t seq = int_of(o, "n_seq");
-    return ((double)int_of(o, "n_prompt") + (double)int_of(o, "n_gen")) *
+    const int64_t seq = rb_field_int(o, "n_seq");
+    return ((double)rb_field_int(o, "n_prompt") + (double)rb_field_int(o, "n_gen")) *
            (double)(seq > 0 ? seq : 1);
 }
 
@@ -41,20 +29,20 @@ static double item(const json_t *list, size_t i)
 
 rb_test rb_record_test(const json_t *o)
 {
-    return (rb_test){ .n_prompt = int_of(o, "n_prompt"),
-                      .n_gen = int_of(o, "n_gen"),
-                      .n_depth = int_of(o, "n_depth"),
-                      .n_seq = int_of(o, "n_seq") };
+    return (rb_test){ .n_prompt = rb_field_int(o, "n_prompt"),
+                      .n_gen = rb_field_int(o, "n_gen"),
+                      .n_depth = rb_field_int(o, "n_depth"),
+                      .n_seq = rb_field_int(o, "n_seq") };
 }
 
 char *rb_record_name(const json_t *o, char *buf, size_t size)
 {
     const rb_test t = rb_record_test(o);
     char test[80], layers[40] = "";
-    if (int_of(o, "n_layer_run"))
-        snprintf(layers, sizeof layers, ", %lld layers", (long long)int_of(o, "n_layer_run"));
+    if (rb_field_int(o, "n_layer_run"))
+        snprintf(layers, sizeof layers, ", %lld layers", (long long)rb_field_int(o, "n_layer_run"));
     snprintf(buf, size, "%s%s, %.60s", rb_test_name(&t, test, sizeof test), layers,
-             text_of(o, "model_type"));
+             rb_field_text(o, "model_type"));
     return buf;
 }
 
@@ -111,7 +99,8 @@ static const json_t *count_at(const json_t *o, const char *const path[2])
 /* Other input routes to other experts, and what decides by measured roofs may decide otherwise. */
 static bool may_differ(const json_t *a, const json_t *b)
 {
-    return int_of(a, "seed") != int_of(b, "seed") || !strcmp(text_of(a, "mla_auto"), "roof");
+    return rb_field_int(a, "seed") != rb_field_int(b, "seed") ||
+           !strcmp(rb_field_text(a, "mla_auto"), "roof");
 }
 
 static void check_counts(rb_matched *m)

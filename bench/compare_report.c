@@ -168,19 +168,14 @@ char *rb_comparison_text(const rb_comparison *c, char *buf, size_t size)
 
 /* ---- JSON and CSV ---- */
 
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static json_t *ratio_object(const rb_ratio *r)
 {
     if (!r->n_a)
         return json_null();
     return json_pack("{s:i, s:i, s:o, s:o, s:o, s:b, s:o}", "n_a", r->n_a, "n_b", r->n_b, "ratio",
-                     number(r->ratio), "ci95",
+                     rb_json_number(r->ratio), "ci95",
                      r->has_ci ? json_pack("[f, f]", r->ci_lo, r->ci_hi) : json_null(), "p",
-                     number(r->p), "p_exact", r->exact, "least", number(r->least));
+                     rb_json_number(r->p), "p_exact", r->exact, "least", rb_json_number(r->least));
 }
 
 static json_t *row_object(const rb_matched *m, double slower_pct)
@@ -188,8 +183,8 @@ static json_t *row_object(const rb_matched *m, double slower_pct)
     json_t *o = json_object();
     for (int i = 0; i < N_OPTION; i++)
         json_object_set(o, options[i].key, json_object_get(m->a, options[i].key));
-    json_object_set_new(o, "a_median_ts", number(m->tps_a));
-    json_object_set_new(o, "b_median_ts", number(m->tps_b));
+    json_object_set_new(o, "a_median_ts", rb_json_number(m->tps_a));
+    json_object_set_new(o, "b_median_ts", rb_json_number(m->tps_b));
     json_object_set_new(o, "raw", ratio_object(&m->raw));
     json_object_set_new(o, "roof", ratio_object(&m->roof));
     json_object_set_new(o, "counts", json_string(m->counts[0] ? m->counts : "equal"));
@@ -201,7 +196,7 @@ static json_t *row_object(const rb_matched *m, double slower_pct)
 static json_t *sum_object(const rb_ratio_sum *s)
 {
     return json_pack("{s:i, s:i, s:i, s:o}", "rows", s->n, "intervals", s->n_ci, "hold_1",
-                     s->n_covers, "geometric_mean", number(s->factor));
+                     s->n_covers, "geometric_mean", rb_json_number(s->factor));
 }
 
 static rb_status put_json(FILE *out, const rb_comparison *c, const rb_compare_names *names,

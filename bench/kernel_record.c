@@ -8,7 +8,7 @@
 
 static void put_number(json_t *o, const char *key, double x)
 {
-    json_object_set_new(o, key, isfinite(x) ? json_real(x) : json_null());
+    json_object_set_new(o, key, rb_json_number(x));
 }
 
 static void put_text(json_t *o, const char *key, const char *text)

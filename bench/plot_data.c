@@ -2,6 +2,7 @@
  * another type or out of any scale leaves the record out, never the figure. Nothing is drawn here.
  * Read next: plot_roofline.c. */
 #include "plot.h"
+#include "record.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -19,22 +20,10 @@ static double number_of(const json_t *o, const char *key)
     return isfinite(x) ? x : NAN;
 }
 
-static int64_t int_of(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_integer(v) ? json_integer_value(v) : 0;
-}
-
 static uint64_t count_of(const json_t *o, const char *key)
 {
-    int64_t n = int_of(o, key);
+    int64_t n = rb_field_int(o, key);
     return n > 0 ? (uint64_t)n : 0;
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
 }
 
 /* Copies as much as fits, whole characters of UTF-8 only. */
@@ -101,11 +90,11 @@ static int fit_of(const rb_plot_machine *m, const rb_plot_roof *r)
  * or the first. */
 static void add_roof(rb_plot_machine *m, const json_t *o)
 {
-    rb_plot_roof r = { .value = number_of(o, "value"), .n_threads = int_of(o, "n_threads") };
-    const char *kind = text_of(o, "kind");
+    rb_plot_roof r = { .value = number_of(o, "value"), .n_threads = rb_field_int(o, "n_threads") };
+    const char *kind = rb_field_text(o, "kind");
     r.compute = !strcmp(kind, "compute");
-    copy_text(r.name, sizeof r.name, text_of(o, "name"));
-    copy_text(r.isa, sizeof r.isa, text_of(o, "isa"));
+    copy_text(r.name, sizeof r.name, rb_field_text(o, "name"));
+    copy_text(r.isa, sizeof r.isa, rb_field_text(o, "isa"));
     if ((!r.compute && (strcmp(kind, "bandwidth") != 0 || strncmp(r.name, "read_", 5) != 0)) ||
         !r.name[0] || !showable(r.value))
         return;
@@ -157,7 +146,8 @@ static void follow_probes(rb_plot_machine *m, const json_t *records, const char 
         return;
     json_array_foreach(records, i, o)
     {
-        if (int_of(o, "n_threads") != roof->n_threads || strcmp(text_of(o, "isa"), roof->isa) != 0)
+        if (rb_field_int(o, "n_threads") != roof->n_threads ||
+            strcmp(rb_field_text(o, "isa"), roof->isa) != 0)
             continue;
         json_array_foreach(json_object_get(o, samples), k, x)
         {
@@ -189,8 +179,8 @@ static void copy_base_name(char *to, size_t size, const char *path)
 
 static void name_subject(const json_t *o, char *buf, size_t size)
 {
-    const char *file = text_of(o, "model_filename"), *type = text_of(o, "model_type");
-    const char *variant = text_of(o, "attn_variant");
+    const char *file = rb_field_text(o, "model_filename"), *type = rb_field_text(o, "model_type");
+    const char *variant = rb_field_text(o, "attn_variant");
     char part[80];
     copy_base_name(part, 48, file);
     if (part[0])
@@ -201,10 +191,10 @@ static void name_subject(const json_t *o, char *buf, size_t size)
     if (variant[0])
         rb_plot_put(buf, size, ", %s", part);
     const json_t *peer = json_object_get(o, "peer");
-    copy_text(part, 20, text_of(peer, "name"));
+    copy_text(part, 20, rb_field_text(peer, "name"));
     if (part[0])
         rb_plot_put(buf, size, ", by %s ", part);
-    copy_text(part, 32, text_of(peer, "build"));
+    copy_text(part, 32, rb_field_text(peer, "build"));
     rb_plot_put(buf, size, "%s", part);
 }
 
@@ -237,7 +227,7 @@ static void option_text(const json_t *o, const char *key, char *buf, size_t size
     if (json_is_integer(v))
         snprintf(buf, size, "%lld", (long long)json_integer_value(v));
     else
-        copy_text(buf, size, text_of(o, key));
+        copy_text(buf, size, rb_field_text(o, key));
 }
 
 static bool varies(const json_t *records, const char *key)
@@ -255,10 +245,7 @@ static bool varies(const json_t *records, const char *key)
 
 static void name_test(const json_t *o, const bool vary[N_OPTIONS], char *buf, size_t size)
 {
-    rb_test t = { .n_prompt = int_of(o, "n_prompt"),
-                  .n_gen = int_of(o, "n_gen"),
-                  .n_depth = int_of(o, "n_depth"),
-                  .n_seq = int_of(o, "n_seq") };
+    const rb_test t = rb_record_test(o);
     char value[24];
     rb_test_name(&t, buf, size);
     for (int i = 0; i < N_OPTIONS; i++) {
@@ -276,9 +263,11 @@ static void name_test(const json_t *o, const bool vary[N_OPTIONS], char *buf, si
 
 static int phase_of(const json_t *o)
 {
-    const char *phase = text_of(o, "phase");
+    const char *phase = rb_field_text(o, "phase");
     if (!phase[0])
-        phase = int_of(o, "n_gen") <= 0 ? "prefill" : int_of(o, "n_prompt") <= 0 ? "decode" : "";
+        phase = rb_field_int(o, "n_gen") <= 0      ? "prefill"
+                : rb_field_int(o, "n_prompt") <= 0 ? "decode"
+                                                   : "";
     return !strcmp(phase, "prefill")  ? RB_PREFILL_POINT
            : !strcmp(phase, "decode") ? RB_DECODE_POINT
                                       : RB_MIXED_POINT;
@@ -354,12 +343,12 @@ static void add_record(rb_plot_data *data, int set, const json_t *o, const bool 
     r.subject = subject_of(data, o);
     name_test(o, vary, r.test, sizeof r.test);
     r.order = order_of(data, r.test);
-    r.n_layer = int_of(o, "n_layer_run");
+    r.n_layer = rb_field_int(o, "n_layer_run");
     r.roof_gflops = number_of(o, "roof_gflops");
     r.roof_pct = number_of(o, "roof_pct");
-    r.resident = !strcmp(text_of(o, "bound"), "resident");
+    r.resident = !strcmp(rb_field_text(o, "bound"), "resident");
     r.above = json_is_true(json_object_get(o, "roof_exceeded")) || r.roof_pct > 100;
-    copy_text(r.roof, sizeof r.roof, text_of(o, "roof"));
+    copy_text(r.roof, sizeof r.roof, rb_field_text(o, "roof"));
     data->record[data->n++] = r;
 }
 
@@ -375,11 +364,11 @@ static void add_set(rb_plot_data *data, int set, const rb_plot_set *from)
     json_array_foreach(from->records, i, o)
     {
         if (!m->cpu[0])
-            copy_text(m->cpu, sizeof m->cpu, text_of(o, "cpu_info"));
+            copy_text(m->cpu, sizeof m->cpu, rb_field_text(o, "cpu_info"));
         if (!m->isa[0] && !vary[1])
-            copy_text(m->isa, sizeof m->isa, text_of(o, "isa"));
+            copy_text(m->isa, sizeof m->isa, rb_field_text(o, "isa"));
         if (!m->n_threads && !vary[0])
-            m->n_threads = int_of(o, "n_threads");
+            m->n_threads = rb_field_int(o, "n_threads");
         add_record(data, set, o, vary);
     }
     add_roofs(m, from->records);
@@ -457,8 +446,8 @@ static int by_share(const void *x, const void *y)
 static rb_plot_kernel *kernel_of(rb_plot_kernel *kernel, int *n, const json_t *o)
 {
     char op[32], site[32];
-    copy_text(op, sizeof op, text_of(o, "op"));
-    copy_text(site, sizeof site, text_of(o, "site"));
+    copy_text(op, sizeof op, rb_field_text(o, "op"));
+    copy_text(site, sizeof site, rb_field_text(o, "site"));
     for (int i = 0; i < *n; i++) {
         if (!strcmp(kernel[i].op, op) && !strcmp(kernel[i].site, site))
             return &kernel[i];

@@ -19,7 +19,7 @@ static json_t *count(uint64_t n)
     return json_integer((json_int_t)n);
 }
 
-static json_t *number(double x)
+json_t *rb_json_number(double x)
 {
     return isfinite(x) ? json_real(x) : json_null();
 }
@@ -27,7 +27,7 @@ static json_t *number(double x)
 /* A measured figure; 0 stands for unknown. */
 static json_t *known(double x)
 {
-    return x > 0 ? number(x) : json_null();
+    return x > 0 ? rb_json_number(x) : json_null();
 }
 
 static void put_text(json_t *o, const char *key, const char *text)
@@ -48,12 +48,26 @@ static void put_count(json_t *o, const char *key, uint64_t n)
 
 static void put_number(json_t *o, const char *key, double x)
 {
-    json_object_set_new(o, key, number(x));
+    json_object_set_new(o, key, rb_json_number(x));
 }
 
 static void put_bool(json_t *o, const char *key, bool b)
 {
     json_object_set_new(o, key, json_boolean(b));
+}
+
+/* ---- reading fields ---- */
+
+int64_t rb_field_int(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_integer(v) ? json_integer_value(v) : 0;
+}
+
+const char *rb_field_text(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
 }
 
 /* ---- what a model is called ---- */
@@ -234,7 +248,8 @@ static void put_pmu(json_t *o, const rb_result *r)
     }
     json_object_set_new(o, "bytes_dram_pmu", bytes);
     json_object_set_new(o, "oi_dram_pmu",
-                        total ? number((double)r->total.cost.flops / (double)total) : json_null());
+                        total ? rb_json_number((double)r->total.cost.flops / (double)total)
+                              : json_null());
 }
 
 static void put_memory(json_t *o, const rb_memory *m)
@@ -255,7 +270,8 @@ static void put_samples(json_t *o, const rb_result *r)
     for (int i = 0; i < r->n_samples; i++) {
         const rb_sample *s = &r->sample[i];
         json_array_append_new(ns, count(s->ns));
-        json_array_append_new(ts, number((double)rb_test_tokens(&r->test) * 1e9 / (double)s->ns));
+        json_array_append_new(
+            ts, rb_json_number((double)rb_test_tokens(&r->test) * 1e9 / (double)s->ns));
         json_array_append_new(dram, known(s->probe.read_dram));
         json_array_append_new(fma, known(s->probe.fma_f32));
         json_array_append_new(paired, json_boolean(s->paired));

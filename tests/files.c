@@ -427,3 +427,13 @@ rb_config small_config(rb_arch arch)
     }
     return c;
 }
+
+const real_model real_models[N_REAL_MODEL] = {
+    { "qwen2.5-1.5b", "Qwen2.5-1.5B" },
+    { "qwen2.5-0.5b", "Qwen2.5-0.5B" },
+    { "qwen3-0.6b", "Qwen3-0.6B" },
+    { "smollm2-135m", "SmolLM2-135M" },
+    { "pythia-160m", "Pythia-160m" },
+    { "plm-1.8b", "PLM-1.8B(V=151936 assumed)" },
+    { "deepseek-v2-lite", "DeepSeek-V2-Lite" },
+};

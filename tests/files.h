@@ -85,4 +85,11 @@ extern const char *const vector_name[N_VECTOR];
 /* A small valid config of an architecture: 2 layers. */
 rb_config small_config(rb_arch arch);
 
+/* Presets, and what tests/vectors/counts_real_models.json calls them. */
+enum { N_REAL_MODEL = 7 };
+typedef struct real_model {
+    const char *preset, *name;
+} real_model;
+extern const real_model real_models[N_REAL_MODEL];
+
 #endif

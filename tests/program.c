@@ -95,6 +95,20 @@ pid_t start(const char *line)
     return pid;
 }
 
+pid_t start_until(const char *line, const char *words)
+{
+    const pid_t pid = start(line);
+    for (int waited = 0; waited < 3000; waited++) {
+        char *err = slurp("err");
+        const bool there = strstr(err, words) != NULL;
+        free(err);
+        if (there)
+            break;
+        usleep(10000);
+    }
+    return pid;
+}
+
 outcome finish(pid_t pid)
 {
     int status;
@@ -174,4 +188,20 @@ const char *string(const json_t *o, const char *key)
     const json_t *v = json_object_get(o, key);
     cr_assert(json_is_string(v), "%s is no string", key);
     return json_string_value(v);
+}
+
+json_t *parse_with(const char *object, const char *changes)
+{
+    json_t *o = json_loads(object, 0, NULL), *to = json_loads(changes, 0, NULL), *value;
+    const char *key;
+    cr_assert(o && to, "%s", changes);
+    json_object_foreach(to, key, value)
+    {
+        if (json_is_null(value))
+            json_object_del(o, key);
+        else
+            json_object_set(o, key, value);
+    }
+    json_decref(to);
+    return o;
 }

@@ -25,6 +25,8 @@ char *slurp(const char *name); /* its text, to be freed */
 
 /* Starts rbench with the words of a line (no quoting). */
 pid_t start(const char *line);
+/* The same, back once stderr has these words; waits half a minute at most. */
+pid_t start_until(const char *line, const char *words);
 outcome finish(pid_t pid);
 outcome run(const char *line);
 /* Runs a script in the scratch folder, with $RBENCH as the program. */
@@ -35,6 +37,8 @@ int lines_of(const char *text);
 void want(const char *line, int code, const char *words);
 
 json_t *parse(const char *text);
+/* An object with fields of changes ("{...}") in place of its own; null: taken out. */
+json_t *parse_with(const char *object, const char *changes);
 long long integer(const json_t *o, const char *key);
 const char *string(const json_t *o, const char *key);
 

@@ -407,15 +407,7 @@ static void interrupt(int signal, bool sequential)
     char line[256], path[256];
     snprintf(line, sizeof line, "tiny -p 16 -n 200000 -r 3 -t 1 --progress -o json --out %s%s",
              path_of("f.jsonl", path), sequential ? " --sequential" : "");
-    const pid_t pid = start(line);
-    for (int waited = 0; waited < 3000; waited++) {
-        char *err = slurp("err");
-        const bool there = strstr(err, "tg200000") != NULL;
-        free(err);
-        if (there)
-            break;
-        usleep(10000);
-    }
+    const pid_t pid = start_until(line, "tg200000");
     kill(pid, signal);
     outcome o = finish(pid);
     cr_assert_eq(o.code, 128 + signal, "exit %d: %s", o.code, o.err);

@@ -27,18 +27,7 @@ static const char whole[] =
 /* The record with fields of changes ("{...}") in place of its own; null: taken out. */
 static json_t *record_with(const char *changes)
 {
-    json_t *o = json_loads(whole, 0, NULL), *to = json_loads(changes, 0, NULL), *value;
-    const char *key;
-    cr_assert(o && to, "%s", changes);
-    json_object_foreach(to, key, value)
-    {
-        if (json_is_null(value))
-            json_object_del(o, key);
-        else
-            json_object_set(o, key, value);
-    }
-    json_decref(to);
-    return o;
+    return parse_with(whole, changes);
 }
 
 /* A run of one or two records. */

@@ -390,21 +390,12 @@ static size_t expect_preset(const json_t *want, const char *preset, const char *
 
 Test(counts, dry_runs_equal_closed_forms_of_real_models)
 {
-    static const struct {
-        const char *preset, *name;
-    } real[] = { { "qwen2.5-1.5b", "Qwen2.5-1.5B" },
-                 { "qwen2.5-0.5b", "Qwen2.5-0.5B" },
-                 { "qwen3-0.6b", "Qwen3-0.6B" },
-                 { "smollm2-135m", "SmolLM2-135M" },
-                 { "pythia-160m", "Pythia-160m" },
-                 { "plm-1.8b", "PLM-1.8B(V=151936 assumed)" },
-                 { "deepseek-v2-lite", "DeepSeek-V2-Lite" } };
     json_t *file = json_read("tests/vectors/counts_real_models.json");
     const json_t *want = json_object_get(file, "models");
     size_t n = 0;
-    for (size_t i = 0; i < sizeof real / sizeof *real; i++)
+    for (size_t i = 0; i < N_REAL_MODEL; i++)
         for (int legacy = 0; legacy < 2; legacy++)
-            n += expect_preset(want, real[i].preset, real[i].name, legacy);
+            n += expect_preset(want, real_models[i].preset, real_models[i].name, legacy);
     cr_expect_eq(n, 2 * json_object_size(want), "%zu runs", n);
     json_decref(file);
 }

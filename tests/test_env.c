@@ -3,50 +3,16 @@
  * one where another source says the same. No timing is judged. Read next: ../bench/env.h. */
 #define _GNU_SOURCE
 #include "../bench/env.h"
+#include "machine.h"
 
 #include <criterion/criterion.h>
-#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 /* ---- invented machines ---- */
-
-typedef struct machine {
-    char root[64];
-} machine;
-
-static machine make_machine(void)
-{
-    machine m = { "/tmp/rbench_env_XXXXXX" };
-    cr_assert(mkdtemp(m.root) != NULL);
-    return m;
-}
-
-static void add_file(const machine *m, const char *path, const char *content)
-{
-    char full[512];
-    snprintf(full, sizeof full, "%s%s", m->root, path);
-    for (char *slash = strchr(full + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        cr_assert(mkdir(full, 0777) == 0 || errno == EEXIST);
-        *slash = '/';
-    }
-    FILE *f = fopen(full, "w");
-    cr_assert(f != NULL, "%s", full);
-    fputs(content, f);
-    fclose(f);
-}
-
-static void remove_machine(const machine *m)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", m->root);
-    cr_assert_eq(system(command), 0);
-}
 
 static const char *string_at(const json_t *o, const char *key)
 {

@@ -148,25 +148,16 @@ static size_t expect_real(const json_t *want, const char *name, const rb_model *
 
 Test(oracle, equals_totals_of_real_models)
 {
-    static const struct {
-        const char *preset, *name;
-    } real[] = { { "qwen2.5-1.5b", "Qwen2.5-1.5B" },
-                 { "qwen2.5-0.5b", "Qwen2.5-0.5B" },
-                 { "qwen3-0.6b", "Qwen3-0.6B" },
-                 { "smollm2-135m", "SmolLM2-135M" },
-                 { "pythia-160m", "Pythia-160m" },
-                 { "plm-1.8b", "PLM-1.8B(V=151936 assumed)" },
-                 { "deepseek-v2-lite", "DeepSeek-V2-Lite" } };
     json_t *file = json_read("tests/vectors/counts_real_models.json");
     const json_t *want = json_object_get(file, "models");
     size_t n = 0;
-    for (size_t i = 0; i < sizeof real / sizeof *real; i++) {
-        const rb_config *c = rb_preset_find(real[i].preset);
+    for (size_t i = 0; i < N_REAL_MODEL; i++) {
+        const rb_config *c = rb_preset_find(real_models[i].preset);
         rb_model *m = shape_of(c, RB_F16);
         rb_attn attn;
         for (int o = 0; (attn = rb_attn_nth(c, o)) < RB_N_ATTN; o++)
             for (int decode = 0; decode < 2; decode++)
-                n += expect_real(want, real[i].name, m, attn, decode);
+                n += expect_real(want, real_models[i].name, m, attn, decode);
         rb_model_close(m);
     }
     cr_expect_eq(n, json_object_size(want), "%zu runs", n);

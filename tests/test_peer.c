@@ -2,6 +2,7 @@
  * are those of a prediction, and placement under roofs known beforehand. Nothing is measured here.
  * Read next: ../bench/peer.c. */
 #include "../bench/record.h"
+#include "program.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -23,18 +24,7 @@ static const rb_test like = { .n_seq = 1, .n_layer = 4, .isa = RB_ISA_SCALAR, .c
 /* The record with some fields replaced by those of changes ("{...}"); null: taken out. */
 static json_t *record_with(const char *changes)
 {
-    json_t *o = json_loads(written, 0, NULL), *to = json_loads(changes, 0, NULL), *value;
-    const char *key;
-    cr_assert(o && to, "%s", changes);
-    json_object_foreach(to, key, value)
-    {
-        if (json_is_null(value))
-            json_object_del(o, key);
-        else
-            json_object_set(o, key, value);
-    }
-    json_decref(to);
-    return o;
+    return parse_with(written, changes);
 }
 
 static rb_status read_with(rb_peer *p, const char *changes, rb_error *err)

@@ -3,12 +3,12 @@
  * real controller. Read next: ../bench/pmu.c. */
 #include "../bench/record.h"
 #include "../bench/run.h"
+#include "machine.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- an invented kernel ---- */
 
@@ -89,43 +89,26 @@ static void all_closed(const kernel *k)
 
 /* ---- invented machines ---- */
 
-static char root[64];
+static machine here;
 
 static void setup(void)
 {
-    strcpy(root, "/tmp/rbench_pmu_XXXXXX");
-    cr_assert(mkdtemp(root) != NULL);
+    here = make_machine();
 }
 
 static void teardown(void)
 {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    cr_assert_eq(system(command), 0);
+    remove_machine(&here);
 }
 
 TestSuite(pmu, .init = setup, .fini = teardown);
 
-static void add_file(const char *path, const char *content)
-{
-    char full[512];
-    snprintf(full, sizeof full, "%s%s", root, path);
-    for (char *slash = strchr(full + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        cr_assert(mkdir(full, 0777) == 0 || errno == EEXIST);
-        *slash = '/';
-    }
-    FILE *f = fopen(full, "w");
-    cr_assert(f != NULL, "%s", full);
-    fprintf(f, "%s\n", content);
-    fclose(f);
-}
-
 static void device_file(const char *device, const char *name, const char *content)
 {
-    char path[256];
+    char path[256], line[256];
     snprintf(path, sizeof path, "/sys/bus/event_source/devices/%s/%s", device, name);
-    add_file(path, content);
+    snprintf(line, sizeof line, "%s\n", content);
+    add_file(&here, path, line);
 }
 
 static void add_device(const char *name, const char *type, const char *cpus)
@@ -171,9 +154,9 @@ static void add_zen(const char *family, const char *model)
     char text[256];
     snprintf(text, sizeof text,
              "vendor_id\t: AuthenticAMD\ncpu family\t: %s\nmodel\t\t: %s\n"
-             "model name\t: AMD something",
+             "model name\t: AMD something\n",
              family, model);
-    add_file("/proc/cpuinfo", text);
+    add_file(&here, "/proc/cpuinfo", text);
 }
 
 static void add_df(void)
@@ -186,7 +169,7 @@ static void add_df(void)
 static void want_none(const char *why)
 {
     kernel k = { .n = 0 };
-    rb_pmu *p = open_pmu(root, &k);
+    rb_pmu *p = open_pmu(here.root, &k);
     cr_assert_eq(strncmp(rb_pmu_text(p), "none: ", 6), 0, "%s", rb_pmu_text(p));
     cr_assert(strstr(rb_pmu_text(p), why), "%s", rb_pmu_text(p));
     all_closed(&k);
@@ -204,7 +187,7 @@ Test(pmu, xeons_count_each_controller_of_each_socket)
     add_imc("uncore_imc_1", "15");
     add_device("uncore_cbox_0", "30", "0");                         /* somebody else's */
     add_free_running("uncore_imc_free_running_0", "read", "write"); /* the same traffic again */
-    rb_pmu *p = open_pmu(root, &k);
+    rb_pmu *p = open_pmu(here.root, &k);
     cr_assert_str_eq(rb_pmu_text(p), "uncore_imc, 2 controllers");
     cr_assert_eq(k.n, 2 * 2 * 2);
     for (int i = 0; i < k.n; i++)
@@ -232,7 +215,7 @@ Test(pmu, newer_xeons_count_two_schedulers)
     add_event("uncore_imc_0", "cas_count_read_sch1", "event=0x06,umask=0xcf");
     add_event("uncore_imc_0", "cas_count_write_sch0", "event=0x05,umask=0xf0");
     add_event("uncore_imc_0", "cas_count_write_sch1", "event=0x06,umask=0xf0");
-    rb_pmu *p = open_pmu(root, &k);
+    rb_pmu *p = open_pmu(here.root, &k);
     cr_assert_eq(k.n, 4);
     rb_pmu_begin(p);
     pass(&k, 0, 1, 5, 5), pass(&k, 1, 2, 5, 5), pass(&k, 2, 4, 5, 5), pass(&k, 3, 8, 5, 5);
@@ -248,7 +231,7 @@ Test(pmu, clients_count_their_own_way)
     kernel k = { .n = 0 };
     add_device("uncore_imc_0", "13", "0"); /* with no events at all */
     add_free_running("uncore_imc_free_running_0", "data_read", "data_write");
-    rb_pmu *p = open_pmu(root, &k);
+    rb_pmu *p = open_pmu(here.root, &k);
     cr_assert_str_eq(rb_pmu_text(p), "uncore_imc_free_running, 1 controllers");
     cr_assert_eq(k.n, 2);
     find(&k, 0x20ff, 0), find(&k, 0x30ff, 0);
@@ -260,7 +243,7 @@ Test(pmu, clients_count_their_own_way)
     device_file("uncore_imc", "format/event", "config:0-7");
     add_event("uncore_imc", "data_reads", "event=0x01");
     add_event("uncore_imc", "data_writes", "event=0x02");
-    p = open_pmu(root, &k);
+    p = open_pmu(here.root, &k);
     cr_assert_str_eq(rb_pmu_text(p), "uncore_imc, 1 controllers");
     find(&k, 1, 0), find(&k, 2, 0);
     rb_pmu_close(p);
@@ -279,7 +262,7 @@ Test(pmu, zen_4_counts_commands_of_each_channel)
         device_file(name, "format/event", "config:0-7");
         device_file(name, "format/rdwrmask", "config:8-9");
     }
-    rb_pmu *p = open_pmu(root, &k);
+    rb_pmu *p = open_pmu(here.root, &k);
     cr_assert_str_eq(rb_pmu_text(p), "amd_umc, 12 controllers");
     cr_assert_eq(k.n, 24);
     find(&k, 0x10a, 0), find(&k, 0x20a, 0), find(&k, 0x10a, 64), find(&k, 0x20a, 64);
@@ -305,7 +288,7 @@ Test(pmu, zen_1_to_3_count_either_direction)
         kernel k = { .n = 0 };
         add_zen(zen[z][0], zen[z][1]);
         add_df();
-        rb_pmu *p = open_pmu(root, &k);
+        rb_pmu *p = open_pmu(here.root, &k);
         cr_assert_str_eq(rb_pmu_text(p), "amd_df, 1 controllers");
         cr_assert_eq(k.n, 8);
         for (int i = 0; i < 8; i++)
@@ -346,8 +329,8 @@ Test(pmu, a_kernel_that_refuses_says_why)
 {
     kernel k = { .refuse_from = 2, .error = EACCES };
     add_imc("uncore_imc_0", "14");
-    add_file("/proc/sys/kernel/perf_event_paranoid", "4");
-    rb_pmu *p = open_pmu(root, &k);
+    add_file(&here, "/proc/sys/kernel/perf_event_paranoid", "4\n");
+    rb_pmu *p = open_pmu(here.root, &k);
     cr_assert(strstr(rb_pmu_text(p), "cas_count_"), "%s", rb_pmu_text(p));
     cr_assert(strstr(rb_pmu_text(p), "Permission denied (perf_event_paranoid: 4)"));
     cr_assert_eq(k.n, 2);
@@ -384,7 +367,7 @@ Test(pmu, what_is_not_understood_is_not_counted)
     setup();
     add_imc("uncore_imc_0", "14");
     char path[256];
-    snprintf(path, sizeof path, "%s/sys/bus/event_source/devices/uncore_imc_0/events/%s", root,
+    snprintf(path, sizeof path, "%s/sys/bus/event_source/devices/uncore_imc_0/events/%s", here.root,
              "cas_count_write");
     cr_assert_eq(remove(path), 0);
     want_none("one direction only");
@@ -394,7 +377,7 @@ Test(pmu, a_counter_that_did_not_run_leaves_all_unknown)
 {
     kernel k = { .n = 0 };
     add_imc("uncore_imc_0", "14");
-    rb_pmu *p = open_pmu(root, &k);
+    rb_pmu *p = open_pmu(here.root, &k);
     for (int how = 0; how < 4; how++) {
         rb_pmu_begin(p);
         for (int i = 0; i < k.n; i++)
@@ -461,7 +444,7 @@ Test(pmu, of_each_repetition)
     kernel k = { .each = 10 };
     rb_result *r = calloc(1, sizeof *r);
     add_imc("uncore_imc_0", "14");
-    json_t *o = record_with(open_pmu(root, &k), r);
+    json_t *o = record_with(open_pmu(here.root, &k), r);
     const json_t *bytes = json_object_get(o, "bytes_dram_pmu");
     for (int i = 0; i < 3; i++) {
         cr_assert_eq(r->sample[i].pmu.read, 2 * 10 * 64);
@@ -489,7 +472,7 @@ Test(pmu, records_without_counters_have_null)
     json_decref(o);
     add_zen("23", "49"); /* both directions in one: neither is known alone */
     add_df();
-    o = record_with(open_pmu(root, &k), r);
+    o = record_with(open_pmu(here.root, &k), r);
     const json_t *bytes = json_object_get(o, "bytes_dram_pmu");
     cr_assert(json_is_null(json_object_get(bytes, "read")));
     cr_assert(json_is_null(json_object_get(bytes, "write")));

@@ -563,15 +563,7 @@ Test(cli_trace, an_interrupt_keeps_what_is_whole)
     char line[256], path[256];
     snprintf(line, sizeof line, "tiny -p 16 -n 200000 -r 1 -t 1 --progress --sequential --trace %s",
              path_of("run.json", path));
-    const pid_t pid = start(line);
-    for (int waited = 0; waited < 3000; waited++) {
-        char *err = slurp("err");
-        const bool there = strstr(err, "tg200000") != NULL;
-        free(err);
-        if (there)
-            break;
-        usleep(10000);
-    }
+    const pid_t pid = start_until(line, "tg200000");
     kill(pid, SIGTERM);
     outcome o = finish(pid);
     cr_assert_eq(o.code, 128 + SIGTERM, "exit %d: %s", o.code, o.err);

@@ -15,12 +15,6 @@ static bool is_decode(const rb_test *t)
 
 /* ---- which contexts ---- */
 
-static int rising(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* 0 and five that double, up to `longest`. */
 static void default_contexts(int64_t *at, int64_t longest)
 {
@@ -109,12 +103,9 @@ static rb_status too_large(const rb_test *t, rb_error *err)
 static rb_status plan_given(rb_job *j, const rb_opt_value *v, rb_error *err)
 {
     const rb_test *over = NULL;
-    int n = 0;
-    memcpy(j->context, v->num, (size_t)v->n * sizeof *v->num);
-    qsort(j->context, (size_t)v->n, sizeof *j->context, rising);
-    for (int i = 0; i < v->n; i++)
-        if (!n || j->context[i] != j->context[n - 1])
-            j->context[n++] = j->context[i];
+    int n = v->n;
+    memcpy(j->context, v->num, (size_t)n * sizeof *v->num);
+    rb_sort_distinct(j->context, &n);
     if (n < LEAST || j->context[n - 1] - j->context[n - 2] < 2)
         return rb_fail(err, RB_ERR_ARGUMENT,
                        "--context-sweep wants %d contexts or more, and room for one between the "
@@ -175,11 +166,9 @@ void rb_context_close(rb_job *j)
     if (rb_laws_fit(&j->laws, &err) != RB_OK)
         rb_complain("%s", err.text);
     char *text = rb_laws_text(&j->laws, &j->model->config);
-    if (text) {
-        rb_report_text(j->report, text);
-        if (j->format != RB_FORMAT_MD && !j->quiet)
-            fprintf(stderr, "%s\n", text);
-    } else if (rb_opt_get(j->args, "--context-sweep")->given)
+    if (text)
+        rb_job_say(j, text);
+    else if (rb_opt_get(j->args, "--context-sweep")->given)
         rb_complain("no law of context: fewer than %d contexts of a test were run", LEAST);
     free(text);
 }

@@ -40,7 +40,10 @@ typedef struct rb_job {
     rb_laws laws;
 } rb_job;
 
-/* sweep.c: the depths to run, those that fit; replaces the layers of j->lists and the plan. */
+/* sweep.c: numbers sorted and without repetition, in place; a sentence where people read. */
+void rb_sort_distinct(int64_t *at, int *n);
+void rb_job_say(rb_job *j, const char *text);
+/* The depths to run, those that fit; replaces the layers of j->lists and the plan. */
 rb_status rb_sweep_plan(rb_job *j, rb_error *err);
 void rb_sweep_note(rb_job *j, const rb_result *r, int i);
 /* The point of a test that is not run, since it was before: its counts are known without running.

@@ -15,14 +15,13 @@ static int rising(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sorted and without repetition, in place. */
-static void sort_depths(int64_t *depth, int *n)
+void rb_sort_distinct(int64_t *at, int *n)
 {
     int kept = 0;
-    qsort(depth, (size_t)*n, sizeof *depth, rising);
+    qsort(at, (size_t)*n, sizeof *at, rising);
     for (int i = 0; i < *n; i++) {
-        if (!kept || depth[i] != depth[kept - 1])
-            depth[kept++] = depth[i];
+        if (!kept || at[i] != at[kept - 1])
+            at[kept++] = at[i];
     }
     *n = kept;
 }
@@ -79,7 +78,7 @@ rb_status rb_sweep_plan(rb_job *j, rb_error *err)
     rb_list *layers = &j->lists.plan.layers;
     if (v->n) {
         int n = v->n;
-        sort_depths(v->num, &n);
+        rb_sort_distinct(v->num, &n);
         *layers = (rb_list){ v->num, n };
     } else
         *layers = (rb_list){ default_depths, N_DEFAULT };
@@ -130,7 +129,7 @@ static int by_layers(const void *a, const void *b)
     return (x->n_layer > y->n_layer) - (x->n_layer < y->n_layer);
 }
 
-static void say(rb_job *j, const char *text)
+void rb_job_say(rb_job *j, const char *text)
 {
     rb_report_text(j->report, text);
     if (j->format != RB_FORMAT_MD && !j->quiet)
@@ -148,8 +147,8 @@ void rb_sweep_close(rb_job *j)
             continue;
         qsort(&j->points[g * depths], (size_t)n, sizeof *j->points, by_layers);
         rb_test_name(&j->plan.test[g], name, sizeof name);
-        say(j, rb_trend_text(name, p, n, text, sizeof text));
+        rb_job_say(j, rb_trend_text(name, p, n, text, sizeof text));
         if (j->cache_bytes)
-            say(j, rb_dram_trend_text(name, p, n, j->cache_bytes, text, sizeof text));
+            rb_job_say(j, rb_dram_trend_text(name, p, n, j->cache_bytes, text, sizeof text));
     }
 }
