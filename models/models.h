@@ -186,7 +186,9 @@ rb_status rb_model_synth_mix(rb_model **model, const rb_config *config, const st
 rb_status rb_gguf_write(const rb_model *model, const char *path, bool (*stop)(void *arg),
                         rb_error *err);
 
+#include "chat.h"
 #include "convert.h"
 #include "replace.h"
+#include "tokenizer.h"
 
 #endif
