@@ -524,4 +524,8 @@ rb_status rb_plot(const rb_plot_set *sets, int n_sets, rb_plot_kind kind, int sc
 
 #include "compare.h"
 
+/* ---- how well a text is foretold ---- */
+
+#include "perplexity.h"
+
 #endif

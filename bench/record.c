@@ -30,10 +30,15 @@ static json_t *known(double x)
     return x > 0 ? rb_json_number(x) : json_null();
 }
 
-static void put_text(json_t *o, const char *key, const char *text)
+json_t *rb_json_text(const char *text)
 {
     json_t *s = json_string(text);
-    json_object_set_new(o, key, s ? s : json_null()); /* NULL: a name that is not UTF-8 */
+    return s ? s : json_null();
+}
+
+static void put_text(json_t *o, const char *key, const char *text)
+{
+    json_object_set_new(o, key, rb_json_text(text));
 }
 
 static void put_int(json_t *o, const char *key, int64_t n)

@@ -110,4 +110,20 @@ int64_t rb_session_kv_bytes_per_token(const rb_session *s);
 /* Index of the largest of n logits (the lowest index of equals). */
 int32_t rb_argmax(const float *logits, int64_t n);
 
+/* Draws tokens from logits: of the top_k best (0: of all) the fewest that together have top_p of
+ * their likelihood (Holtzman et al. 2020), each as likely as softmax(logit / temp) has it: first
+ * cut, then warmed, as llama.cpp does. temp 0: the best. NaN among logits is the caller's to find.
+ */
+typedef struct rb_sampling {
+    double temp;   /* >= 0 */
+    int64_t top_k; /* >= 0 */
+    double top_p;  /* (0, 1] */
+    uint64_t seed;
+} rb_sampling;
+rb_sampling rb_sampling_defaults(void); /* 0.8, 40, 0.95, 1 */
+typedef struct rb_sampler rb_sampler;
+rb_status rb_sampler_open(rb_sampler **s, int64_t n_vocab, const rb_sampling *how, rb_error *err);
+void rb_sampler_close(rb_sampler *s); /* NULL is fine */
+int32_t rb_sampler_next(rb_sampler *s, const float *logits);
+
 #endif

@@ -1,7 +1,7 @@
 /* rbench eval: logits of given tokens, one JSON line per position. The prompt goes through in one
  * prefill, each forced token is a decode step. It samples nothing.
  * Read next: cmd_bench.c, ../engine/engine.h. */
-#include "shared.h"
+#include "session_options.h"
 
 #include <errno.h>
 #include <math.h>
@@ -19,48 +19,8 @@ static const rb_option options[] = {
       .value = "LIST",
       .max = INT32_MAX,
       .help = "token ids to decode after it, one step each" },
-    RB_THREADS_OPTION(RB_OPT_INT, "N", RB_THREADS_HELP),
-    { .names = "--isa",
-      .kind = RB_OPT_WORD,
-      .value = "ISA",
-      .choices = RB_ISAS,
-      .help = "highest instruction set to use, without BLAS (default: the best, or RBENCH_ISA)" },
-    { .names = "--attn",
-      .kind = RB_OPT_WORD,
-      .value = "VARIANT",
-      .help = "how attention is executed (default: the model's own): mla, mla-naive-full, "
-              "mla-naive-latent, mla-absorbed" },
-    RB_GELU_OPTION,
-    { .names = "-ctk, --cache-type-k",
-      .kind = RB_OPT_WORD,
-      .value = "TYPE",
-      .preset = "f32",
-      .choices = RB_CACHE_TYPES,
-      .help = "type of cached keys; q8_0 and q4_0 want head sizes that 32 divides" },
-    { .names = "-ctv, --cache-type-v",
-      .kind = RB_OPT_WORD,
-      .value = "TYPE",
-      .preset = "f32",
-      .choices = RB_CACHE_TYPES,
-      .help = "type of cached values; a cache of latents is all of -ctk's" },
-    { .names = "--act",
-      .kind = RB_OPT_WORD,
-      .value = "TYPE",
-      .preset = "f32",
-      .choices = "native|f32",
-      .help = "activations; native quantises them where a kernel profits" },
-    { .names = "-ub, --ubatch-size",
-      .kind = RB_OPT_INT,
-      .value = "N",
-      .preset = "512",
-      .min = 1,
-      .max = RB_MAX_TOKENS,
-      .help = "most prompt tokens in one pass through the layers" },
-    { .names = "--type",
-      .kind = RB_OPT_WORD,
-      .value = "TYPE",
-      .choices = RB_MATRIX_TYPES,
-      .help = "type of a preset's matrices (default: f16)" },
+    RB_ATTN_OPTION,
+    RB_SESSION_OPTIONS("f32", "f32"),
 };
 
 /* JSON has no infinities and no NaN. */
@@ -77,38 +37,13 @@ static void put_row(int64_t pos, int32_t token, const float *logits, int64_t n)
     fflush(stdout);
 }
 
-static rb_status ids_of(const rb_opt_value *v, int64_t n_vocab, int32_t *ids, rb_error *err)
+/* Those of the prompt, then those to decode. */
+static void ids_of(const rb_opt_value *prompt, const rb_opt_value *force, int32_t *ids)
 {
-    for (int i = 0; i < v->n; i++) {
-        if (v->num[i] >= n_vocab)
-            return rb_fail(err, RB_ERR_FORMAT, /* input, not usage */
-                           "token %lld is outside the vocabulary; the model knows ids 0 to %lld",
-                           (long long)v->num[i], (long long)n_vocab - 1);
-        ids[i] = (int32_t)v->num[i];
-    }
-    return RB_OK;
-}
-
-static rb_status params_of(const rb_args *args, rb_session_params *p, rb_error *err)
-{
-    int n_prompt = rb_opt_get(args, "--tokens")->n;
-    *p = rb_session_defaults();
-    p->n_ctx = n_prompt + rb_opt_get(args, "--force")->n;
-    p->n_ubatch = rb_opt_int(args, "-ub");
-    p->n_ubatch = p->n_ubatch < p->n_ctx ? p->n_ubatch : p->n_ctx;
-    p->n_logits = n_prompt;
-    p->type_k = rb_dtype_by_name(rb_opt_text(args, "-ctk"));
-    p->type_v = rb_dtype_by_name(rb_opt_text(args, "-ctv"));
-    p->n_threads = rb_threads_of(args);
-    p->gelu_erf = !strcmp(rb_opt_text(args, "--gelu"), "erf");
-    p->act_f32 = !strcmp(rb_opt_text(args, "--act"), "f32");
-    return rb_isa_of(rb_opt_text(args, "--isa"), &p->isa, &p->capped, err);
-}
-
-static rb_status attn_of(const rb_args *args, const rb_config *c, rb_attn *attn, rb_error *err)
-{
-    const char *name = rb_opt_text(args, "--attn");
-    return name ? rb_attn_by_name(c, name, attn, err) : RB_OK;
+    for (int i = 0; i < prompt->n; i++)
+        ids[i] = (int32_t)prompt->num[i];
+    for (int i = 0; i < force->n; i++)
+        ids[prompt->n + i] = (int32_t)force->num[i];
 }
 
 static rb_status run_tokens(rb_session *s, const rb_args *args, int64_t n_vocab, int32_t *ids,
@@ -131,23 +66,21 @@ static rb_status run_tokens(rb_session *s, const rb_args *args, int64_t n_vocab,
 static rb_status eval_model(const rb_args *args, rb_error *err)
 {
     const rb_opt_value *prompt = rb_opt_get(args, "--tokens"), *force = rb_opt_get(args, "--force");
-    const char *type = rb_opt_text(args, "--type");
     rb_model *model = NULL, *shape = NULL;
     rb_session *s = NULL;
     rb_session_params p;
     int32_t *ids = calloc((size_t)(prompt->n + force->n), sizeof *ids);
     if (!ids)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for token ids");
-    rb_status st = params_of(args, &p, err);
+    ids_of(prompt, force, ids);
+    rb_status st = rb_session_params_of(args, prompt->n + force->n, &p, err);
+    p.n_logits = prompt->n;
     if (st == RB_OK)
-        st = rb_open_both(&model, &shape, NULL, args, args->arg[0],
-                          type ? rb_mix_by_name(type) : NULL, err);
+        st = rb_open_named(&model, &shape, args, err);
     if (st == RB_OK)
-        st = ids_of(prompt, model->config.n_vocab, ids, err);
+        st = rb_check_ids(ids, prompt->n + force->n, model->config.n_vocab, err);
     if (st == RB_OK)
-        st = ids_of(force, model->config.n_vocab, ids + prompt->n, err);
-    if (st == RB_OK)
-        st = attn_of(args, &model->config, &p.attn, err);
+        st = rb_attn_of(args, &model->config, &p.attn, err);
     if (st == RB_OK)
         st = rb_session_open(&s, model, &p, err);
     if (st == RB_OK)

@@ -164,6 +164,15 @@ static rb_status add_pair(rb_opt_value *v, const rb_option *o, const char *text,
     return st;
 }
 
+/* Kept as it was typed. */
+static rb_status add_real(rb_opt_value *v, const rb_option *o, const char *text, const char *what,
+                          rb_error *err)
+{
+    double value;
+    const rb_status st = rb_parse_real(text, o->min, o->max, what, &value, err);
+    return st == RB_OK ? add_word(v, o, text, strlen(text), what, err) : st;
+}
+
 static rb_status add_value(rb_opt_value *v, const rb_option *o, const char *text, const char *what,
                            rb_error *err)
 {
@@ -179,6 +188,9 @@ static rb_status add_value(rb_opt_value *v, const rb_option *o, const char *text
         v->n = 1;
         return (o->kind == RB_OPT_TIME ? rb_parse_time : rb_parse_int)(text, o->min, o->max, what,
                                                                        v->num, err);
+    case RB_OPT_REAL:
+        clear(v);
+        return add_real(v, o, text, what, err);
     case RB_OPT_INTS:
     case RB_OPT_SWEEP:
         return rb_parse_list(text, o->min, o->max, what, &v->num, &v->n, err);
@@ -318,6 +330,12 @@ int64_t rb_opt_int(const rb_args *args, const char *name)
 {
     const rb_opt_value *v = rb_opt_get(args, name);
     return v->n ? v->num[0] : 0;
+}
+
+double rb_opt_real(const rb_args *args, const char *name)
+{
+    const char *text = rb_opt_text(args, name);
+    return text ? strtod(text, NULL) : 0;
 }
 
 const char *rb_opt_text(const rb_args *args, const char *name)

@@ -12,6 +12,7 @@ typedef enum {
     RB_OPT_INTS,  /* numbers: 1,2 or 1-8 or 1-9+2 or 1-64*2, repeatable */
     RB_OPT_SWEEP, /* as INTS, but the value is optional and only with '=' */
     RB_OPT_TIME,  /* seconds: 90, 90s, 15m or 2h */
+    RB_OPT_REAL,  /* one number, with or without a point; checked against min and max */
     RB_OPT_PAIR,  /* P,N; repeatable, two numbers each */
     RB_OPT_WORD,  /* one of the choices (or any text if there are none) */
     RB_OPT_WORDS, /* several of the choices, by comma or repetition */
@@ -32,7 +33,7 @@ typedef struct rb_opt_value {
     bool given; /* by flag or environment, not by default */
     int n;
     int64_t *num; /* of INT, INTS, SWEEP, TIME, PAIR; FLAG: n is 1 if set */
-    char **text;  /* of WORD, WORDS, TEXTS */
+    char **text;  /* of WORD, WORDS, TEXTS, REAL */
 } rb_opt_value;
 
 enum { RB_MAX_OPTION = 40, RB_MAX_ARGS = 64, RB_MAX_LIST = 65536 };
@@ -69,6 +70,7 @@ void rb_args_free(rb_args *args);
 /* Value of the option that has this spelling ("-p"); aborts if the table has none. */
 const rb_opt_value *rb_opt_get(const rb_args *args, const char *name);
 int64_t rb_opt_int(const rb_args *args, const char *name);      /* 0 if absent */
+double rb_opt_real(const rb_args *args, const char *name);      /* 0 if absent */
 const char *rb_opt_text(const rb_args *args, const char *name); /* NULL if absent */
 bool rb_opt_flag(const rb_args *args, const char *name);
 
@@ -84,6 +86,9 @@ rb_status rb_parse_list(const char *text, int64_t min, int64_t max, const char *
 /* Seconds, or with the suffix m or h minutes or hours. */
 rb_status rb_parse_time(const char *text, int64_t min, int64_t max, const char *what,
                         int64_t *value, rb_error *err);
+/* A number in decimal notation: 0.8, 1e-3. */
+rb_status rb_parse_real(const char *text, int64_t min, int64_t max, const char *what, double *value,
+                        rb_error *err);
 /* A whole number and nothing else. */
 rb_status rb_parse_int(const char *text, int64_t min, int64_t max, const char *what, int64_t *value,
                        rb_error *err);

@@ -39,6 +39,19 @@ rb_status rb_parse_int(const char *text, int64_t min, int64_t max, const char *w
     return RB_OK;
 }
 
+rb_status rb_parse_real(const char *text, int64_t min, int64_t max, const char *what, double *value,
+                        rb_error *err)
+{
+    char *end;
+    *value = strtod(text, &end);
+    /* No names, signs of infinity or hexadecimals, which strtod would take. */
+    if (end == text || *end || text[strspn(text, "0123456789.eE+-")] || !(*value >= (double)min) ||
+        !(*value <= (double)max))
+        return rb_fail(err, RB_ERR_ARGUMENT, "%s: '%.60s' is not a number from %lld to %lld", what,
+                       text, (long long)min, (long long)max);
+    return RB_OK;
+}
+
 rb_status rb_parse_time(const char *text, int64_t min, int64_t max, const char *what,
                         int64_t *value, rb_error *err)
 {
