@@ -35,7 +35,7 @@ find = $(firstword $(wildcard $(1)/$(MACHINE)-linux-gnu/$(2) $(1)/$(2) $(1)64/$(
 BLAS_DIR := $(call find,/usr/lib,openblas-openmp)
 BLAS_INC := $(firstword $(call find,/usr/include,openblas-openmp) $(wildcard /usr/include/openblas))
 LDLIBS := $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas \
-          -ljansson -lhwloc -lm
+          -ljansson -lhwloc -lutf8proc -lm
 CFLAGS += $(if $(BLAS_INC),-isystem $(BLAS_INC))
 
 # The font of figures becomes a part of the program, by Debian's, Fedora's or Arch's path.

@@ -22,7 +22,7 @@ enum {
 
 extern const rb_command rb_cmd_bench, rb_cmd_compare, rb_cmd_convert, rb_cmd_eval, rb_cmd_generate,
     rb_cmd_kernels, rb_cmd_perplexity, rb_cmd_place, rb_cmd_plot, rb_cmd_predict, rb_cmd_roofs,
-    rb_cmd_synth, rb_cmd_verify;
+    rb_cmd_synth, rb_cmd_tokenize, rb_cmd_verify;
 
 /* One line on stderr: "rbench: ...". */
 void rb_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

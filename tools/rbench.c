@@ -14,7 +14,8 @@
 static const rb_command *const commands[] = { &rb_cmd_compare,  &rb_cmd_convert, &rb_cmd_eval,
                                               &rb_cmd_generate, &rb_cmd_kernels, &rb_cmd_perplexity,
                                               &rb_cmd_place,    &rb_cmd_plot,    &rb_cmd_predict,
-                                              &rb_cmd_roofs,    &rb_cmd_synth,   &rb_cmd_verify };
+                                              &rb_cmd_roofs,    &rb_cmd_synth,   &rb_cmd_tokenize,
+                                              &rb_cmd_verify };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static volatile sig_atomic_t caught;
