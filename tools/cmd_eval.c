@@ -100,7 +100,6 @@ static rb_status params_of(const rb_args *args, rb_session_params *p, rb_error *
     p->type_k = rb_dtype_by_name(rb_opt_text(args, "-ctk"));
     p->type_v = rb_dtype_by_name(rb_opt_text(args, "-ctv"));
     p->n_threads = rb_threads_of(args);
-    p->gelu_erf = !strcmp(rb_opt_text(args, "--gelu"), "erf");
     p->act_f32 = !strcmp(rb_opt_text(args, "--act"), "f32");
     return rb_isa_of(rb_opt_text(args, "--isa"), &p->isa, &p->capped, err);
 }
@@ -148,6 +147,8 @@ static rb_status eval_model(const rb_args *args, rb_error *err)
         st = ids_of(force, model->config.n_vocab, ids + prompt->n, err);
     if (st == RB_OK)
         st = attn_of(args, &model->config, &p.attn, err);
+    if (st == RB_OK)
+        p.gelu_erf = rb_gelu_erf_of(args, &model->config);
     if (st == RB_OK)
         st = rb_session_open(&s, model, &p, err);
     if (st == RB_OK)
