@@ -31,12 +31,13 @@ PROMPT = [1, 7, 39, 4, 4, 20, 11, 30, 2, 0, 17, 5]
 FORCED = [9, 33, 1, 12]
 SIZES = {
     "vocab_size": 40,
-    "hidden_size": 32,
-    "intermediate_size": 40,
+    "hidden_size": 24,
+    "intermediate_size": 28,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "max_position_embeddings": 128,
 }
+NEOX = {**SIZES, "num_attention_heads": 2}
 GQA = {**SIZES, "num_key_value_heads": 2}
 LATENT = {
     **SIZES,
@@ -84,7 +85,7 @@ CASES = [
     ("mistral-window", "Mistral", {**GQA, "sliding_window": 128}, {}),
     ("mixtral", "Mixtral", {**GQA, "num_local_experts": 4, "intermediate_size": 12}, {}),
     ("mixtral-fused", "Mixtral", {**GQA, "num_local_experts": 4}, {"fused": True}),
-    ("qwen2", "Qwen2", {**GQA, "tie_word_embeddings": True}, {"dtype": "bfloat16", "shard": "6KB"}),
+    ("qwen2", "Qwen2", {**GQA, "tie_word_embeddings": True}, {"dtype": "bfloat16", "shard": "12KB"}),
     ("qwen2-untied", "Qwen2", {**GQA, **yarn(attention_factor=1.3)}, {"shard": "20KB"}),
     ("qwen2-old", "Qwen2", {**GQA, **yarn(beta_fast=16, beta_slow=2)}, {"old": True}),
     ("qwen3", "Qwen3", {**GQA, "head_dim": 16}, {}),
@@ -92,20 +93,20 @@ CASES = [
     ("qwen2_moe", "Qwen2Moe", {**EXPERTS, "shared_expert_intermediate_size": 14}, {}),
     ("qwen3_moe", "Qwen3Moe", {**EXPERTS, "head_dim": 10, "norm_topk_prob": True}, {}),
     ("qwen3_moe-fused", "Qwen3Moe", {**EXPERTS, "norm_topk_prob": True}, {"fused": True}),
-    ("gpt_neox", "GPTNeoX", {**SIZES, **rope("default", partial_rotary_factor=0.5)}, {}),
+    ("gpt_neox", "GPTNeoX", {**NEOX, **rope("default", partial_rotary_factor=0.5)}, {}),
     (
         "gpt_neox-sequential",
         "GPTNeoX",
         {
-            **SIZES,
+            **NEOX,
             "use_parallel_residual": False,
             "hidden_act": "gelu_pytorch_tanh",
             **rope("linear", factor=2.0, partial_rotary_factor=1.0),
         },
         {},
     ),
-    ("gpt_neox-old", "GPTNeoX", {**SIZES, **rope("default", partial_rotary_factor=0.25)}, {"old": True}),
-    ("gpt_neox-yarn", "GPTNeoX", {**SIZES, **yarn(partial_rotary_factor=0.5)}, {}),
+    ("gpt_neox-old", "GPTNeoX", {**NEOX, **rope("default", partial_rotary_factor=0.34)}, {"old": True}),
+    ("gpt_neox-yarn", "GPTNeoX", {**NEOX, **yarn(partial_rotary_factor=0.5)}, {}),
     ("deepseek_v2", "DeepseekV2", {**LATENT, **yarn(mscale=0.707, mscale_all_dim=0.707)}, {}),
     ("deepseek_v2-qlora", "DeepseekV2", {**LATENT, "q_lora_rank": 16, "routed_scaling_factor": 3.0}, {}),
     ("deepseek_v2-dense", "DeepseekV2", {**LATENT, "first_k_dense_replace": 2}, {}),
@@ -228,6 +229,8 @@ def write_vectors(folder):
         with open(os.path.join(path, "expected.json"), "w") as f:
             rows = ",\n  ".join("[" + ", ".join(f"{x:.7g}" for x in row) + "]" for row in want.tolist())
             f.write(f'{{"prompt": {PROMPT},\n "forced": {FORCED},\n "logits": [\n  {rows}\n]}}\n')
+        for name in os.listdir(path):
+            os.chmod(os.path.join(path, name), 0o644)
         size = sum(os.path.getsize(os.path.join(path, x)) for x in os.listdir(path))
         print(f"{path}: {size} bytes")
 
