@@ -210,7 +210,7 @@ def check_all(rbench, folder):
         path = os.path.join(folder, name)
         save(path, kind, arguments, **how)
         off = check(rbench, path, logits_of(path))
-        if not off < 1e-4:
+        if not off < 2e-5:
             sys.exit(f"FAILED: {name}: logits off by {off:.2e} of the largest")
         worst = max(worst, off)
     print(f"{len(CASES)} folders of transformers {transformers.__version__}: logits within "

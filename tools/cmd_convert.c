@@ -83,7 +83,8 @@ static rb_status convert_folder(const rb_args *args, const char *type, rb_error 
     rb_complain("note: the file has no tokenizer: that of %s is not converted", args->arg[0]);
     if (!type)
         return write_folder(args, to, err);
-    if ((size_t)snprintf(between, sizeof between, "%s.%d.tmp", to, (int)getpid()) >= sizeof between)
+    if ((size_t)snprintf(between, sizeof between, "%s.%d.whole", to, (int)getpid()) >=
+        sizeof between)
         return rb_fail(err, RB_ERR_ARGUMENT, "%.300s: the path is too long", to);
     rb_status st = write_folder(args, between, err);
     if (st == RB_OK)
