@@ -10,10 +10,19 @@
 #include <string.h>
 
 const char *const hf_vector[N_HF] = {
-    "llama",       "mistral",     "mixtral",
-    "qwen2",       "qwen3",       "qwen2_moe",
-    "qwen3_moe",   "gpt_neox",    "gpt_neox-sequential",
-    "deepseek_v2", "deepseek_v3", "deepseek_v3-halves",
+    "llama",
+    "mistral",
+    "mixtral",
+    "qwen2",
+    "qwen3",
+    "qwen2_moe",
+    "qwen3_moe",
+    "gpt_neox",
+    "gpt_neox-sequential",
+    "deepseek_v2",
+    "deepseek_v3",
+    "deepseek_v3-halves",
+    "llama-bias-linear",
 };
 
 char *hf_path(const char *name, const char *file, char *buf)

@@ -7,7 +7,7 @@
 #include "../models/hf.h"
 #include "files.h"
 
-enum { N_HF = 12 };
+enum { N_HF = 13 };
 extern const char *const hf_vector[N_HF]; /* folders in tests/vectors/hf */
 /* "tests/vectors/hf/NAME/FILE"; buf has 256 bytes. Returns buf. */
 char *hf_path(const char *name, const char *file, char *buf);

@@ -120,7 +120,11 @@ CASES = [
     ("deepseek_v3-old", "DeepseekV3", {**V3, "q_lora_rank": 16, "norm_topk_prob": False}, {"old": True}),
 ]
 # Of these tests/vectors/hf has a folder each, as bfloat16.
-VECTORS = {name for name, *_ in CASES if "-" not in name} | {"gpt_neox-sequential", "deepseek_v3-halves"}
+VECTORS = {name for name, *_ in CASES if "-" not in name} | {
+    "llama-bias-linear",
+    "gpt_neox-sequential",
+    "deepseek_v3-halves",
+}
 
 
 def make_model(kind, arguments):
