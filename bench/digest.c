@@ -33,6 +33,11 @@ static void add_config(XXH3_state_t *state, const rb_config *c)
     XXH3_128bits_update(state, extent, sizeof extent);
     XXH3_128bits_update(state, choice, sizeof choice);
     XXH3_128bits_update(state, number, sizeof number);
+    /* Younger fields only where they are set: digests of older models stay. */
+    if (c->out_bias)
+        XXH3_128bits_update(state, "out_bias", 8);
+    if (c->gelu_erf)
+        XXH3_128bits_update(state, "gelu_erf", 8);
 }
 
 /* Row by row, since experts may lie apart. False if the weight has no memory. */

@@ -140,7 +140,8 @@ static void project_out(form *f)
 {
     const rb_config *c = f->c;
     book(f, RB_SITE_O,
-         linear(f->n, c->n_head * c->d_head_v, c->n_embd, f->w->wo.dtype, c->linear_bias));
+         linear(f->n, c->n_head * c->d_head_v, c->n_embd, f->w->wo.dtype,
+                c->linear_bias || c->out_bias));
 }
 
 /* ---- attention with cached heads ---- */

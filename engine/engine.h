@@ -46,7 +46,7 @@ typedef struct rb_session_params {
     bool capped;         /* an ISA cap was set: no BLAS */
     bool act_f32;        /* keep activations f32 even where a row would quantise them */
     bool no_fuse;        /* one launch per matrix: COUNTING's activation bytes */
-    bool gelu_erf;       /* GELU exactly, not by tanh */
+    bool gelu_erf;       /* GELU exactly, not by tanh; which is a model's own its config says */
     bool dry;            /* count only; the model may be dry too */
     int64_t cache_bytes; /* of a last cache in whose model DRAM traffic is booked (reuse.h in
                             kernels/); 0: none. It takes time: for dry sessions */

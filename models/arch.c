@@ -46,6 +46,12 @@ rb_arch rb_arch_by_name(const char *name)
     return RB_N_ARCH;
 }
 
+bool rb_gelu_by_name(const char *name, bool *erf)
+{
+    *erf = strcmp(name, "gelu") == 0;
+    return *erf || strcmp(name, "gelu_new") == 0 || strcmp(name, "gelu_pytorch_tanh") == 0;
+}
+
 const char *rb_arch_list(char *buf, size_t size)
 {
     size_t n = 0;

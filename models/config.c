@@ -62,8 +62,9 @@ static const field float_fields[] = {
 };
 
 static const field bool_fields[] = {
-    PLACE(tied),          PLACE(rope_freqs),  PLACE(parallel_residual), PLACE(mla_split),
-    PLACE(expert_renorm), PLACE(expert_bias), PLACE(shared_gate),       PLACE(experts_fused),
+    PLACE(tied),        PLACE(rope_freqs),    PLACE(parallel_residual),
+    PLACE(mla_split),   PLACE(expert_renorm), PLACE(expert_bias),
+    PLACE(shared_gate), PLACE(experts_fused), PLACE(gelu_erf),
 };
 
 enum {
@@ -107,6 +108,9 @@ static rb_status check_heads(const rb_config *c, rb_error *err)
     if (c->parallel_residual && c->arch != RB_ARCH_GPTNEOX)
         return rb_fail(err, RB_ERR_FORMAT, "parallel_residual: architecture %s has none",
                        rb_arch_name[c->arch]);
+    if (c->gelu_erf && c->ffn != RB_FFN_GELU)
+        return rb_fail(err, RB_ERR_FORMAT, "gelu_erf: architecture %s has no GELU",
+                       rb_arch_name[c->arch]);
     if (c->n_head % c->n_head_kv != 0)
         return rb_fail(err, RB_ERR_FORMAT,
                        "n_head is %" PRId64 ", which is no multiple of n_head_kv %" PRId64,
@@ -121,7 +125,8 @@ static rb_status check_heads(const rb_config *c, rb_error *err)
             err, RB_ERR_FORMAT,
             "kv_lora_rank is %" PRId64 " and q_lora_rank %" PRId64 ": architecture %s has %s",
             c->kv_lora_rank, c->q_lora_rank, rb_arch_name[c->arch], latent ? "a latent" : "none");
-    if (mla && (c->d_rot == c->d_head_k || c->n_head_kv != c->n_head || c->qkv_bias || c->qk_norm))
+    if (mla && (c->d_rot == c->d_head_k || c->n_head_kv != c->n_head || c->qkv_bias ||
+                c->out_bias || c->qk_norm))
         return rb_fail(err, RB_ERR_FORMAT,
                        "latent attention wants as many KV heads as heads (n_head_kv %" PRId64
                        "), no biases, and heads (%" PRId64 ") wider than what is rotated (%" PRId64
@@ -322,7 +327,8 @@ const char *rb_config_keys(void)
 {
     static const char keys[] =
         "arch n_layer n_embd n_ff n_vocab n_head n_head_kv d_head d_head_k d_head_v d_rot n_ctx"
-        " norm_eps rope_base tied rope_freqs parallel_residual kv_lora_rank q_lora_rank mla_split"
+        " norm_eps rope_base tied rope_freqs parallel_residual gelu_erf kv_lora_rank q_lora_rank "
+        "mla_split"
         " n_expert n_expert_used n_ff_expert n_ff_shared n_dense_lead gating expert_renorm"
         " expert_bias expert_scale shared_gate experts_fused rope_scaling rope_factor rope_n_ctx"
         " rope_beta_fast rope_beta_slow rope_attn_factor rope_log_mul";

@@ -131,6 +131,8 @@ static void put_metadata(meta *m, const rb_config *c)
     put_experts(m, c);
     if (c->arch == RB_ARCH_GPTNEOX)
         put_flag(m, ".use_parallel_residual", c->parallel_residual);
+    if (c->gelu_erf)
+        put_text(m, ".hidden_activation", "gelu");
     put_text(m, "tokenizer.ggml.model", "no_vocab"); /* loaders insist on the key */
 }
 

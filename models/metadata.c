@@ -89,14 +89,9 @@ static void refuse(meta *m, const char *what)
 
 static void refuse_window(meta *m, int64_t n_ctx)
 {
-    int64_t window = integer(m, "attention.sliding_window", 0);
-    char why[160];
-    snprintf(why, sizeof why,
-             "sliding-window attention (%" PRId64 " of %" PRId64 " tokens) is not supported; a"
-             " window that covers the context is",
-             window, n_ctx);
-    if (window > 0 && window < n_ctx)
-        refuse(m, why);
+    const int64_t window = integer(m, "attention.sliding_window", 0);
+    if (m->status == RB_OK)
+        m->status = rb_refuse_window(m->g->file[0].label, window, n_ctx, m->err);
 }
 
 /* Scaling of rotary angles; its factor 1 is none. */
@@ -109,10 +104,9 @@ static void read_scaling(meta *m, rb_config *c)
     while (type && kind < RB_N_SCALING && strcmp(type, rb_scaling_name[kind]) != 0)
         kind++;
     if (kind == RB_N_SCALING) {
-        char why[128];
-        snprintf(why, sizeof why,
-                 "rope scaling '%.32s' is not supported; none, linear and yarn are", type);
-        refuse(m, why);
+        if (m->status == RB_OK)
+            m->status =
+                rb_refuse_scaling(m->g->file[0].label, type, "none, linear and yarn", m->err);
         return;
     }
     r->kind = type ? (rb_scaling_kind)kind : RB_SCALING_LINEAR;
@@ -146,6 +140,15 @@ static rb_status find_arch(const rb_gguf *g, rb_config *c, rb_error *err)
     return RB_OK;
 }
 
+/* llama.cpp's gptneox has GELU by tanh whatever the model had, and its files do not say; those that
+ * rb_gguf_write makes do. */
+static void read_gelu(meta *m, rb_config *c)
+{
+    const char *const act = text(m, "hidden_activation");
+    if (act && !rb_gelu_by_name(act, &c->gelu_erf))
+        refuse(m, "its activation function is not supported; gelu and gelu_pytorch_tanh are");
+}
+
 /* Keys that every family has. */
 static void read_keys(meta *m, rb_config *c)
 {
@@ -170,6 +173,8 @@ static void read_keys(meta *m, rb_config *c)
     c->rope_base = (float)real(m, "rope.freq_base", 10000);
     if (c->arch == RB_ARCH_GPTNEOX)
         c->parallel_residual = flag(m, "use_parallel_residual", true);
+    if (c->ffn == RB_FFN_GELU)
+        read_gelu(m, c);
     refuse_window(m, c->n_ctx_train);
 }
 
@@ -230,8 +235,9 @@ static void read_gating(meta *m, rb_config *c)
     const double scale = real(m, "expert_weights_scale", 1);
     c->expert_scale = scale == 0 ? 1 : (float)scale;
     const int64_t groups = integer(m, "expert_group_count", 1);
-    if (groups > 1 && integer(m, "expert_group_used_count", 0) < groups)
-        refuse(m, "routing limited to groups of experts is not supported");
+    const int64_t used = integer(m, "expert_group_used_count", 0);
+    if (m->status == RB_OK)
+        m->status = rb_refuse_groups(m->g->file[0].label, groups, used, m->err);
 }
 
 /* A tensor of the last layer: where a file has experts at all, there. */
@@ -282,6 +288,7 @@ static void read_tensors(meta *m, rb_config *c)
     c->rope_freqs = rb_gguf_find_tensor(m->g, "rope_freqs.weight") != NULL;
     /* Some llama-shaped models have biases too; qwen2 always does. */
     c->qkv_bias |= rb_gguf_find_tensor(m->g, "blk.0.attn_q.bias") != NULL;
+    c->out_bias = !c->linear_bias && rb_gguf_find_tensor(m->g, "blk.0.attn_output.bias");
 }
 
 rb_status rb_arch_config(const rb_gguf *g, rb_config *c, rb_error *err)
@@ -300,12 +307,5 @@ rb_status rb_arch_config(const rb_gguf *g, rb_config *c, rb_error *err)
     read_experts(&m, c);
     read_scaling(&m, c);
     read_tensors(&m, c);
-    if (m.status != RB_OK)
-        return m.status;
-    rb_error inner;
-    status = rb_config_check(c, &inner);
-    if (status != RB_OK)
-        return rb_fail(err, status, "%s: its metadata make no sense: %.300s", g->file[0].label,
-                       inner.text);
-    return RB_OK;
+    return m.status == RB_OK ? rb_refuse_config(g->file[0].label, c, err) : m.status;
 }

@@ -36,6 +36,8 @@ rb_status rb_model_from_llama2c(rb_model **model, rb_source src, bool dry, rb_er
 /* Picks the reader by the first bytes and the size. */
 rb_status rb_model_from_source(rb_model **model, rb_source src, const char *path, bool dry,
                                rb_error *err);
+/* A folder as the Hugging Face hub has them: config.json and safetensors. */
+rb_status rb_model_from_hf(rb_model **model, const char *dir, bool dry, rb_error *err);
 /* What a llama2.c file starts with, if it has a magic number. */
 #define RB_LLAMA2C_MAGIC 0x616b3432u
 
@@ -59,6 +61,8 @@ const rb_arch_info *rb_arch_get(rb_arch arch);
 rb_arch rb_arch_by_name(const char *name); /* RB_N_ARCH if unknown */
 /* "llama, qwen2, ... and deepseek2" */
 const char *rb_arch_list(char *buf, size_t size);
+/* GELU by the names of the transformers library; false if it is another function. */
+bool rb_gelu_by_name(const char *name, bool *erf);
 extern const char *const rb_scaling_name[RB_N_SCALING]; /* as GGUF has them */
 extern const char *const rb_gating_name[2];
 /* Sets what follows from the architecture alone; then, where nothing is set, the defaults. */
@@ -69,5 +73,12 @@ void rb_config_clear_unused(rb_config *config);
 
 /* A file name or title as config->name: cut to fit, control characters replaced. */
 void rb_config_set_name(rb_config *config, const char *name);
+
+/* Of refuse.c: RB_OK, or why a model cannot be run. label: the file. */
+rb_status rb_refuse_window(const char *label, int64_t window, int64_t n_ctx, rb_error *err);
+rb_status rb_refuse_groups(const char *label, int64_t n_group, int64_t n_used, rb_error *err);
+rb_status rb_refuse_config(const char *label, const rb_config *config, rb_error *err);
+/* Always refuses; known: the types that are not refused. */
+rb_status rb_refuse_scaling(const char *label, const char *type, const char *known, rb_error *err);
 
 #endif

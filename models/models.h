@@ -50,10 +50,12 @@ typedef struct rb_config {
     rb_ffn_kind ffn;
     bool tied;              /* lm_head is the token embedding */
     bool qkv_bias;          /* qwen2 */
+    bool out_bias;          /* of attention's output, where not every linear layer has one */
     bool qk_norm;           /* qwen3 */
     bool rope_freqs;        /* a table of frequency divisors (Llama 3) */
     bool linear_bias;       /* gptneox: every linear layer has a bias, and q, k, v are one matrix */
     bool parallel_residual; /* gptneox: attention and feed-forward read the same x */
+    bool gelu_erf;          /* gptneox: GELU exactly; false: by tanh, or the file does not say */
     /* Multi-head latent attention (DeepSeek-V2): K and V of n_head heads come from one latent of
      * kv_lora_rank columns, but for d_rot columns of K that all heads share. 0: none. */
     int64_t kv_lora_rank, q_lora_rank; /* q_lora_rank 0: q is one matrix */
@@ -107,7 +109,7 @@ typedef struct rb_layer {
 
 typedef struct rb_model {
     rb_config config;
-    char format[16];  /* "gguf", "llama2.c", "preset", "synth" */
+    char format[16];  /* "gguf", "llama2.c", "safetensors", "preset", "synth" */
     rb_view tok_embd; /* {1, 1, V, H} */
     rb_view out_norm, out_norm_b;
     rb_view output;        /* {1, 1, V, H}; equals tok_embd if tied */
@@ -124,9 +126,9 @@ typedef struct rb_model {
     uint64_t bytes_of[RB_N_DTYPE]; /* bytes per dtype, same tensors */
 } rb_model;
 
-/* Opens MODEL by content: GGUF v2/v3 (split files: name the first), llama2.c v0/v1; if no such file
- * exists, a preset name (f16 matrices unless mix is given, weights synthesised from seed 1).
- * dry: metadata and shapes only, buffers without memory.
+/* Opens MODEL by content: GGUF v2/v3 (split files: name the first), llama2.c v0/v1, a folder with
+ * config.json and safetensors; if there is no such thing, a preset name (f16 matrices unless mix is
+ * given, weights synthesised from seed 1). dry: metadata and shapes only, buffers without memory.
  * mix: NULL, or the types of a preset's matrices (refused for files). */
 typedef struct rb_model_params {
     bool dry;
@@ -136,6 +138,8 @@ typedef struct rb_model_params {
 } rb_model_params;
 rb_status rb_model_open(rb_model **model, const char *name, const rb_model_params *params,
                         rb_error *err);
+/* Whether MODEL is a folder, so that it can only be one with config.json and safetensors. */
+bool rb_model_is_folder(const char *name);
 void rb_model_close(rb_model *model); /* NULL and half-built are fine */
 
 /* Grows the model to n_layer layers: layers beyond its own are copies of its last layer, each in

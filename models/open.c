@@ -1,6 +1,6 @@
-/* rb_model_open: a file by its content, else a preset by its name.
+/* rb_model_open: a file by its content, a folder by its config.json, else a preset by its name.
  * Refuses to look at how a file is called: only its bytes say what it is.
- * Read next: gguf_load.c, llama2c.c, preset.c. */
+ * Read next: gguf_load.c, llama2c.c, hf_load.c, preset.c. */
 #include "model.h"
 
 #include <errno.h>
@@ -24,13 +24,21 @@ rb_status rb_model_from_source(rb_model **model, rb_source src, const char *path
     return rb_model_from_llama2c(model, src, dry, err);
 }
 
+bool rb_model_is_folder(const char *name)
+{
+    struct stat st;
+    return stat(name, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static rb_status open_file(rb_model **model, const char *path, const rb_model_params *p,
                            rb_error *err)
 {
     rb_source src;
     if (p->mix)
         return rb_fail(err, RB_ERR_ARGUMENT,
-                       "%s: a type can only be chosen for a preset; a file has its own", path);
+                       "%.300s: a type can only be chosen for a preset; a file has its own", path);
+    if (rb_model_is_folder(path))
+        return rb_model_from_hf(model, path, p->dry, err);
     rb_status status = rb_source_open(&src, path, err);
     return status == RB_OK ? rb_model_from_source(model, src, path, p->dry, err) : status;
 }

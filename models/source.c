@@ -1,6 +1,6 @@
 /* Reading files and memory by position.
- * Refuses everything but regular files: a model cannot come from a pipe or a folder.
- * Read next: gguf.c, llama2c.c. */
+ * Refuses everything but regular files: bytes cannot come from a pipe, nor from a folder itself.
+ * Read next: gguf.c, llama2c.c, safetensors.c. */
 #include "source.h"
 
 #include <errno.h>
@@ -35,7 +35,10 @@ rb_status rb_source_open(rb_source *s, const char *path, rb_error *err)
         goto fail;
     }
     if (!S_ISREG(st.st_mode)) {
-        rb_fail(err, RB_ERR_IO, "%s: not a regular file; name a GGUF or llama2.c file", s->label);
+        rb_fail(err, RB_ERR_IO,
+                "%s: not a regular file; name a GGUF or llama2.c file, or a folder with "
+                "config.json and safetensors",
+                s->label);
         goto fail;
     }
     s->size = (uint64_t)st.st_size;

@@ -41,7 +41,7 @@ typedef enum {
     IF_BIAS,
     IF_QK_NORM,
     IF_LAYERNORM,
-    IF_LINEAR_BIAS,
+    IF_OUT_BIAS,
     IF_PLAIN,
     IF_PLAIN_Q, /* plain, or latent without a rank for q */
     IF_FUSED,
@@ -118,7 +118,7 @@ static const row layered[] = {
     STACK("attn_k_b.weight", D_RANK, D_NOPE, IN_LAYER(wk_b), IF_SPLIT, D_N_HEAD),
     STACK("attn_v_b.weight", D_HEAD_V, D_RANK, IN_LAYER(wv_b), IF_SPLIT, D_N_HEAD),
     MATRIX("attn_output.weight", D_EMBD, D_O, IN_LAYER(wo), ALWAYS),
-    BIAS("attn_output.bias", D_EMBD, IN_LAYER(bo), IF_LINEAR_BIAS),
+    BIAS("attn_output.bias", D_EMBD, IN_LAYER(bo), IF_OUT_BIAS),
     NORM("ffn_norm.weight", D_EMBD, IN_LAYER(ffn_norm), ALWAYS),
     BIAS("ffn_norm.bias", D_EMBD, IN_LAYER(ffn_norm_b), IF_LAYERNORM),
     MATRIX("ffn_gate.weight", D_FF, D_EMBD, IN_LAYER(w_gate), IF_GATED),
@@ -187,8 +187,8 @@ static bool present(const rb_config *c, presence when, bool moe)
         return c->qk_norm;
     case IF_LAYERNORM:
         return c->norm == RB_NORM_LAYER;
-    case IF_LINEAR_BIAS:
-        return c->linear_bias;
+    case IF_OUT_BIAS:
+        return c->linear_bias || c->out_bias;
     case IF_PLAIN:
         return !mla && !c->linear_bias;
     case IF_PLAIN_Q:

@@ -80,6 +80,8 @@ static void check_same_config(const rb_config *a, const rb_config *b)
     cr_assert_eq(a->rope_pairing, b->rope_pairing);
     cr_assert_eq(a->tied, b->tied);
     cr_assert_eq(a->qkv_bias, b->qkv_bias);
+    cr_assert_eq(a->out_bias, b->out_bias);
+    cr_assert_eq(a->gelu_erf, b->gelu_erf);
     cr_assert_eq(a->qk_norm, b->qk_norm);
     cr_assert_eq(a->rope_freqs, b->rope_freqs);
     cr_assert_eq(a->norm, b->norm);
@@ -136,6 +138,8 @@ Test(gguf, round_trip_of_every_dtype_and_architecture)
             c.n_ff = 256; /* so that q6_K has a matrix of its own */
             c.tied = t % 2;
             c.rope_freqs = arch == RB_ARCH_LLAMA && t % 3 == 0;
+            c.out_bias = arch == RB_ARCH_LLAMA && t % 2 == 0;
+            c.gelu_erf = arch == RB_ARCH_GPTNEOX && t % 2 == 0;
             vary_family(&c, t);
             round_trip(&c, (rb_dtype)t, path);
         }
@@ -218,8 +222,12 @@ Test(gguf, a_llama_may_have_biases_and_qwen_pairs_halves)
         gguf_add_tensor(&g, "blk.0.attn_q.bias", 32, 0, 0);
         gguf_add_tensor(&g, "blk.0.attn_k.bias", 16, 0, 0);
         gguf_add_tensor(&g, "blk.0.attn_v.bias", 16, 0, 0);
+        if (i == 0)
+            gguf_add_tensor(&g, "blk.0.attn_output.bias", 32, 0, 0);
         expect_opened(&m, &g);
         cr_assert(m->config.qkv_bias);
+        cr_assert_eq(m->config.out_bias, i == 0);
+        cr_assert_eq(m->layer[0].bo.buffer != NULL, i == 0);
         cr_assert_eq(m->layer[0].bk.n[3], 16);
         cr_assert_eq(m->config.rope_pairing, i ? RB_ROPE_NEOX : RB_ROPE_NORM);
         rb_model_close(m);

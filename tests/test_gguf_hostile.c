@@ -417,8 +417,11 @@ Test(refused, variants_of_the_forward_pass)
         expect_file_refused(&g, RB_ERR_UNSUPPORTED, "none, linear and yarn are");
     }
     g = gguf_make("llama");
-    gguf_add_tensor(&g, "blk.0.attn_output.bias", 32, 0, 0);
-    expect_file_refused(&g, RB_ERR_UNSUPPORTED, "'blk.0.attn_output.bias' is unknown to");
+    gguf_add_tensor(&g, "blk.0.ffn_up.bias", 48, 0, 0);
+    expect_file_refused(&g, RB_ERR_UNSUPPORTED, "'blk.0.ffn_up.bias' is unknown to");
+    g = family_make("gptneox");
+    gguf_kv_string(&g, "gptneox.hidden_activation", "relu");
+    expect_file_refused(&g, RB_ERR_UNSUPPORTED, "gelu and gelu_pytorch_tanh are");
     g = gguf_make("llama");
     gguf_add_tensor(&g, "blk.1.ffn_norm.weight", 32, 0, 0);
     expect_file_refused(&g, RB_ERR_UNSUPPORTED, "llama with 1 layers");

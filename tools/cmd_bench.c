@@ -352,7 +352,8 @@ static void run_model(rb_job *j, const char *name, const rb_mix *mix)
 static const char *conflict(const rb_args *args)
 {
     if (!args->n && !rb_opt_get(args, "-m")->n)
-        return "no MODEL given: name a GGUF or llama2.c file, or a preset ('rbench synth --list')";
+        return "no MODEL given: name a GGUF or llama2.c file, a Hugging Face folder, or a preset "
+               "('rbench synth --list')";
     if (rb_opt_get(args, "--depth-sweep")->given && rb_opt_get(args, "--layers")->given)
         return "--depth-sweep and --layers exclude each other; write --depth-sweep=LIST";
     if (rb_opt_get(args, "--context-sweep")->given && rb_opt_get(args, "--depth-sweep")->given)

@@ -1,9 +1,10 @@
-/* rbench convert: a GGUF file with its weights in other types, and what that costs in accuracy.
- * Nothing is decided or encoded here.
- * Read next: ../models/convert.h. */
+/* rbench convert: a GGUF file with its weights in other types, and what that costs in accuracy; or
+ * a GGUF file of a Hugging Face folder. Nothing is decided or encoded here. Read next:
+ * ../models/convert.h. */
 #include "progress.h"
 #include "shared.h"
 
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@ static const rb_option options[] = {
       .value = "TYPE",
       .choices = RB_MATRIX_TYPES,
       .help = "type of the matrices, or one of llama.cpp's mixes (_s, _m), which spend more bits "
-              "where they count" },
+              "where they count; of a folder they keep theirs without it" },
     RB_THREADS_OPTION(RB_OPT_INT, "N", RB_THREADS_HELP),
     RB_FORMAT_OPTION("md|json",
                      "format of the table on stdout; on stderr where stdout is OUT.gguf"),
@@ -36,7 +37,7 @@ static FILE *table_stream(const char *path)
     return same ? stderr : stdout;
 }
 
-static rb_status convert(const rb_args *args, const char *type, rb_error *err)
+static rb_status convert(const rb_args *args, const char *from, const char *type, rb_error *err)
 {
     FILE *out = table_stream(args->arg[1]);
     rb_progress progress = rb_progress_make(false, false, NULL);
@@ -46,7 +47,7 @@ static rb_status convert(const rb_args *args, const char *type, rb_error *err)
                                        .progress = tell,
                                        .stop = rb_stop,
                                        .arg = &progress };
-    rb_status st = rb_gguf_convert(args->arg[0], args->arg[1], &params, &done, err);
+    rb_status st = rb_gguf_convert(from, args->arg[1], &params, &done, err);
     rb_progress_clear(&progress);
     if (st != RB_OK)
         return st;
@@ -57,16 +58,53 @@ static rb_status convert(const rb_args *args, const char *type, rb_error *err)
     return rb_conversion_write(out, &done, type, !strcmp(rb_opt_text(args, "-o"), "json"), err);
 }
 
+/* The folder's weights in their own types, in the order of GGUF files. */
+static rb_status write_folder(const rb_args *args, const char *to, rb_error *err)
+{
+    const char *const from = args->arg[0];
+    rb_model *shape = NULL, *model = NULL;
+    rb_status st = rb_model_open(&shape, from, &(rb_model_params){ .dry = true }, err);
+    if (st == RB_OK)
+        st = rb_check_fits(shape, from, err);
+    if (st == RB_OK)
+        st = rb_model_open(&model, from, NULL, err);
+    if (st == RB_OK)
+        st = rb_gguf_write(model, to, rb_stop, err);
+    rb_model_close(model);
+    rb_model_close(shape);
+    return st;
+}
+
+/* By way of a file in the folder's own types, beside the other, if they are to change. */
+static rb_status convert_folder(const rb_args *args, const char *type, rb_error *err)
+{
+    const char *const to = args->arg[1];
+    char between[PATH_MAX];
+    rb_complain("note: the file has no tokenizer: that of %s is not converted", args->arg[0]);
+    if (!type)
+        return write_folder(args, to, err);
+    if ((size_t)snprintf(between, sizeof between, "%s.%d.whole", to, (int)getpid()) >=
+        sizeof between)
+        return rb_fail(err, RB_ERR_ARGUMENT, "%.300s: the path is too long", to);
+    rb_status st = write_folder(args, between, err);
+    if (st == RB_OK)
+        st = convert(args, between, type, err);
+    unlink(between);
+    return st;
+}
+
 static int run_convert(const rb_args *args)
 {
     const char *type = rb_opt_text(args, "--type");
     rb_error err = { 0 };
-    if (args->n != 2 || !type) {
+    const bool folder = args->n == 2 && rb_model_is_folder(args->arg[0]);
+    if (args->n != 2 || (!type && !folder)) {
         rb_complain("convert wants IN.gguf, OUT.gguf and --type TYPE; see 'rbench convert --help'");
         return RB_EXIT_USAGE;
     }
     rb_catch_signals();
-    if (convert(args, type, &err) == RB_OK)
+    if ((folder ? convert_folder(args, type, &err) : convert(args, args->arg[0], type, &err)) ==
+        RB_OK)
         return RB_EXIT_OK;
     rb_complain("%s", err.text);
     return err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
@@ -74,13 +112,14 @@ static int run_convert(const rb_args *args)
 
 const rb_command rb_cmd_convert = {
     .name = "convert",
-    .usage = "IN.gguf OUT.gguf --type TYPE [options]",
+    .usage = "IN.gguf|FOLDER OUT.gguf --type TYPE [options]",
     .about =
         "Writes a GGUF file with its matrices in another type: metadata and tokenizer as they are, "
         "split sets as\none file, of any architecture. Vectors and routers keep their types, and "
         "what has the type already is\ncopied. Rows that are no whole blocks fall back to a type "
         "of smaller blocks. Then tells for each type\nbytes, bits per weight, and the error that "
-        "encoding made, relative to the values.",
+        "encoding made, relative to the values. A folder with config.json\nand safetensors "
+        "becomes a GGUF file without its tokenizer.",
     .what = "write a GGUF file in another weight type",
     .option = options,
     .n_option = sizeof options / sizeof *options,

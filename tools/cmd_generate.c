@@ -207,6 +207,8 @@ static rb_status open_all(generation *g, rb_error *err)
     if (st == RB_OK)
         st = rb_attn_of(g->args, &g->model->config, &p.attn, err);
     if (st == RB_OK)
+        p.gelu_erf = rb_gelu_erf_of(g->args, &g->model->config);
+    if (st == RB_OK)
         st = rb_sampler_open(&g->sampler, g->model->config.n_vocab, &g->how, err);
     return st == RB_OK ? rb_session_open(&g->session, g->model, &p, err) : st;
 }

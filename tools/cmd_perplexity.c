@@ -74,6 +74,7 @@ static rb_status add_way(judging *j, const rb_model *m, const char *name, rb_att
     if (j->n == MOST)
         return rb_fail(err, RB_ERR_ARGUMENT, "--attn: at most %d variants", RB_N_ATTN);
     j->params.attn = attn;
+    j->params.gelu_erf = rb_gelu_erf_of(j->args, &m->config);
     j->row[j->n] = (rb_judged_row){ .model = name,
                                     .variant = rb_attn_name(&m->config, attn),
                                     .judged = &j->judged[j->n] };

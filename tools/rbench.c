@@ -67,7 +67,8 @@ static void put_overview(FILE *out)
         fprintf(out, "  rbench %-18s%s\n", commands[i]->name, commands[i]->what);
     fputs("  rbench help [COMMAND]    this text, or the options of a command or of 'bench'\n"
           "  rbench version\n\n"
-          "MODEL is a GGUF or llama2.c file, or a preset ('rbench synth --list'). To begin:\n\n"
+          "MODEL is a GGUF or llama2.c file, a Hugging Face folder (config.json and safetensors), "
+          "or a preset\n('rbench synth --list'). To begin:\n\n"
           "  rbench smollm2-135m --depth-sweep\n"
           "  rbench predict llama3.1-70b\n",
           out);

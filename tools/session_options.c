@@ -17,7 +17,6 @@ rb_status rb_session_params_of(const rb_args *args, int64_t n_ctx, rb_session_pa
     p->type_k = rb_dtype_by_name(rb_opt_text(args, "-ctk"));
     p->type_v = rb_dtype_by_name(rb_opt_text(args, "-ctv"));
     p->n_threads = rb_threads_of(args);
-    p->gelu_erf = !strcmp(rb_opt_text(args, "--gelu"), "erf");
     p->act_f32 = !strcmp(rb_opt_text(args, "--act"), "f32");
     return rb_isa_of(rb_opt_text(args, "--isa"), &p->isa, &p->capped, err);
 }

@@ -54,7 +54,8 @@
                 "mla-naive-latent, mla-absorbed"                                                   \
     }
 
-/* A session of n_ctx tokens, as the options have it; but for its variant of attention. */
+/* A session of n_ctx tokens, as the options have it; but for its variant of attention and its GELU,
+ * which depend on the model. */
 rb_status rb_session_params_of(const rb_args *args, int64_t n_ctx, rb_session_params *p,
                                rb_error *err);
 /* The model named by the first argument, dry and with weights: see rb_open_both. */

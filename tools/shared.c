@@ -169,6 +169,12 @@ static rb_status number_of_attn(const rb_config *c, const char *word, int64_t *n
     return st;
 }
 
+bool rb_gelu_erf_of(const rb_args *args, const rb_config *c)
+{
+    const char *const word = rb_opt_text(args, "--gelu");
+    return word ? strcmp(word, "erf") == 0 : c->gelu_erf;
+}
+
 /* Words as numbers, in memory of their own. */
 static rb_status numbers_of(const rb_opt_value *v, const rb_config *c,
                             rb_status (*number)(const rb_config *, const char *, int64_t *,
@@ -205,7 +211,7 @@ rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, r
     p->threads = (rb_list){ &l->one_thread, 1 };
     p->act_f32 = !strcmp(rb_opt_text(args, "--act"), "f32");
     p->latent = rb_config_is_mla(&model->config);
-    p->gelu_erf = !strcmp(rb_opt_text(args, "--gelu"), "erf");
+    p->gelu_erf = rb_gelu_erf_of(args, &model->config);
     const struct {
         const char *name;
         rb_status (*number)(const rb_config *, const char *, int64_t *, rb_error *);
@@ -259,6 +265,17 @@ static int most_threads(const rb_args *args)
     return most < 1 || most > all ? all : (int)most;
 }
 
+rb_status rb_check_fits(const rb_model *shape, const char *name, rb_error *err)
+{
+    const uint64_t need = rb_model_bytes(shape), available = rb_host_available();
+    if (!available || need <= available)
+        return RB_OK;
+    return rb_fail(err, RB_ERR_MEMORY,
+                   "%.200s: out of memory: its weights need %.2f GB but %.2f GB are available; "
+                   "'rbench predict' counts without loading",
+                   name, (double)need / 1e9, (double)available / 1e9);
+}
+
 rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST],
                        const rb_args *args, const char *name, const rb_mix *mix, rb_error *err)
 {
@@ -269,14 +286,10 @@ rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST
     rb_status st = rb_model_open(shape, name, &params, err);
     if (st == RB_OK)
         st = rb_model_pack(*shape, err);
+    if (st == RB_OK)
+        st = rb_check_fits(*shape, name, err);
     if (st != RB_OK)
         return st;
-    uint64_t need = rb_model_bytes(*shape), available = rb_host_available();
-    if (available && need > available)
-        return rb_fail(err, RB_ERR_MEMORY,
-                       "%.200s: out of memory: its weights need %.2f GB but %.2f GB are available; "
-                       "'rbench predict' counts without loading",
-                       name, (double)need / 1e9, (double)available / 1e9);
     params.dry = false;
     st = rb_model_open(model, name, &params, err);
     if (st != RB_OK)

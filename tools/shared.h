@@ -29,8 +29,9 @@ enum { RB_MAX_TOKENS = 1 << 24, RB_MAX_SEQ = 4096, RB_MAX_THREADS = 1024 };
 
 #define RB_GELU_OPTION                                                                             \
     {                                                                                              \
-        .names = "--gelu", .kind = RB_OPT_WORD, .value = "FORM", .preset = "tanh",                 \
-        .choices = "tanh|erf", .help = "GELU by tanh, as llama.cpp has it, or exact (gptneox)"     \
+        .names = "--gelu", .kind = RB_OPT_WORD, .value = "FORM", .choices = "tanh|erf",            \
+        .help = "GELU by tanh, as llama.cpp has it, or exact (gptneox; default: what the model "   \
+                "says, tanh where a GGUF file does not)"                                           \
     }
 
 extern const rb_option rb_test_options[]; /* -p to --seed */
@@ -41,6 +42,9 @@ rb_format rb_format_of(const char *word);
 
 /* --isa (a word), or the detected ISA if word is NULL; fails for one that this CPU lacks. */
 rb_status rb_isa_of(const char *word, rb_isa *isa, bool *capped, rb_error *err);
+
+/* Whether GELU is exact: --gelu, or what the model says. */
+bool rb_gelu_erf_of(const rb_args *args, const rb_config *config);
 
 /* -t where it is one number; without it as many as rb_host_threads. */
 int rb_threads_of(const rb_args *args);
@@ -63,6 +67,9 @@ void rb_lists_free(rb_lists *l);
 /* The i-th of the types a user gave for a preset, NULL if none. */
 const rb_mix *rb_type_at(const rb_args *args, int i);
 int rb_n_types(const rb_args *args); /* at least 1 */
+
+/* Fails if the weights of a dry model do not fit into memory. */
+rb_status rb_check_fits(const rb_model *shape, const char *name, rb_error *err);
 
 /* Opens MODEL dry, refuses it if its weights do not fit into memory, then opens it for real; both
  * packed, and the real one written by as many threads as -t asks for at most. digest: of the
