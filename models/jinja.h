@@ -19,6 +19,7 @@ enum {
     JINJA_MAX_RANGE = 100000,     /* as Jinja's own sandbox */
     JINJA_MAX_ARG = 4,
     JINJA_NODE_WORK = 64,     /* running a node costs as much as copying 64 bytes */
+    JINJA_ITEM_WORK = 8,      /* looking at a character or an element, as 8 */
     JINJA_MAX_WORK = 1 << 28, /* 4 million nodes */
 };
 

@@ -166,7 +166,9 @@ static jinja_node *parse_one_target(jinja *j, bool member)
         node->value = jinja_text_of(to.text, to.n);
         return node;
     }
-    static const char *const fixed[] = { "true", "false", "none", "True", "False", "None", "loop" };
+    static const char *const fixed[] = { "true", "false", "none", "True", "False", "None" };
+    if (jinja_is(node->name, "loop"))
+        rb_jinja_refuse(j, "setting", node->name);
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (jinja_is(node->name, fixed[i]))
             rb_jinja_fail(j, RB_ERR_FORMAT, "'%s' cannot be assigned to", fixed[i]);

@@ -58,9 +58,8 @@ static jinja_value first(jinja *j, jinja_value self, const jinja_value *arg)
 static jinja_value last(jinja *j, jinja_value self, const jinja_value *arg)
 {
     (void)arg;
-    if (self.kind == JINJA_UNDEFINED ||
-        (self.kind == JINJA_LIST && self.list->flavour == JINJA_ITERATOR))
-        rb_jinja_fail(j, RB_ERR_FORMAT, "'last' of what has no last");
+    if (self.kind == JINJA_LIST && self.list->flavour == JINJA_ITERATOR)
+        rb_jinja_fail(j, RB_ERR_FORMAT, "an iterator has no last item");
     const jinja_list all = rb_jinja_walk(j, self);
     return all.n ? all.item[all.n - 1] : jinja_of(JINJA_UNDEFINED);
 }
@@ -78,8 +77,8 @@ static jinja_value items(jinja *j, jinja_value self, const jinja_value *arg)
 {
     if (self.kind == JINJA_UNDEFINED)
         return rb_jinja_list(j, JINJA_ITERATOR);
-    if (self.kind != JINJA_DICT)
-        rb_jinja_fail(j, RB_ERR_FORMAT, "items of %s", rb_jinja_kind(self));
+    if (self.kind != JINJA_DICT) /* Jinja fails only where they are walked */
+        rb_jinja_fail(j, RB_ERR_UNSUPPORTED, "items of %s", rb_jinja_kind(self));
     jinja_value all = rb_jinja_items(j, self, arg);
     all.list->flavour = JINJA_ITERATOR;
     return all;
@@ -129,6 +128,7 @@ static jinja_value int_(jinja *j, jinja_value self, const jinja_value *arg)
     if (self.kind != JINJA_STRING)
         return otherwise;
     const jinja_string s = rb_jinja_strip(j, self.string, NULL, JINJA_BOTH);
+    rb_jinja_work(j, JINJA_ITEM_WORK * s.n);
     const size_t sign = s.n > 0 && (s.text[0] == '-' || s.text[0] == '+');
     int64_t value = 0;
     size_t n_digit = 0, n_other = 0;
@@ -158,7 +158,8 @@ static jinja_value attribute(jinja *j, jinja_value v, jinja_value name)
     return rb_jinja_item(j, v, name);
 }
 
-/* These filters take whatever is false for nothing to pick from. */
+/* These filters take whatever is false for nothing to pick from. Here they pick at once, not when
+ * they are walked as in Jinja, so that a fault in one may be told too early, never too late. */
 static jinja_list walk_some(jinja *j, jinja_value v)
 {
     return rb_jinja_truth(v) ? rb_jinja_walk(j, v) : (jinja_list){ 0 };

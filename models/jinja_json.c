@@ -30,6 +30,7 @@ static void put_code(writer *w, uint32_t code)
 static void put_string(writer *w, jinja_string s)
 {
     static const char from[] = "\"\\\n\r\t\b\f", to[] = "\"\\nrtbf";
+    rb_jinja_work(w->j, JINJA_ITEM_WORK * s.n);
     put(w, "\"");
     for (size_t i = 0, n; i < s.n; i += n) {
         const char *p = s.text + i;

@@ -23,6 +23,7 @@ static jinja_value in_case(jinja *j, jinja_value self, size_t n_upper)
 {
     const jinja_string s = rb_jinja_to_text(j, self);
     jinja_text t = { 0 };
+    rb_jinja_work(j, JINJA_ITEM_WORK * s.n);
     rb_jinja_put(j, &t, s.text, s.n);
     for (size_t i = 0; i < t.n; i++) {
         const char c = t.text[i];
@@ -120,6 +121,7 @@ jinja_value rb_jinja_replace(jinja *j, jinja_value self, const jinja_value *arg)
     jinja_text t = { 0 };
     if (old.n == 0)
         rb_jinja_fail(j, RB_ERR_UNSUPPORTED, "replacing the empty string is not supported");
+    rb_jinja_work(j, JINJA_ITEM_WORK * s.n);
     while (left != 0 && (q = rb_jinja_find(s, p, old))) {
         rb_jinja_put(j, &t, p, (size_t)(q - p));
         rb_jinja_put(j, &t, new.text, new.n);
@@ -161,7 +163,7 @@ static jinja_value split(jinja *j, jinja_value self, const jinja_value *arg)
     const jinja_string by = words ? jinja_name("") : text_of(j, arg[0], "split");
     int64_t left = arg[1].kind == JINJA_ABSENT ? -1 : rb_jinja_to_int(j, arg[1], "maxsplit");
     jinja_value parts = rb_jinja_list(j, JINJA_PLAIN);
-    rb_jinja_work(j, s.n);
+    rb_jinja_work(j, JINJA_ITEM_WORK * s.n);
     if (words) {
         split_words(j, parts, s, left);
         return parts;
@@ -198,6 +200,7 @@ static jinja_value format(jinja *j, jinja_value self, const jinja_value *arg)
     const jinja_string s = self.string;
     jinja_text t = { 0 };
     size_t next = 0;
+    rb_jinja_work(j, JINJA_ITEM_WORK * s.n);
     for (size_t i = 0; i < s.n; i++) {
         const char c = s.text[i];
         if (c != '{' && c != '}') {

@@ -108,7 +108,7 @@ static bool in_set(jinja *j, const char *p, const jinja_string *set)
 jinja_string rb_jinja_strip(jinja *j, jinja_string s, const jinja_string *set, jinja_side side)
 {
     const char *p = s.text, *end = s.text + s.n;
-    rb_jinja_work(j, s.n);
+    rb_jinja_work(j, JINJA_ITEM_WORK * s.n);
     while ((side & JINJA_LEFT) && p < end && in_set(j, p, set))
         p += rb_jinja_utf8_next(p);
     while ((side & JINJA_RIGHT) && p < end && in_set(j, previous(p, end), set))

@@ -38,11 +38,18 @@ jinja_value rb_jinja_dict(jinja *j)
     return v;
 }
 
+/* What Python takes for no key at all. */
+static bool is_mutable(jinja_value v)
+{
+    return v.kind == JINJA_DICT || (v.kind == JINJA_LIST && v.list->flavour == JINJA_PLAIN);
+}
+
 static jinja_pair *find_pair(jinja *j, const jinja_dict *d, jinja_value key)
 {
-    if (key.kind > JINJA_STRING && !(key.kind == JINJA_LIST && key.list->flavour == JINJA_TUPLE))
-        rb_jinja_fail(j, RB_ERR_FORMAT, "%s cannot be a key", rb_jinja_kind(key));
-    rb_jinja_work(j, d->n);
+    if (key.kind > JINJA_STRING)
+        rb_jinja_fail(j, is_mutable(key) ? RB_ERR_FORMAT : RB_ERR_UNSUPPORTED, "%s as a key",
+                      rb_jinja_kind(key));
+    rb_jinja_work(j, JINJA_ITEM_WORK * d->n);
     for (size_t i = 0; i < d->n; i++)
         if (rb_jinja_equal(j, d->pair[i].key, key))
             return &d->pair[i];
@@ -176,7 +183,7 @@ bool rb_jinja_contains(jinja *j, jinja_value all, jinja_value one)
     if (all.kind == JINJA_DICT)
         return rb_jinja_lookup(j, all.dict, one, &found);
     if (all.kind == JINJA_STRING && one.kind == JINJA_STRING) {
-        rb_jinja_work(j, all.string.n);
+        rb_jinja_work(j, JINJA_ITEM_WORK * all.string.n);
         return rb_jinja_find(all.string, all.string.text, one.string) != NULL;
     }
     if (all.kind != JINJA_LIST)
@@ -185,7 +192,7 @@ bool rb_jinja_contains(jinja *j, jinja_value all, jinja_value one)
     if (all.list->flavour == JINJA_ITERATOR)
         rb_jinja_fail(j, RB_ERR_UNSUPPORTED, "'in' of an iterator is not supported");
     for (size_t i = 0; i < all.list->n; i++) {
-        rb_jinja_work(j, 1);
+        rb_jinja_work(j, JINJA_ITEM_WORK);
         if (rb_jinja_equal(j, all.list->item[i], one))
             return true;
     }
@@ -242,10 +249,11 @@ jinja_list rb_jinja_walk(jinja *j, jinja_value v)
         return items;
     }
     if (v.kind == JINJA_DICT) {
+        rb_jinja_work(j, JINJA_ITEM_WORK * v.dict->n);
         for (size_t i = 0; i < v.dict->n; i++)
             rb_jinja_add(j, all, v.dict->pair[i].key);
     } else if (v.kind == JINJA_STRING) {
-        rb_jinja_work(j, v.string.n);
+        rb_jinja_work(j, JINJA_ITEM_WORK * v.string.n);
         for (size_t i = 0, n; i < v.string.n; i += n) {
             n = rb_jinja_utf8_next(v.string.text + i);
             rb_jinja_add(j, all, jinja_text_of(v.string.text + i, n));
@@ -358,7 +366,7 @@ jinja_value rb_jinja_item(jinja *j, jinja_value v, jinja_value key)
     size_t i;
     if (v.kind == JINJA_UNDEFINED)
         rb_jinja_fail(j, RB_ERR_FORMAT, "an undefined value has no elements");
-    if (v.kind == JINJA_DICT && rb_jinja_lookup(j, v.dict, key, &found))
+    if (v.kind == JINJA_DICT && !is_mutable(key) && rb_jinja_lookup(j, v.dict, key, &found))
         return found;
     if (key.kind == JINJA_STRING)
         return rb_jinja_attribute(j, v, key.string);
