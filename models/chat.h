@@ -11,16 +11,23 @@ typedef struct rb_chat_message {
     const char *role, *content; /* "system", "user", "assistant" ... */
 } rb_chat_message;
 
+/* A day of the proleptic Gregorian calendar; year 0: none. */
+typedef struct rb_chat_date {
+    int year, month, day;
+} rb_chat_date;
+
 typedef struct rb_chat {
     const rb_chat_message *message;
     int n_message;
     const char *bos, *eos; /* texts of these tokens; "" if there are none */
     bool add_generation_prompt;
+    rb_chat_date date; /* today for templates that ask; none: most of them have a fixed one */
 } rb_chat;
 
-/* The text, allocated: free(*text). Fails with RB_ERR_UNSUPPORTED for what the subset lacks (line and
- * construct named), RB_ERR_FORMAT for what is no template, for a template that raises an exception
- * (its message) or that does not end within the bounds. */
+/* The text, allocated: free(*text). Fails with RB_ERR_UNSUPPORTED for what the subset lacks (line
+ * and construct named), RB_ERR_FORMAT for what is no template, for a template that raises an
+ * exception (its message) or that does not end within the bounds, RB_ERR_ARGUMENT for a template
+ * that cannot do without a date when there is none. Every text in and out is UTF-8. */
 rb_status rb_chat_apply(const char *chat_template, const rb_chat *chat, char **text, rb_error *err);
 
 #endif
