@@ -64,8 +64,8 @@ static json_t *record_of(const rb_perplexity_told *told, int i)
     const rb_judged *j = r->judged;
     json_t *o = json_pack(
         "{s:i,s:s,s:o,s:s,s:o,s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:I,s:o,s:o,s:I,s:I}", "schema_version",
-        RB_SCHEMA_VERSION, "build_commit", told->commit, "model_filename", rb_json_text(r->model),
-        "attn_variant", r->variant, "text_filename", rb_json_text(told->text), "isa", told->isa,
+        RB_SCHEMA_VERSION, "build_commit", told->commit, "model_filename", rb_json_name(r->model),
+        "attn_variant", r->variant, "text_filename", rb_json_name(told->text), "isa", told->isa,
         "type_k", told->type_k, "type_v", told->type_v, "act", told->act, "n_threads",
         told->n_threads, "n_ctx", (json_int_t)told->n_ctx, "n_text", (json_int_t)told->n_ids,
         "n_scored", (json_int_t)j->n, "ppl", rb_json_number(rb_judged_ppl(j)), "ppl_se",
@@ -73,7 +73,7 @@ static json_t *record_of(const rb_perplexity_told *told, int i)
         (json_int_t)j->ns);
     if (!o || i == 0)
         return o;
-    json_object_set_new(o, "reference", rb_json_text(told->row[0].model));
+    json_object_set_new(o, "reference", rb_json_name(told->row[0].model));
     json_object_set_new(o, "reference_variant", json_string(told->row[0].variant));
     json_object_set_new(o, "kl", rb_json_number(rb_judged_kl(j)));
     json_object_set_new(o, "kl_se", rb_json_number(rb_judged_kl_se(j)));

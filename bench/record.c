@@ -30,7 +30,7 @@ static json_t *known(double x)
     return x > 0 ? rb_json_number(x) : json_null();
 }
 
-json_t *rb_json_text(const char *text)
+json_t *rb_json_name(const char *text)
 {
     json_t *s = json_string(text);
     return s ? s : json_null();
@@ -38,7 +38,7 @@ json_t *rb_json_text(const char *text)
 
 static void put_text(json_t *o, const char *key, const char *text)
 {
-    json_object_set_new(o, key, rb_json_text(text));
+    json_object_set_new(o, key, rb_json_name(text));
 }
 
 static void put_int(json_t *o, const char *key, int64_t n)

@@ -12,7 +12,7 @@
 int64_t rb_field_int(const json_t *o, const char *key);
 const char *rb_field_text(const json_t *o, const char *key);
 json_t *rb_json_number(double x);       /* null for what is no finite number */
-json_t *rb_json_text(const char *text); /* null for what is not UTF-8, as names of files may be */
+json_t *rb_json_name(const char *text); /* null for what is not UTF-8, as names of files may be */
 /* The exact counts of a cost as fields of an object. */
 void rb_record_cost(json_t *o, const rb_cost *c);
 /* What a record is of: the model, every option that counts depend on, ISA and threads. Records of

@@ -260,6 +260,44 @@ const char *rb_tokenizer_piece(const rb_tokenizer *t, int32_t id, bool named, si
     return t->piece[id].data;
 }
 
+/* The bytes of tokens one after the other; their number where dst is NULL. */
+static size_t put_pieces(const rb_tokenizer *t, const int32_t *ids, int64_t n, char *dst)
+{
+    size_t used = 0, length;
+    for (int64_t i = 0; i < n; i++) {
+        const char *piece = rb_tokenizer_piece(t, ids[i], false, &length);
+        if (dst && length > 0)
+            memcpy(dst + used, piece, length);
+        used += length;
+    }
+    return used;
+}
+
+rb_status rb_tokenizer_decode(const rb_tokenizer *t, const int32_t *ids, int64_t n, char **text,
+                              size_t *n_bytes, rb_error *err)
+{
+    const size_t n_raw = put_pieces(t, ids, n, NULL);
+    char *raw = malloc(n_raw + 1), *p = malloc(3 * n_raw + 1); /* U+FFFD has three bytes */
+    *text = p;
+    *n_bytes = 0;
+    if (!raw || !p) {
+        free(raw);
+        free(p);
+        *text = NULL;
+        return rb_fail(err, RB_ERR_MEMORY, "out of memory for the text of %lld tokens",
+                       (long long)n);
+    }
+    put_pieces(t, ids, n, raw);
+    for (size_t at = 0; at < n_raw;) {
+        const uint32_t c = rb_utf8_next(raw, n_raw, &at);
+        p += rb_utf8_put(p, c >= 0xd800 && c <= 0xdfff ? 0xfffd : c);
+    }
+    *p = 0;
+    *n_bytes = (size_t)(p - *text);
+    free(raw);
+    return RB_OK;
+}
+
 bool rb_tokenizer_adds_space(const rb_tokenizer *t)
 {
     return t->blank != RB_BLANK_NEVER;

@@ -1,7 +1,7 @@
 /* Text to token ids and back, by the vocabulary that comes with a model.
- * Two families: byte-level BPE (merges, after the text was cut by a pre-tokenizer) and SentencePiece
- * BPE (scores, bytes where no piece fits). Refuses other kinds by name; knows no model and no logits.
- * Read next: tokenizer.c. */
+ * Two families: byte-level BPE (merges, after the text was cut by a pre-tokenizer) and
+ * SentencePiece BPE (scores, bytes where no piece fits). Refuses other kinds by name; knows no
+ * model and no logits. Read next: tokenizer.c. */
 #ifndef RB_TOKENIZER_H
 #define RB_TOKENIZER_H
 
@@ -25,10 +25,14 @@ rb_status rb_tokenizer_encode(const rb_tokenizer *t, const char *text, size_t n_
                               rb_encode how, int32_t **ids, int64_t *n, rb_error *err);
 
 /* The bytes that a token stands for, which may be a part of a UTF-8 character; special (control)
- * tokens stand for nothing, unless named. Borrowed; NULL and 0 for ids out of range. A SentencePiece
- * text starts with a space that was not there: rb_tokenizer_adds_space says so. */
+ * tokens stand for nothing, unless named. Borrowed; NULL and 0 for ids out of range. A
+ * SentencePiece text starts with a space that was not there: rb_tokenizer_adds_space says so. */
 const char *rb_tokenizer_piece(const rb_tokenizer *t, int32_t id, bool named, size_t *n_bytes);
 bool rb_tokenizer_adds_space(const rb_tokenizer *t);
+/* The text of n tokens but special ones, allocated: free(*text). UTF-8 always: U+FFFD stands for
+ * bytes that are none. It may have NULs; one more ends it, which *n_bytes does not count. */
+rb_status rb_tokenizer_decode(const rb_tokenizer *t, const int32_t *ids, int64_t n, char **text,
+                              size_t *n_bytes, rb_error *err);
 
 int64_t rb_tokenizer_n_vocab(const rb_tokenizer *t);
 /* -1 if it has none. */
@@ -40,7 +44,8 @@ bool rb_tokenizer_adds_bos(const rb_tokenizer *t);
 bool rb_tokenizer_is_end(const rb_tokenizer *t, int32_t id);
 /* "bpe llama-bpe", "spm" ...: for tables. */
 const char *rb_tokenizer_kind(const rb_tokenizer *t);
-/* The chat template that comes with the model (a text in Jinja), NULL if there is none. Borrowed. */
+/* The chat template that comes with the model (a text in Jinja), NULL if there is none. Borrowed.
+ */
 const char *rb_tokenizer_chat_template(const rb_tokenizer *t);
 
 #endif

@@ -172,9 +172,11 @@ static rb_status put_json(const generation *g, rb_error *err)
     for (int64_t i = 0; i < g->n_prompt + g->n_made; i++)
         json_array_append_new(i < g->n_prompt ? prompt : made, json_integer(g->ids[i]));
     char *text = NULL;
-    rb_status st = rb_tokenizer_decode(g->tokenizer, g->ids + g->n_prompt, g->n_made, &text, err);
+    size_t n = 0;
+    rb_status st =
+        rb_tokenizer_decode(g->tokenizer, g->ids + g->n_prompt, g->n_made, &text, &n, err);
     json_t *o = st == RB_OK
-                    ? json_pack("{s:s,s:o,s:o,s:s,s:f,s:I,s:f,s:I,s:I,s:I}", "text", text,
+                    ? json_pack("{s:s%,s:o,s:o,s:s,s:f,s:I,s:f,s:I,s:I,s:I}", "text", text, n,
                                 "prompt_ids", prompt, "ids", made, "ended_by", ending_name[g->end],
                                 "temp", g->how.temp, "top_k", (json_int_t)g->how.top_k, "top_p",
                                 g->how.top_p, "seed", (json_int_t)g->how.seed, "prompt_ns",

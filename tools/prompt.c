@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *token_text(const rb_tokenizer *t, int32_t id)
+/* Allocated; "" for a token that the model lacks. */
+static char *token_text(const rb_tokenizer *t, int32_t id)
 {
     size_t n;
     const char *text = rb_tokenizer_piece(t, id, true, &n);
-    return text ? text : "";
+    return strndup(text ? text : "", n);
 }
 
 static rb_status chat_text(const rb_args *args, const rb_tokenizer *t, const char *message,
@@ -24,12 +25,17 @@ static rb_status chat_text(const rb_args *args, const rb_tokenizer *t, const cha
     if (!chat_template)
         return rb_fail(err, RB_ERR_UNSUPPORTED,
                        "%.200s: no chat template comes with it; leave --chat out", args->arg[0]);
+    char *bos = token_text(t, rb_tokenizer_bos(t)), *eos = token_text(t, rb_tokenizer_eos(t));
     const rb_chat chat = { .message = messages + skipped,
                            .n_message = 2 - skipped,
-                           .bos = token_text(t, rb_tokenizer_bos(t)),
-                           .eos = token_text(t, rb_tokenizer_eos(t)),
+                           .bos = bos,
+                           .eos = eos,
                            .add_generation_prompt = true };
-    return rb_chat_apply(chat_template, &chat, text, err);
+    const rb_status st = bos && eos ? rb_chat_apply(chat_template, &chat, text, err)
+                                    : rb_fail(err, RB_ERR_MEMORY, "no memory for the prompt");
+    free(bos);
+    free(eos);
+    return st;
 }
 
 /* What -p or -f has, allocated. */
