@@ -15,8 +15,9 @@ static const char *const heads[N_COLUMN] = { "model",      "variant",  "tokens",
 static void fill(const rb_judged_row *r, bool reference, rb_cells cells)
 {
     const rb_judged *j = r->judged;
+    const char *slash = strrchr(r->model, '/');
     memset(cells, 0, sizeof(rb_cells));
-    snprintf(cells[MODEL], RB_CELL, "%.80s", r->model);
+    snprintf(cells[MODEL], RB_CELL, "%.80s", slash && slash[1] ? slash + 1 : r->model);
     snprintf(cells[VARIANT], RB_CELL, "%.60s", r->variant);
     snprintf(cells[TOKENS], RB_CELL, "%lld", (long long)j->n);
     snprintf(cells[PPL], RB_CELL, "%.4f", rb_judged_ppl(j));

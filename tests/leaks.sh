@@ -53,6 +53,15 @@ leaks 0 kernels --list
 leaks 0 verify "$dir/q8_0.gguf" --prove-red --no-roofs -t 2
 leaks 1 verify "$dir/cut.gguf"
 leaks 2 kernels attend --shape T=2,S=1
+folder=tests/vectors/hf/llama text=tests/vectors/text/constitution.txt
+leaks 0 generate $folder -p "the cat" -n 5 --ignore-eos -t 2
+leaks 0 generate $folder --chat -p hi -n 5 --system be -o json
+leaks 1 generate "$dir/f32.gguf" -p hi
+leaks 1 generate $folder -f "$dir/nothing"
+leaks 2 generate $folder -p hi --attn mla
+leaks 0 perplexity $folder -f $text -c 32 --chunks 2 --base $folder
+leaks 0 perplexity $folder -f $text -c 32 --chunks 2 -o json
+leaks 1 perplexity $folder -f $text -c 100000
 leaks 0 help
 leaks 1 "$dir/cut.gguf" -p 8 -n 0
 leaks 1 eval "$dir/cut.gguf" --tokens 3

@@ -185,7 +185,8 @@ static rb_status put_json(const generation *g, rb_error *err)
     if (st == RB_OK && !o)
         st = rb_fail(err, RB_ERR_MEMORY, "no memory for a record");
     if (o)
-        json_dumpf(o, stdout, JSON_COMPACT);
+        json_dumpf(o, stdout,
+                   JSON_COMPACT | JSON_REAL_PRECISION(15)); /* 0.8, not 0.80000000000000004 */
     json_decref(o);
     free(text);
     return st;

@@ -1,0 +1,280 @@
+/* rbench generate and perplexity as users meet them, on a model of forty letters that brings its
+ * tokenizer: what is drawn is what eval's logits call for, exit codes, JSON, chats, interrupts.
+ * Read next: program.h, ../tools/cmd_generate.c, ../tools/cmd_perplexity.c. */
+#include "program.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+TestSuite(cli_text, .init = program_setup, .fini = program_teardown);
+
+#define LETTERS "tests/vectors/hf/llama"
+#define TEXT    "tests/vectors/text/constitution.txt"
+
+static json_t *json_of(const char *line)
+{
+    outcome o = run(line);
+    cr_assert_eq(o.code, 0, "%s: %s", line, o.err);
+    json_t *v = parse(o.out);
+    release(&o);
+    return v;
+}
+
+static void expect_ids(const json_t *ids, int n, const int *want_ids)
+{
+    cr_assert_eq(json_array_size(ids), (size_t)n);
+    for (int i = 0; i < n; i++)
+        cr_expect_eq(json_integer_value(json_array_get(ids, (size_t)i)), want_ids[i], "%d", i);
+}
+
+/* Runs a script with $MODEL and $TEXT as full paths. */
+static outcome script(const char *text)
+{
+    char at[512], all[2048];
+    cr_assert(getcwd(at, sizeof at));
+    snprintf(all, sizeof all, "MODEL=%s/" LETTERS "; TEXT=%s/" TEXT "; %s", at, at, text);
+    return shell(all);
+}
+
+Test(cli_text, mistakes_are_one_line)
+{
+    want("generate", 2, "generate wants one MODEL");
+    want("generate " LETTERS " -p a -f b", 2, "-p TEXT or -f FILE");
+    want("generate " LETTERS " -p a --temp warm", 2, "not a number from 0 to 100");
+    want("generate " LETTERS " -p a --temp -1", 2, "not a number");
+    want("generate " LETTERS " -p a --temp nan", 2, "not a number");
+    want("generate " LETTERS " -p a --top-p 0", 2, "top-p above 0");
+    want("generate " LETTERS " -p a --attn mla", 2, "--attn mla");
+    want("generate tiny -p a", 1, "a preset has no tokenizer");
+    want("generate nosuch.gguf -p a", 1, "nosuch.gguf");
+    want("generate " LETTERS " -f nosuch.txt", 1, "nosuch.txt: cannot open");
+    want("generate tests/vectors/hf/qwen2 -p a", 1, "tokenizer.json");
+    want("generate tests/vectors/stories260K.bin -p a", 1, "stories260K.bin");
+    want("perplexity " LETTERS, 2, "perplexity wants one MODEL and -f FILE");
+    want("perplexity " LETTERS " -f nosuch.txt", 1, "nosuch.txt: cannot open");
+    want("perplexity " LETTERS " -f " TEXT " -c 3", 2, "whole number from 4");
+    want("perplexity " LETTERS " -f " TEXT " -c 1000000", 1, "one window of 1000000");
+    want("perplexity " LETTERS " -f " TEXT " --attn mla", 2, "--attn mla");
+    want("perplexity " LETTERS " -f " TEXT " --base tiny", 1, "cannot be compared");
+    want("generate --help", 0, "--top-k");
+    want("perplexity --help", 0, "--chunks");
+}
+
+/* The ids that are best by eval's logits after these. */
+static void expect_best(const json_t *prompt, const json_t *ids)
+{
+    char line[1024] = "eval " LETTERS " --tokens ";
+    const size_t n_prompt = json_array_size(prompt), n = json_array_size(ids);
+    for (size_t i = 0; i < n_prompt + n; i++) {
+        const json_t *id =
+            i < n_prompt ? json_array_get(prompt, i) : json_array_get(ids, i - n_prompt);
+        snprintf(line + strlen(line), sizeof line - strlen(line), "%s%lld",
+                 i == n_prompt ? " --force "
+                 : i           ? ","
+                               : "",
+                 (long long)json_integer_value(id));
+    }
+    outcome o = run(line);
+    char *rest = o.out;
+    for (size_t i = 0; i < n_prompt + n - 1; i++) {
+        char *end = strchr(rest, '\n');
+        cr_assert(end, "%s", o.err);
+        *end = 0;
+        json_t *row = parse(rest), *logits = json_object_get(row, "logits");
+        rest = end + 1;
+        size_t best = 0;
+        for (size_t k = 1; k < json_array_size(logits); k++)
+            if (json_real_value(json_array_get(logits, k)) >
+                json_real_value(json_array_get(logits, best)))
+                best = k;
+        if (i + 1 >= n_prompt)
+            cr_expect_eq((long long)best, json_integer_value(json_array_get(ids, i + 1 - n_prompt)),
+                         "%zu", i);
+        json_decref(row);
+    }
+    release(&o);
+}
+
+Test(cli_text, the_best_token_is_that_of_eval)
+{
+    json_t *v = json_of("generate " LETTERS " -p the.cat -n 9 --temp 0 --ignore-eos -o json "
+                        "-ctk f32 -ctv f32 --act f32");
+    const json_t *ids = json_object_get(v, "ids");
+    cr_assert_eq(json_array_size(ids), 9);
+    cr_expect_str_eq(string(v, "ended_by"), "length");
+    expect_best(json_object_get(v, "prompt_ids"), ids);
+    json_decref(v);
+}
+
+Test(cli_text, text_is_that_of_the_ids)
+{
+    json_t *v =
+        json_of("generate " LETTERS " -p cat -n 20 --seed 3 --temp 1.5 --ignore-eos -o json");
+    outcome o = run("generate " LETTERS " -p cat -n 20 --seed 3 --temp 1.5 --ignore-eos");
+    cr_assert_eq(o.code, 0);
+    const size_t n = strlen(string(v, "text"));
+    cr_expect_gt(n, 5);
+    cr_expect_eq(strlen(o.out), n + 1);
+    cr_expect(!strncmp(o.out, string(v, "text"), n), "'%s' '%s'", o.out, string(v, "text"));
+    cr_expect_eq(o.out[n], '\n');
+    cr_expect(strstr(o.err, "5 prompt tokens at "), "%s", o.err);
+    cr_expect(strstr(o.err, "20 generated at "), "%s", o.err);
+    cr_expect(strstr(o.err, "ended by length"), "%s", o.err);
+    release(&o);
+    json_decref(v);
+}
+
+Test(cli_text, a_seed_is_a_text)
+{
+    outcome a = run("generate " LETTERS " -p cat -n 30 --seed 3 --temp 2 --top-k 0 --ignore-eos");
+    outcome b =
+        run("generate " LETTERS " -p cat -n 30 --seed 3 --temp 2 --top-k 0 --ignore-eos -t 1");
+    outcome c = run("generate " LETTERS " -p cat -n 30 --seed 4 --temp 2 --top-k 0 --ignore-eos");
+    cr_expect_str_eq(a.out, b.out);
+    cr_expect_str_neq(a.out, c.out);
+    release(&a);
+    release(&b);
+    release(&c);
+}
+
+Test(cli_text, chats_go_through_the_template)
+{
+    /* <s> <|user|> _ h i <|end|> _ th e _ */
+    const int want_ids[] = { 1, 36, 3, 11, 12, 37, 3, 32, 8, 3 };
+    json_t *v = json_of("generate " LETTERS " --chat -p hi -n 2 -o json");
+    expect_ids(json_object_get(v, "prompt_ids"), 10, want_ids);
+    json_decref(v);
+    outcome o = script("cp -r $MODEL plain && printf '{}' > plain/tokenizer_config.json && "
+                       "$RBENCH generate plain --chat -p hi");
+    cr_expect_eq(o.code, 1);
+    cr_expect(strstr(o.err, "no chat template"), "%s", o.err);
+    release(&o);
+    o = script("cp -r $MODEL odd && printf '{\"chat_template\":\"{{ raise_exception(4) }}\"}' > "
+               "odd/tokenizer_config.json && $RBENCH generate odd --chat -p hi");
+    cr_expect_eq(o.code, 1);
+    cr_expect_eq(lines_of(o.err), 1, "%s", o.err);
+    release(&o);
+}
+
+Test(cli_text, prompts_from_files_and_stdin)
+{
+    outcome o =
+        script("printf 'the cat' > p; $RBENCH generate $MODEL -f p -n 5 --temp 0 > a && "
+               "printf 'the cat' | $RBENCH generate $MODEL -f - -n 5 --temp 0 > b && "
+               "$RBENCH generate $MODEL -p 'the cat' -n 5 --temp 0 > c && cmp a b && cmp a c");
+    cr_expect_eq(o.code, 0, "%s", o.err);
+    release(&o);
+    o = script("printf 'a\\000b' > p; $RBENCH generate $MODEL -f p -n 5 --chat");
+    cr_expect_eq(o.code, 1);
+    cr_expect(strstr(o.err, "NUL"), "%s", o.err);
+    release(&o);
+}
+
+Test(cli_text, tokens_that_the_model_lacks_are_refused)
+{
+    outcome o =
+        script("cp -r $MODEL wide && sed -i 's/\"q\": 20/\"q\": 40/' wide/tokenizer.json && "
+               "$RBENCH generate wide -p q");
+    cr_expect_eq(o.code, 1);
+    cr_expect(strstr(o.err, "token 40 is outside the vocabulary"), "%s", o.err);
+    release(&o);
+}
+
+Test(cli_text, nothing_generated_is_no_failure)
+{
+    json_t *v = json_of("generate " LETTERS " -p cat -n 0 -o json");
+    cr_expect_eq(json_array_size(json_object_get(v, "ids")), 0);
+    cr_expect_str_eq(string(v, "text"), "");
+    json_decref(v);
+}
+
+Test(cli_text, a_full_disk_is_told)
+{
+    outcome o = script("$RBENCH generate $MODEL -p cat -n 5 > /dev/full");
+    cr_expect_eq(o.code, 1);
+    cr_expect(strstr(o.err, "cannot write the text"), "%s", o.err);
+    release(&o);
+    o = script("$RBENCH generate $MODEL -p cat -n 5 -o json > /dev/full");
+    cr_expect_eq(o.code, 1);
+    cr_expect(strstr(o.err, "cannot write the text"), "%s", o.err);
+    release(&o);
+    o = script("$RBENCH perplexity $MODEL -f $TEXT -c 64 --chunks 2 > /dev/full");
+    cr_expect_eq(o.code, 1);
+    cr_expect(strstr(o.err, "cannot write the perplexity"), "%s", o.err);
+    release(&o);
+}
+
+Test(cli_text, an_interrupt_keeps_the_text)
+{
+    const pid_t pid = start("generate " LETTERS " -p cat -n 200000 --ignore-eos --temp 2");
+    for (int waited = 0; waited < 3000; waited++) { /* until there is text */
+        char *text = slurp("out");
+        const size_t n = strlen(text);
+        free(text);
+        if (n > 10)
+            break;
+        usleep(10000);
+    }
+    kill(pid, SIGINT);
+    outcome o = finish(pid);
+    cr_expect_eq(o.code, 130, "%s", o.err);
+    cr_expect_gt(strlen(o.out), 10);
+    cr_expect(strstr(o.err, "ended by interrupt"), "%s", o.err);
+    release(&o);
+}
+
+/* The first JSON object of several lines. */
+static json_t *line_of(const outcome *o, int i)
+{
+    const char *at = o->out;
+    for (; i > 0; i--)
+        at = strchr(at, '\n') + 1;
+    char *copy = strndup(at, strcspn(at, "\n"));
+    json_t *v = parse(copy);
+    free(copy);
+    return v;
+}
+
+Test(cli_text, perplexity_and_a_reference)
+{
+    outcome o = run("perplexity " LETTERS " -f " TEXT " -c 64 --chunks 3 -o json --base " LETTERS);
+    cr_assert_eq(o.code, 0, "%s", o.err);
+    cr_assert_eq(lines_of(o.out), 2);
+    json_t *base = line_of(&o, 0), *own = line_of(&o, 1);
+    cr_expect_eq(integer(own, "n_scored"), 3 * 31);
+    const double ppl = json_real_value(json_object_get(own, "ppl"));
+    cr_expect(ppl > 1 && ppl < 1000, "%g", ppl);
+    cr_expect_eq(ppl, json_real_value(json_object_get(base, "ppl")));
+    cr_expect_eq(json_real_value(json_object_get(own, "kl")), 0);
+    cr_expect_eq(json_real_value(json_object_get(own, "same_top")), 1);
+    cr_expect_null(json_object_get(base, "kl"));
+    json_decref(base);
+    json_decref(own);
+    release(&o);
+    want("perplexity " LETTERS " -f " TEXT " -c 64 --chunks 1", 0, " PPL |");
+}
+
+Test(cli_text, orders_of_latent_attention_agree)
+{
+    outcome o = script("cp -r $MODEL/../deepseek_v2 mla && cp $MODEL/tokenizer* mla && "
+                       "$RBENCH perplexity mla -f $TEXT -c 32 --chunks 2 -o json -ctk f32 -ctv f32 "
+                       "--act f32 --attn mla-naive-full,mla-absorbed,mla-naive-latent");
+    cr_assert_eq(o.code, 0, "%s", o.err);
+    cr_assert_eq(lines_of(o.out), 4);
+    const char *const variant[] = { "mla", "mla-naive-full", "mla-absorbed", "mla-naive-latent" };
+    for (int i = 1; i < 4; i++) {
+        json_t *v = line_of(&o, i);
+        cr_expect_str_eq(string(v, "attn_variant"), variant[i]);
+        cr_expect_str_eq(string(v, "reference_variant"), "mla");
+        const double far = json_real_value(json_object_get(v, "dlogit_max")) /
+                           json_real_value(json_object_get(v, "logit_max"));
+        cr_expect_leq(far, 1e-4, "%s: %g", string(v, "attn_variant"), far);
+        json_decref(v);
+    }
+    release(&o);
+}
