@@ -18,9 +18,9 @@ typedef struct rb_chat {
     bool add_generation_prompt;
 } rb_chat;
 
-/* The text, allocated: free(*text). Fails with RB_ERR_UNSUPPORTED for what the subset lacks (line and
- * construct named), RB_ERR_FORMAT for what is no template, for a template that raises an exception
- * (its message) or that does not end within the bounds. */
+/* The text, allocated: free(*text). Fails with RB_ERR_UNSUPPORTED for what the subset lacks (line
+ * and construct named), RB_ERR_FORMAT for what is no template, for a template that raises an
+ * exception (its message) or that does not end within the bounds. */
 rb_status rb_chat_apply(const char *chat_template, const rb_chat *chat, char **text, rb_error *err);
 
 #endif
