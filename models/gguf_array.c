@@ -22,24 +22,29 @@ static rb_status wrong_type(const rb_gguf *g, const rb_gguf_kv *kv, const char *
                    g->file[0].label, kv->key, wanted);
 }
 
-/* The bytes of a key's value, from behind its type on; head: how many of them there must be. */
-static rb_status read_value(uint8_t **value, const rb_gguf *g, const rb_gguf_kv *kv, uint64_t head,
-                            uint64_t *offset, rb_error *err)
+/* The bytes of key, type and value, allocated; the value is from *offset on and has head bytes at
+ * least. NULL if it cannot be had: then *status says why. */
+static uint8_t *read_value(const rb_gguf *g, const rb_gguf_kv *kv, uint64_t head, uint64_t *offset,
+                           rb_status *status, rb_error *err)
 {
     *offset = 8 + strlen(kv->key) + 4;
-    if (kv->bytes < *offset + head)
-        return wrong_type(g, kv, "value", err);
-    *value = malloc(kv->bytes);
-    if (!*value)
-        return rb_fail(err, RB_ERR_MEMORY, "%s: out of memory for key '%s'", g->file[0].label,
-                       kv->key);
-    return rb_source_read(&g->file[0], kv->offset, *value, kv->bytes, err);
+    if (kv->bytes < *offset + head) {
+        *status = wrong_type(g, kv, "value", err);
+        return NULL;
+    }
+    uint8_t *value = malloc(kv->bytes);
+    *status = value ? rb_source_read(&g->file[0], kv->offset, value, kv->bytes, err)
+                    : rb_fail(err, RB_ERR_MEMORY, "%s: out of memory for key '%s'",
+                              g->file[0].label, kv->key);
+    if (*status == RB_OK)
+        return value;
+    free(value);
+    return NULL;
 }
 
 rb_status rb_gguf_array_read(rb_gguf_array *a, const rb_gguf *g, const rb_gguf_kv *kv,
                              rb_gguf_type type, uint64_t most, rb_error *err)
 {
-    const char *name = rb_gguf_type_name[type];
     uint64_t offset = 0;
     *a = (rb_gguf_array){ .n = kv->n };
     if (kv->type != RB_GGUF_ARRAY)
@@ -48,22 +53,19 @@ rb_status rb_gguf_array_read(rb_gguf_array *a, const rb_gguf *g, const rb_gguf_k
         return rb_fail(err, RB_ERR_FORMAT,
                        "%s: key '%s' has %" PRIu64 " items; at most %" PRIu64 " are allowed",
                        g->file[0].label, kv->key, kv->n, most);
-    rb_status status = read_value(&a->value, g, kv, 4 + 8, &offset, err);
-    if (status == RB_OK && (uint_at(a->value + offset, 4) != (uint64_t)type ||
-                            uint_at(a->value + offset + 4, 8) != a->n))
-        status = rb_fail(err, RB_ERR_FORMAT, "%s: key '%s' is no array of %s", g->file[0].label,
-                         kv->key, name);
-    if (status != RB_OK) {
-        rb_gguf_array_free(a);
+    rb_status status = RB_OK;
+    a->value = read_value(g, kv, 4 + 8, &offset, &status, err);
+    if (!a->value)
         return status;
-    }
+    const uint64_t least = type == RB_GGUF_STRING ? 8 : 4; /* i32 and f32 are asked for */
     a->item = a->value + offset + 12;
     a->n_bytes = kv->bytes - offset - 12;
-    const uint64_t least = type == RB_GGUF_STRING ? 8 : 4; /* i32, u32 and f32 are asked for */
-    if (a->n <= a->n_bytes / least)
+    if (uint_at(a->value + offset, 4) == (uint64_t)type &&
+        uint_at(a->value + offset + 4, 8) == a->n && a->n <= a->n_bytes / least)
         return RB_OK;
     rb_gguf_array_free(a);
-    return wrong_type(g, kv, "array", err);
+    return rb_fail(err, RB_ERR_FORMAT, "%s: key '%s' is no array of %s", g->file[0].label, kv->key,
+                   rb_gguf_type_name[type]);
 }
 
 void rb_gguf_array_free(rb_gguf_array *a)
@@ -96,8 +98,8 @@ rb_status rb_gguf_array_texts(const rb_gguf_array *a, const char *label, rb_text
 rb_status rb_gguf_text_read(char **text, const rb_gguf *g, const rb_gguf_kv *kv, uint64_t most,
                             rb_error *err)
 {
-    uint8_t *value = NULL;
     uint64_t offset = 0;
+    rb_status status = RB_OK;
     *text = NULL;
     if (kv->type != RB_GGUF_STRING)
         return wrong_type(g, kv, "string", err);
@@ -105,15 +107,15 @@ rb_status rb_gguf_text_read(char **text, const rb_gguf *g, const rb_gguf_kv *kv,
         return rb_fail(err, RB_ERR_FORMAT,
                        "%s: key '%s' has %" PRIu64 " bytes; at most %" PRIu64 " are allowed",
                        g->file[0].label, kv->key, kv->n, most);
-    rb_status status = read_value(&value, g, kv, 8, &offset, err);
-    if (status == RB_OK && uint_at(value + offset, 8) != kv->bytes - offset - 8)
-        status = wrong_type(g, kv, "string", err);
-    if (status == RB_OK) {
-        memmove(value, value + offset + 8, kv->n);
-        value[kv->n] = 0; /* the key left room */
-        *text = (char *)value;
-    } else {
+    uint8_t *value = read_value(g, kv, 8, &offset, &status, err);
+    if (!value)
+        return status;
+    if (uint_at(value + offset, 8) != kv->n || kv->bytes - offset - 8 != kv->n) {
         free(value);
+        return wrong_type(g, kv, "string", err);
     }
-    return status;
+    memmove(value, value + offset + 8, kv->n);
+    value[kv->n] = 0; /* the key left room */
+    *text = (char *)value;
+    return RB_OK;
 }

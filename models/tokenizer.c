@@ -27,7 +27,17 @@ rb_status rb_tokenizer_open(rb_tokenizer **t, const char *model, rb_error *err)
     if (stat(model, &st) == 0 && S_ISDIR(st.st_mode))
         return rb_tokenizer_from_directory(t, model, err);
     const rb_status status = rb_source_open(&source, model, err);
-    return status == RB_OK ? rb_tokenizer_from_gguf(t, source, model, err) : status;
+    if (status != RB_OK)
+        return status;
+    char magic[4] = { 0 };
+    if (rb_source_read(&source, 0, magic, sizeof magic, NULL) == RB_OK &&
+        !memcmp(magic, "GGUF", sizeof magic))
+        return rb_tokenizer_from_gguf(t, source, model, err);
+    rb_source_close(&source);
+    return rb_fail(err, RB_ERR_UNSUPPORTED,
+                   "%s: not a GGUF file; no other has a tokenizer, but directories with "
+                   "tokenizer.json have",
+                   model);
 }
 
 void rb_tokenizer_close(rb_tokenizer *t)

@@ -11,13 +11,16 @@ typedef struct rb_tokenizer rb_tokenizer;
 
 /* The tokenizer of MODEL: metadata of a GGUF file, tokenizer.json (with tokenizer_config.json) of a
  * Hugging Face directory. Fails with RB_ERR_UNSUPPORTED, saying why, if it has none or one that is
- * not done here. */
+ * not done here. No weights are read. */
 rb_status rb_tokenizer_open(rb_tokenizer **t, const char *model, rb_error *err);
 void rb_tokenizer_close(rb_tokenizer *t); /* NULL and half-built are fine */
 
-/* Ids of n_bytes of text, allocated: free(*ids). Any bytes will do, UTF-8 or not; NUL too.
- * special: what the model wants around a text (BOS, EOS) is added.
- * parse: where the text spells a special token ("<|im_start|>") it becomes that token. */
+/* Ids of n_bytes of text, allocated: free(*ids). Any bytes will do, UTF-8 or not; NUL too; 1 GiB at
+ * most. As in llama.cpp, byte-level vocabularies see U+FFFD for each byte that is part of no
+ * character, those of SentencePiece see the byte. Kinds of characters are those of utf8proc's
+ * Unicode: characters that later versions assigned may be cut otherwise than by a peer that knows
+ * them. special: what the model wants around a text (BOS, EOS) is added. parse: where the text
+ * spells a special token ("<|im_start|>") it becomes that token. */
 typedef struct rb_encode {
     bool special, parse;
 } rb_encode;

@@ -5,9 +5,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-enum { MAX_FILE = 1 << 28, MAX_GAP = 1 << 16 };
+enum { MAX_GAP = 1 << 16 }; /* ids without a token */
 
 const char *rb_json_text(const json_t *object, const char *key)
 {
@@ -63,7 +62,7 @@ static rb_status count_ids(rb_json_loading *l, json_t *vocab, json_t *added, int
             return wrong(l, "one of its added_tokens has no id from 0 on, or no content");
         most = json_integer_value(id) > most ? json_integer_value(id) : most;
     }
-    if (n_token == 0 || most >= RB_MAX_VOCAB || most >= n_token + MAX_GAP)
+    if (most < 0 || most >= RB_MAX_VOCAB || most >= n_token + MAX_GAP)
         return rb_fail(l->err, RB_ERR_FORMAT, "%s: %lld tokens, the last of them with the id %lld",
                        l->label, (long long)n_token, (long long)most);
     *n = most + 1;
@@ -140,8 +139,8 @@ static rb_status read_vocab(rb_json_loading *l)
     rb_status status = count_ids(l, vocab, added, &list.n);
     if (status != RB_OK)
         return status;
-    list.text = calloc((size_t)list.n, sizeof *list.text);
-    list.kind = calloc((size_t)list.n, sizeof *list.kind);
+    list.text = calloc((size_t)list.n + 1, sizeof *list.text);
+    list.kind = calloc((size_t)list.n + 1, sizeof *list.kind);
     status = list.text && list.kind ? list_tokens(l, vocab, added, &list)
                                     : rb_fail(l->err, RB_ERR_MEMORY, "%s: out of memory", l->label);
     if (status == RB_OK)
@@ -413,65 +412,5 @@ rb_status rb_tokenizer_from_json(rb_tokenizer **t, const rb_tokenizer_texts *tex
         *t = l.t;
     else
         rb_tokenizer_close(l.t);
-    return status;
-}
-
-/* A file of the directory; *data is NULL if there is none. */
-static rb_status read_file(const char *directory, const char *name, char **data, size_t *n,
-                           rb_error *err)
-{
-    struct stat st;
-    rb_source s;
-    const size_t room = strlen(directory) + strlen(name) + 2;
-    char *path = malloc(room);
-    rb_status status = RB_OK;
-    *data = NULL;
-    if (!path)
-        return rb_fail(err, RB_ERR_MEMORY, "out of memory");
-    snprintf(path, room, "%s/%s", directory, name);
-    if (stat(path, &st) != 0)
-        goto done;
-    status = rb_source_open(&s, path, err);
-    if (status != RB_OK)
-        goto done;
-    if (s.size > MAX_FILE)
-        status = rb_fail(err, RB_ERR_FORMAT, "%s: %llu bytes; at most %d are read", s.label,
-                         (unsigned long long)s.size, MAX_FILE);
-    else if (!(*data = malloc(s.size + 1)))
-        status = rb_fail(err, RB_ERR_MEMORY, "%s: out of memory", s.label);
-    else
-        status = rb_source_read(&s, 0, *data, s.size, err);
-    *n = s.size;
-    rb_source_close(&s);
-done:
-    free(path);
-    return status;
-}
-
-rb_status rb_tokenizer_from_directory(rb_tokenizer **t, const char *path, rb_error *err)
-{
-    static const char *const names[] = { "tokenizer.json", "tokenizer_config.json",
-                                         "chat_template.jinja", "tokenizer.model" };
-    enum { N_FILE = sizeof names / sizeof *names };
-    char *data[N_FILE] = { NULL };
-    size_t n[N_FILE] = { 0 };
-    rb_status status = RB_OK;
-    *t = NULL;
-    for (int i = 0; i < N_FILE && status == RB_OK; i++)
-        status = read_file(path, names[i], &data[i], &n[i], err);
-    if (status == RB_OK && !data[0])
-        status =
-            rb_fail(err, RB_ERR_UNSUPPORTED,
-                    data[3] ? "%s: of tokenizers it has tokenizer.model alone, which is not read "
-                              "here; convert it to tokenizer.json"
-                            : "%s: a directory without tokenizer.json",
-                    path);
-    const rb_tokenizer_texts texts = {
-        path, { data[0], n[0] }, { data[1], n[1] }, { data[2], n[2] }
-    };
-    if (status == RB_OK)
-        status = rb_tokenizer_from_json(t, &texts, err);
-    for (int i = 0; i < N_FILE; i++)
-        free(data[i]);
     return status;
 }

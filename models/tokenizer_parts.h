@@ -1,5 +1,6 @@
-/* What a tokenizer is made of: for the files that build one (tokenizer_gguf.c, tokenizer_json.c)
- * and those that encode with it, and for tests. Others take tokenizer.h. Read next: tokenizer.c. */
+/* What a tokenizer is made of: for the files that build one (tokenizer_gguf.c, tokenizer_json.c),
+ * for those that encode with it, and for tests. Refuses nothing itself; others take tokenizer.h.
+ * Read next: tokenizer.c. */
 #ifndef RB_TOKENIZER_PARTS_H
 #define RB_TOKENIZER_PARTS_H
 
