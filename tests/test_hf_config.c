@@ -190,6 +190,7 @@ Test(hf_config, defaults_are_those_of_transformers)
 {
     cr_expect_eq(config_of("qwen3", "{\"head_dim\":null}").d_head_k, 128);
     cr_expect_eq(config_of("qwen3_moe", "{\"head_dim\":null}").d_head_k, 6);
+    cr_expect_eq(config_of("qwen2", "{\"head_dim\":8}").d_head_k, 8);
     cr_expect_eq(config_of("llama", "{\"num_key_value_heads\":null}").n_head_kv, 4);
     cr_expect_eq(config_of("llama", "{\"rope_parameters\":null}").rope_base, 1e4f);
     cr_expect_eq(config_of("mixtral", "{\"rope_parameters\":null}").rope_base, 1e6f);
