@@ -155,10 +155,10 @@ test:
 
 # At every cap that this machine has; without what no cap changes: there each row of the registry is
 # tested by itself, or no kernel runs.
-UNCAPPED := kernels proof shaped again alloc dtype gguf gguf_families gguf_hostile llama2c mix \
-            convert cli_convert cli_verify oracle peer place plot plot_files pmu report schedule stats \
-            store trace ranks compare_runs law extremes reuse waste chat sampler tokenizer \
-            tokenizer_hostile cli_tokenize
+UNCAPPED := kernels proof shaped again alloc dtype gguf gguf_families gguf_hostile hf_config \
+            hf_hostile llama2c mix convert cli_convert cli_hf cli_verify oracle peer place plot \
+            plot_files pmu report schedule stats store trace ranks compare_runs law extremes reuse \
+            waste chat sampler tokenizer tokenizer_hostile cli_tokenize
 isa:
 	@sh .ci/deps test
 	@$(MAKE) --no-print-directory isa-tests

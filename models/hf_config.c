@@ -181,7 +181,7 @@ static void read_heads(rb_keys *r, const family *f, rb_config *c)
     if (c->arch == RB_ARCH_GPTNEOX)
         c->n_head_kv = c->n_head;
     int64_t d = c->n_head > 0 ? c->n_embd / c->n_head : 0;
-    if (c->arch != RB_ARCH_GPTNEOX && c->arch != RB_ARCH_QWEN2)
+    if (c->arch != RB_ARCH_GPTNEOX)
         d = rb_keys_integer(r, "head_dim", rb_keys_is_type(r, "qwen3") ? 128 : d);
     c->d_head_k = c->d_head_v = c->d_rot = d;
 }

@@ -55,7 +55,7 @@ const char *rb_keys_text(rb_keys *r, const json_t *o, const char *key, const cha
     const json_t *v = rb_keys_find(r, o, key);
     if (v && !json_is_string(v))
         rb_keys_wrong(r, key, "a string");
-    return v && json_is_string(v) ? json_string_value(v) : absent;
+    return json_is_string(v) ? json_string_value(v) : absent;
 }
 
 void rb_keys_require(rb_keys *r, const json_t *o, const char *key)

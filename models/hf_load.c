@@ -118,8 +118,9 @@ static rb_status check_tensor(const folder *f, const rb_tensor *want, bool *used
 static bool is_ahead(const folder *f, const char *name)
 {
     int64_t layer = 0;
+    char dot = 0;
     return f->hf.config.arch == RB_ARCH_DEEPSEEK2 &&
-           sscanf(name, "model.layers.%7" SCNd64 ".", &layer) == 1 &&
+           sscanf(name, "model.layers.%7" SCNd64 "%c", &layer, &dot) == 2 && dot == '.' &&
            layer >= f->hf.config.n_layer && layer < f->hf.config.n_layer + f->hf.n_ahead;
 }
 

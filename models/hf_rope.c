@@ -25,8 +25,11 @@ static void refuse_nested(rb_keys *r, const json_t *rope)
 {
     const char *key;
     json_t *v;
-    json_object_foreach((json_t *)rope, key, v) rb_keys_refuse_if(
-        r, json_is_object(v), "rope parameters for each kind of layer apart are not supported");
+    json_object_foreach((json_t *)rope, key, v)
+    {
+        rb_keys_refuse_if(r, json_is_object(v),
+                          "rope parameters for each kind of layer apart are not supported");
+    }
 }
 
 static double factor_of(rb_keys *r, const json_t *rope)

@@ -321,11 +321,9 @@ static rb_status open_parts(rb_safetensors *s, const char *dir, const rb_source 
     if (!root)
         return err ? err->status : RB_ERR_FORMAT;
     json_t *map = json_object_get(root, "weight_map");
-    const char **part = calloc(RB_ST_MAX_FILE, sizeof *part);
+    const char *part[RB_ST_MAX_FILE];
     rb_status status = RB_OK;
-    if (!part)
-        status = rb_fail(err, RB_ERR_MEMORY, "out of memory");
-    else if (!json_object_size(map))
+    if (!json_object_size(map))
         status = rb_fail(err, RB_ERR_FORMAT, "%s: weight_map is missing, or empty", index->label);
     if (status == RB_OK)
         status = add_parts(s, dir, index->label, map, part, err);
@@ -333,7 +331,6 @@ static rb_status open_parts(rb_safetensors *s, const char *dir, const rb_source 
         status = sort_tensors(s, err);
     if (status == RB_OK)
         status = check_parts(s, index->label, map, part, err);
-    free(part);
     json_decref(root);
     return status;
 }

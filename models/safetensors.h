@@ -10,7 +10,7 @@
 enum {
     RB_ST_MAX_FILE = 1024,
     RB_ST_MAX_TENSOR = 1 << 18,  /* over all files: each expert has three of its own */
-    RB_ST_MAX_HEADER = 64 << 20, /* bytes of JSON, of an index too */
+    RB_ST_MAX_HEADER = 16 << 20, /* bytes of JSON, of an index too */
     RB_ST_MAX_NAME = 255,        /* bytes of a tensor's name, and of a file's */
     RB_ST_MAX_DIM = 8,
 };

@@ -36,65 +36,64 @@ static void open_one(const blob *b, rb_status want, const char *word)
     "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":[" shape "],\"data_offsets\":[" from "," to   \
     "]}"
 
+static const struct {
+    const char *header;
+    size_t data;
+    rb_status want;
+    const char *word;
+} containers[] = {
+    { "{" T("a", "F32", "2,3", "0", "24") "}", 24, RB_OK, "" },
+    { "{}", 0, RB_OK, "" },
+    { "{" T("a", "F32", "2", "0", "8") "," T("b", "BF16", "0,7", "8", "8") "}  ", 8, RB_OK, "" },
+    { "{\"__metadata__\":{\"format\":\"pt\"}," T("a", "U8", "3", "0", "3") "}", 3, RB_OK, "" },
+    { "{" T("a", "F32", "2,3", "0", "24") "}", 23, RB_ERR_FORMAT, "truncated" },
+    { "{" T("a", "F32", "2,3", "0", "24") "}", 25, RB_ERR_FORMAT, "belong to no tensor" },
+    { "{}", 1, RB_ERR_FORMAT, "1 bytes of data belong to no tensor" },
+    { "{" T("a", "F32", "2", "4", "12") "}", 12, RB_ERR_FORMAT, "hole before its data" },
+    { "{" T("a", "F32", "2", "0", "8") "," T("b", "F32", "2", "4", "12") "}", 12, RB_ERR_FORMAT,
+      "overlap" },
+    { "{" T("a", "F32", "2", "0", "8") "," T("b", "F32", "2", "0", "8") "}", 8, RB_ERR_FORMAT,
+      "overlap" },
+    { "{" T("a", "F32", "2", "8", "0") "}", 8, RB_ERR_FORMAT, "outside" },
+    { "{" T("a", "F32", "2", "-8", "0") "}", 8, RB_ERR_FORMAT, "outside" },
+    { "{" T("a", "F32", "2", "0", "9223372036854775807") "}", 8, RB_ERR_FORMAT, "outside" },
+    { "{" T("a", "F32", "2", "0", "9223372036854775808") "}", 8, RB_ERR_FORMAT, "line 1" },
+    { "{" T("a", "F32", "3", "0", "8") "}", 8, RB_ERR_FORMAT, "call for 12" },
+    { "{" T("a", "F16", "2", "0", "8") "}", 8, RB_ERR_FORMAT, "call for 4" },
+    { "{" T("a", "F32", "4611686018427387904,4", "0", "0") "}", 0, RB_ERR_FORMAT,
+      "can be counted" },
+    { "{" T("a", "F32", "4294967296,4294967296", "0", "0") "}", 0, RB_ERR_FORMAT,
+      "can be counted" },
+    { "{" T("a", "F32", "-1", "0", "8") "}", 8, RB_ERR_FORMAT, "no extent" },
+    { "{" T("a", "F32", "2.0", "0", "8") "}", 8, RB_ERR_FORMAT, "no extent" },
+    { "{" T("a", "F32", "1,1,1,1,1,1,1,1,2", "0", "8") "}", 8, RB_ERR_FORMAT, "dimensions" },
+    { "{" T("a", "F32", "2", "0", "8.0") "}", 8, RB_ERR_FORMAT, "no two numbers" },
+    { "{" T("a", "F32", "2", "0", "8,8") "}", 8, RB_ERR_FORMAT, "no two numbers" },
+    { "{" T("a", "F32", "2", "0", "NaN") "}", 8, RB_ERR_FORMAT, "line 1" },
+    { "{" T("a", "F32", "1e999", "0", "8") "}", 8, RB_ERR_FORMAT, "line 1" },
+    { "{" T("a", "Q4_K", "2", "0", "8") "}", 8, RB_ERR_UNSUPPORTED, "'Q4_K' is not known" },
+    { "{" T("a", "F32", "2", "0", "8") "," T("a", "F32", "2", "0", "8") "}", 8, RB_ERR_FORMAT,
+      "duplicate" },
+    { "{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
+      RB_ERR_FORMAT, "duplicate" },
+    { "{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", 8, RB_ERR_FORMAT, "dtype is missing" },
+    { "{\"a\":{\"dtype\":7,\"shape\":[2],\"data_offsets\":[0,8]}}", 8, RB_ERR_FORMAT, "dtype" },
+    { "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", 8, RB_ERR_FORMAT, "shape" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":2,\"data_offsets\":[0,8]}}", 8, RB_ERR_FORMAT, "shape" },
+    { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, RB_ERR_FORMAT, "data_offsets" },
+    { "{\"a\":[]}", 0, RB_ERR_FORMAT, "no object" },
+    { "{" T("", "F32", "2", "0", "8") "}", 8, RB_ERR_FORMAT, "name has 0 bytes" },
+    { "[]", 0, RB_ERR_FORMAT, "no object" },
+    { "", 0, RB_ERR_FORMAT, "line" },
+    { "{" T("a\\u0000b", "F32", "2", "0", "8") "}", 8, RB_ERR_FORMAT, "line 1" },
+    { "{" T("a\\n", "F32", "3", "0", "8") "}", 8, RB_ERR_FORMAT, "call for 12" },
+};
+
 Test(safetensors, containers_that_lie)
 {
-    static const struct {
-        const char *header;
-        size_t data;
-        rb_status want;
-        const char *word;
-    } of[] = {
-        { "{" T("a", "F32", "2,3", "0", "24") "}", 24, RB_OK, "" },
-        { "{}", 0, RB_OK, "" },
-        { "{" T("a", "F32", "2", "0", "8") "," T("b", "BF16", "0,7", "8", "8") "}  ", 8, RB_OK,
-          "" },
-        { "{\"__metadata__\":{\"format\":\"pt\"}," T("a", "U8", "3", "0", "3") "}", 3, RB_OK, "" },
-        { "{" T("a", "F32", "2,3", "0", "24") "}", 23, RB_ERR_FORMAT, "truncated" },
-        { "{" T("a", "F32", "2,3", "0", "24") "}", 25, RB_ERR_FORMAT, "belong to no tensor" },
-        { "{}", 1, RB_ERR_FORMAT, "1 bytes of data belong to no tensor" },
-        { "{" T("a", "F32", "2", "4", "12") "}", 12, RB_ERR_FORMAT, "hole before its data" },
-        { "{" T("a", "F32", "2", "0", "8") "," T("b", "F32", "2", "4", "12") "}", 12, RB_ERR_FORMAT,
-          "overlap" },
-        { "{" T("a", "F32", "2", "0", "8") "," T("b", "F32", "2", "0", "8") "}", 8, RB_ERR_FORMAT,
-          "overlap" },
-        { "{" T("a", "F32", "2", "8", "0") "}", 8, RB_ERR_FORMAT, "outside" },
-        { "{" T("a", "F32", "2", "-8", "0") "}", 8, RB_ERR_FORMAT, "outside" },
-        { "{" T("a", "F32", "2", "0", "9223372036854775807") "}", 8, RB_ERR_FORMAT, "outside" },
-        { "{" T("a", "F32", "2", "0", "9223372036854775808") "}", 8, RB_ERR_FORMAT, "line 1" },
-        { "{" T("a", "F32", "3", "0", "8") "}", 8, RB_ERR_FORMAT, "call for 12" },
-        { "{" T("a", "F16", "2", "0", "8") "}", 8, RB_ERR_FORMAT, "call for 4" },
-        { "{" T("a", "F32", "4611686018427387904,4", "0", "0") "}", 0, RB_ERR_FORMAT,
-          "can be counted" },
-        { "{" T("a", "F32", "4294967296,4294967296", "0", "0") "}", 0, RB_ERR_FORMAT,
-          "can be counted" },
-        { "{" T("a", "F32", "-1", "0", "8") "}", 8, RB_ERR_FORMAT, "no extent" },
-        { "{" T("a", "F32", "2.0", "0", "8") "}", 8, RB_ERR_FORMAT, "no extent" },
-        { "{" T("a", "F32", "1,1,1,1,1,1,1,1,2", "0", "8") "}", 8, RB_ERR_FORMAT, "dimensions" },
-        { "{" T("a", "F32", "2", "0", "8.0") "}", 8, RB_ERR_FORMAT, "no two numbers" },
-        { "{" T("a", "F32", "2", "0", "8,8") "}", 8, RB_ERR_FORMAT, "no two numbers" },
-        { "{" T("a", "F32", "2", "0", "NaN") "}", 8, RB_ERR_FORMAT, "line 1" },
-        { "{" T("a", "F32", "1e999", "0", "8") "}", 8, RB_ERR_FORMAT, "line 1" },
-        { "{" T("a", "Q4_K", "2", "0", "8") "}", 8, RB_ERR_UNSUPPORTED, "'Q4_K' is not known" },
-        { "{" T("a", "F32", "2", "0", "8") "," T("a", "F32", "2", "0", "8") "}", 8, RB_ERR_FORMAT,
-          "duplicate" },
-        { "{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
-          RB_ERR_FORMAT, "duplicate" },
-        { "{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", 8, RB_ERR_FORMAT, "dtype is missing" },
-        { "{\"a\":{\"dtype\":7,\"shape\":[2],\"data_offsets\":[0,8]}}", 8, RB_ERR_FORMAT, "dtype" },
-        { "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", 8, RB_ERR_FORMAT, "shape" },
-        { "{\"a\":{\"dtype\":\"F32\",\"shape\":2,\"data_offsets\":[0,8]}}", 8, RB_ERR_FORMAT,
-          "shape" },
-        { "{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, RB_ERR_FORMAT, "data_offsets" },
-        { "{\"a\":[]}", 0, RB_ERR_FORMAT, "no object" },
-        { "{" T("", "F32", "2", "0", "8") "}", 8, RB_ERR_FORMAT, "name has 0 bytes" },
-        { "[]", 0, RB_ERR_FORMAT, "no object" },
-        { "", 0, RB_ERR_FORMAT, "line" },
-        { "{" T("a\\u0000b", "F32", "2", "0", "8") "}", 8, RB_ERR_FORMAT, "line 1" },
-        { "{" T("a\\n", "F32", "3", "0", "8") "}", 8, RB_ERR_FORMAT, "call for 12" },
-    };
-    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
-        blob b = st_file(of[i].header, of[i].data);
-        open_one(&b, of[i].want, of[i].word);
+    for (size_t i = 0; i < sizeof containers / sizeof *containers; i++) {
+        blob b = st_file(containers[i].header, containers[i].data);
+        open_one(&b, containers[i].want, containers[i].word);
         blob_free(&b);
     }
 }

@@ -86,7 +86,7 @@ CASES = [
     ("mixtral", "Mixtral", {**GQA, "num_local_experts": 4, "intermediate_size": 12}, {}),
     ("mixtral-fused", "Mixtral", {**GQA, "num_local_experts": 4}, {"fused": True}),
     ("qwen2", "Qwen2", {**GQA, "tie_word_embeddings": True}, {"dtype": "bfloat16", "shard": "12KB"}),
-    ("qwen2-untied", "Qwen2", {**GQA, **yarn(attention_factor=1.3)}, {"shard": "20KB"}),
+    ("qwen2-untied", "Qwen2", {**GQA, "head_dim": 8, **yarn(attention_factor=1.3)}, {"shard": "20KB"}),
     ("qwen2-old", "Qwen2", {**GQA, **yarn(beta_fast=16, beta_slow=2)}, {"old": True}),
     ("qwen3", "Qwen3", {**GQA, "head_dim": 16}, {}),
     ("qwen3-bias", "Qwen3", {**GQA, "head_dim": 8, "attention_bias": True, **LLAMA3}, {}),
