@@ -127,7 +127,7 @@ static inline jinja_value jinja_int(int64_t i)
 
 static inline jinja_value jinja_text_of(const char *text, size_t n)
 {
-    return (jinja_value){ .kind = JINJA_STRING, .string = { text, n } };
+    return (jinja_value){ .kind = JINJA_STRING, .string = { text ? text : "", n } };
 }
 
 static inline jinja_string jinja_name(const char *name)
@@ -248,8 +248,8 @@ struct jinja {
 };
 
 /* jinja_memory.c: the arena, bounds, failures, growing arrays and texts */
-_Noreturn void rb_jinja_fail(jinja *j, rb_status status, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void rb_jinja_fail(jinja *j, rb_status status, const char *fmt, ...)
+    __attribute__((noreturn, format(printf, 3, 4)));
 /* "... 'NAME' is not supported" */
 _Noreturn void rb_jinja_refuse(jinja *j, const char *what, jinja_string name);
 void rb_jinja_work(jinja *j, size_t n);

@@ -420,7 +420,7 @@ jinja_value rb_jinja_slice(jinja *j, jinja_value v, const jinja_value *from_to_s
     }
     const jinja_list all = rb_jinja_walk(j, v);
     jinja_value part = rb_jinja_list(j, v.kind == JINJA_LIST ? v.list->flavour : JINJA_PLAIN);
-    for (; back ? first > last : first < last; first += step) {
+    for (; all.item && (back ? first > last : first < last); first += step) {
         rb_jinja_work(j, sizeof(jinja_value));
         rb_jinja_add(j, part, all.item[first]);
     }
