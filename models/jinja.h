@@ -294,7 +294,8 @@ size_t rb_jinja_space_before(const char *begin, const char *p); /* ... that ends
 typedef enum { JINJA_LEFT = 1, JINJA_RIGHT = 2, JINJA_BOTH = 3 } jinja_side;
 /* Without white space, or without the code points of a set, at either side. */
 jinja_string rb_jinja_strip(jinja *j, jinja_string s, const jinja_string *set, jinja_side side);
-const char *rb_jinja_find(jinja_string in, const char *from, jinja_string what);
+/* The first place of a text at or after from; from itself for the empty text. */
+const char *rb_jinja_find(jinja *j, jinja_string in, const char *from, jinja_string what);
 
 /* jinja_lex.c, jinja_parse.c, jinja_expression.c */
 const jinja_token *rb_jinja_lex(jinja *j, const char *source);
