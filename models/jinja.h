@@ -127,7 +127,7 @@ static inline jinja_value jinja_int(int64_t i)
 
 static inline jinja_value jinja_text_of(const char *text, size_t n)
 {
-    return (jinja_value){ .kind = JINJA_STRING, .string = { text, n } };
+    return (jinja_value){ .kind = JINJA_STRING, .string = { text ? text : "", n } };
 }
 
 static inline jinja_string jinja_name(const char *name)
@@ -248,8 +248,8 @@ struct jinja {
 };
 
 /* jinja_memory.c: the arena, bounds, failures, growing arrays and texts */
-_Noreturn void rb_jinja_fail(jinja *j, rb_status status, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void rb_jinja_fail(jinja *j, rb_status status, const char *fmt, ...)
+    __attribute__((noreturn, format(printf, 3, 4)));
 /* "... 'NAME' is not supported" */
 _Noreturn void rb_jinja_refuse(jinja *j, const char *what, jinja_string name);
 void rb_jinja_work(jinja *j, size_t n);
@@ -294,7 +294,8 @@ size_t rb_jinja_space_before(const char *begin, const char *p); /* ... that ends
 typedef enum { JINJA_LEFT = 1, JINJA_RIGHT = 2, JINJA_BOTH = 3 } jinja_side;
 /* Without white space, or without the code points of a set, at either side. */
 jinja_string rb_jinja_strip(jinja *j, jinja_string s, const jinja_string *set, jinja_side side);
-const char *rb_jinja_find(jinja_string in, const char *from, jinja_string what);
+/* The first place of a text at or after from; from itself for the empty text. */
+const char *rb_jinja_find(jinja *j, jinja_string in, const char *from, jinja_string what);
 
 /* jinja_lex.c, jinja_parse.c, jinja_expression.c */
 const jinja_token *rb_jinja_lex(jinja *j, const char *source);

@@ -121,8 +121,7 @@ jinja_value rb_jinja_replace(jinja *j, jinja_value self, const jinja_value *arg)
     jinja_text t = { 0 };
     if (old.n == 0)
         rb_jinja_fail(j, RB_ERR_UNSUPPORTED, "replacing the empty string is not supported");
-    rb_jinja_work(j, JINJA_ITEM_WORK * s.n);
-    while (left != 0 && (q = rb_jinja_find(s, p, old))) {
+    while (left != 0 && (q = rb_jinja_find(j, s, p, old))) {
         rb_jinja_put(j, &t, p, (size_t)(q - p));
         rb_jinja_put(j, &t, new.text, new.n);
         rb_jinja_work(j, JINJA_NODE_WORK);
@@ -171,7 +170,7 @@ static jinja_value split(jinja *j, jinja_value self, const jinja_value *arg)
     if (by.n == 0)
         rb_jinja_fail(j, RB_ERR_FORMAT, "split by the empty string");
     const char *p = s.text, *q;
-    while (left != 0 && (q = rb_jinja_find(s, p, by))) {
+    while (left != 0 && (q = rb_jinja_find(j, s, p, by))) {
         add_part(j, parts, p, q);
         p = q + by.n;
         left -= left > 0;

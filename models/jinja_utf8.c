@@ -1,7 +1,6 @@
 /* Text by code points: Jinja counts, slices and strips them, not bytes. Everything that comes in is
  * checked to be UTF-8 once (chat.c), so that the rest may trust lead bytes.
  * Refuses surrogates and overlong forms. Read next: jinja_text.c. */
-#define _GNU_SOURCE /* memmem */
 #include "jinja.h"
 
 size_t rb_jinja_utf8_next(const char *p)
@@ -101,8 +100,7 @@ static bool in_set(jinja *j, const char *p, const jinja_string *set)
 {
     if (!set)
         return is_space(rb_jinja_utf8_get(p));
-    rb_jinja_work(j, set->n);
-    return memmem(set->text, set->n, p, rb_jinja_utf8_next(p)) != NULL;
+    return rb_jinja_find(j, *set, set->text, (jinja_string){ p, rb_jinja_utf8_next(p) }) != NULL;
 }
 
 jinja_string rb_jinja_strip(jinja *j, jinja_string s, const jinja_string *set, jinja_side side)
@@ -116,7 +114,18 @@ jinja_string rb_jinja_strip(jinja *j, jinja_string s, const jinja_string *set, j
     return (jinja_string){ p, (size_t)(end - p) };
 }
 
-const char *rb_jinja_find(jinja_string in, const char *from, jinja_string what)
+const char *rb_jinja_find(jinja *j, jinja_string in, const char *from, jinja_string what)
 {
-    return memmem(from, (size_t)(in.text + in.n - from), what.text, what.n);
+    const char *end = in.text + in.n;
+    if (what.n == 0)
+        return from;
+    for (const char *p = from, *q; (size_t)(end - p) >= what.n; p = q + 1) {
+        q = memchr(p, what.text[0], (size_t)(end - p) - what.n + 1);
+        rb_jinja_work(j, JINJA_ITEM_WORK + what.n + (size_t)((q ? q : end) - p));
+        if (!q)
+            return NULL;
+        if (memcmp(q, what.text, what.n) == 0)
+            return q;
+    }
+    return NULL;
 }

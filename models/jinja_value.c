@@ -182,10 +182,8 @@ bool rb_jinja_contains(jinja *j, jinja_value all, jinja_value one)
         return false;
     if (all.kind == JINJA_DICT)
         return rb_jinja_lookup(j, all.dict, one, &found);
-    if (all.kind == JINJA_STRING && one.kind == JINJA_STRING) {
-        rb_jinja_work(j, JINJA_ITEM_WORK * all.string.n);
-        return rb_jinja_find(all.string, all.string.text, one.string) != NULL;
-    }
+    if (all.kind == JINJA_STRING && one.kind == JINJA_STRING)
+        return rb_jinja_find(j, all.string, all.string.text, one.string) != NULL;
     if (all.kind != JINJA_LIST)
         rb_jinja_fail(j, RB_ERR_FORMAT, "%s cannot be in %s", rb_jinja_kind(one),
                       rb_jinja_kind(all));
@@ -291,11 +289,10 @@ static bool has_python_attribute(jinja *j, jinja_value v, jinja_string name)
         return true;
     if (!all || name.n == 0)
         return false;
-    rb_jinja_work(j, JINJA_NODE_WORK);
     const jinja_string list = jinja_name(all);
-    const char *at = rb_jinja_find(list, all, name);
+    const char *at = rb_jinja_find(j, list, all, name);
     while (at && !(at[-1] == ' ' && at[name.n] == ' '))
-        at = rb_jinja_find(list, at + 1, name);
+        at = rb_jinja_find(j, list, at + 1, name);
     return at != NULL;
 }
 
@@ -420,7 +417,7 @@ jinja_value rb_jinja_slice(jinja *j, jinja_value v, const jinja_value *from_to_s
     }
     const jinja_list all = rb_jinja_walk(j, v);
     jinja_value part = rb_jinja_list(j, v.kind == JINJA_LIST ? v.list->flavour : JINJA_PLAIN);
-    for (; back ? first > last : first < last; first += step) {
+    for (; all.item && (back ? first > last : first < last); first += step) {
         rb_jinja_work(j, sizeof(jinja_value));
         rb_jinja_add(j, part, all.item[first]);
     }

@@ -327,6 +327,7 @@ CONSTRUCTS = r"""
 {% for x in [1, 2] %}{% break %}{% else %}else after a break{% endfor %} {% for x in range(3, 0, -1) %}{{ x }}{% endfor %}{{ range(4)|length }}{{ range(1, 9, 3)|join(' ') }}
 {% set x = 1 %}{% for y in [1] %}{% set x = 2 %}{{ x }}{% endfor %}{{ x }}{% if true %}{% set x = 3 %}{% endif %}{{ x }}
 {% set ns = namespace(a=1) %}{% for y in [1, 2] %}{% set ns.a = ns.a + y %}{% endfor %}{{ ns.a }}{{ ns['a'] }}{{ ns.b is defined }}
+{% for x in [1, 2] %}{{ q is defined }}{% set q = 1 %}{{ q }}{% endfor %}{{ q is defined }}
 {% set a, b = 1, 'two' %}{{ b }}{{ a }}{% set t = (1, 2) %}{{ t[1] }}{% set x %}a{{ a }}{% endset %}{{ x|length }}{% set y|upper %}up{% endset %}{{ y }}
 {% macro m(a, b='B', c=a) %}[{{ a }}{{ b }}{{ c }}]{% endmacro %}{{ m(1) }}{{ m(1, c=2) }}{{ m(b=3, a=4) }}{{ m() }}{{ m('x')|length }}
 {% set d = dict(a=1, b='x') %}{{ d.a }}{{ d.b }}{{ dict({'z': 1}, y=2)|tojson }}{{ '<{}|{}>'.format('a', 1) }}
