@@ -55,7 +55,7 @@ KERNEL_BF16 := roof_bf16 matmul_packed_bf16
 ISAS_BF16 := $(filter avx512 count%,$(ISAS))
 ISAFLAGS_bf16 := -mavx512bf16
 
-LIB_SRC := $(filter-out $(KERNEL:%=kernels/%.c) $(KERNEL_BF16:%=kernels/%.c),$(wildcard kernels/*.c models/*.c engine/*.c bench/*.c))
+LIB_SRC := $(filter-out $(KERNEL:%=kernels/%.c) $(KERNEL_BF16:%=kernels/%.c),$(wildcard kernels/*.c models/*.c models/*/*.c engine/*.c bench/*.c))
 TOOL_SRC := $(wildcard tools/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz_*.c)
@@ -207,7 +207,7 @@ cross:
 	@sh tests/cross/run.sh
 
 format:
-	clang-format-14 -i $(wildcard */*.c */*.h)
+	clang-format-14 -i $(wildcard */*.[ch] models/*/*.[ch] tests/*/*.[ch])
 
 asm: $(KERNEL_OBJ)
 	@mkdir -p build/asm

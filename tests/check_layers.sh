@@ -1,7 +1,8 @@
 #!/bin/sh
 # Lint of the layers: kernels <- models <- engine <- bench <- tools. A file includes headers of its
-# own folder and the umbrella header of folders to its left, nothing includes tests/, and no file of
-# engine/ but the sampler gets at tensor data. Prints each offending line; exit 1 if there is one.
+# own layer (a folder, and the folders within) and the umbrella header of layers to its left, nothing
+# includes tests/, and no file of engine/ but the sampler gets at tensor data. Prints each offending
+# line; exit 1 if there is one.
 # Usage: check_layers.sh [ROOT]
 set -u
 cd "${1:-.}" || exit 1
@@ -18,6 +19,20 @@ BEGIN {
         layer[folder[i]] = i
 }
 
+# Where an include leads, from the root: "../models.h" in models/hf/hf.c is "models/models.h".
+function resolve(path,    part, n, i, where, depth) {
+    depth = split(FILENAME, where, "/") - 1
+    n = split(path, part, "/")
+    for (i = 1; i <= n && part[i] == ".."; i++)
+        depth--
+    for (; i <= n; i++)
+        where[++depth] = part[i]
+    path = where[1]
+    for (i = 2; i <= depth; i++)
+        path = path "/" where[i]
+    return path
+}
+
 FNR == 1 {
     split(FILENAME, at, "/")
     own = at[1]
@@ -29,17 +44,16 @@ FNR == 1 {
     sub(/".*/, "", path)
     if (path !~ /\//)
         next
-    if (split(path, part, "/") != 3 || part[1] != ".." || !(part[2] in layer)) {
-        if (own != "tests")
-            bad("include of \"" path "\": name a header of this folder or \"../FOLDER/FOLDER.h\"")
+    target = resolve(path)
+    split(target, part, "/")
+    if (own == "tests" || part[1] == own)
         next
-    }
-    if (own == "tests")
-        next
-    if (layer[part[2]] >= layer[own])
-        bad("edge " own " -> " part[2] ": dependencies run kernels <- models <- engine <- bench <- tools")
-    else if (part[3] != part[2] ".h")
-        bad("include of \"" path "\": only the umbrella header ../" part[2] "/" part[2] ".h crosses folders")
+    if (!(part[1] in layer))
+        bad("include of \"" path "\": name a header of this layer or \"../FOLDER/FOLDER.h\"")
+    else if (layer[part[1]] >= layer[own])
+        bad("edge " own " -> " part[1] ": dependencies run kernels <- models <- engine <- bench <- tools")
+    else if (target != part[1] "/" part[1] ".h")
+        bad("include of \"" path "\": only the umbrella header " part[1] "/" part[1] ".h crosses layers")
 }
 
 # Arithmetic on tensor data in engine/ would go uncounted. What is not traffic may be filled by hand:

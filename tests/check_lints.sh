@@ -46,6 +46,8 @@ red check_layers.sh "edge models -> engine" models/open.c '#include "../engine/e
 red check_layers.sh "edge engine -> tools" engine/kv.c '#  include "../tools/tools.h"'
 red check_layers.sh "only the umbrella header" models/open.c '#include "../kernels/op.h"'
 red check_layers.sh "only the umbrella header" tools/shared.c '#include "../models/gguf.h"'
+red check_layers.sh "edge models -> engine" models/hf/hf_load.c '#include "../../engine/engine.h"'
+red check_layers.sh "only the umbrella header" models/chat/chat.c '#include "../../kernels/op.h"'
 red check_layers.sh "name a header" bench/run.c '#include "../tests/vectors.h"'
 red check_layers.sh "name a header" bench/run.c '#include "../../x/y.h"'
 red check_layers.sh "touches tensor data" engine/forward.c 'float f(rb_buffer *b) { return *(float *)b->data; }'

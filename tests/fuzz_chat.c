@@ -1,10 +1,10 @@
 /* Fuzzes chat templates: a byte of flags, the template, then roles and contents, each ended by a
  * zero. build/fuzz/chat is the corpus, seeded with the cases of tests/vectors/chat. What is
  * rendered must be UTF-8 and the same twice; what is refused must say why. Read next: fuzz_seeds.h,
- * ../models/jinja_run.c. */
+ * ../models/chat/jinja_run.c. */
 #include "fuzz_seeds.h"
 
-#include "../models/jinja.h"
+#include "../models/chat/jinja.h"
 
 #include <jansson.h>
 

@@ -1,6 +1,6 @@
 /* Fuzzes the text of config.json against fixed tensors, those of a small config of its family:
  * libFuzzer, clang, sanitizers. build/fuzz/config is the corpus.
- * Read next: fuzz_hf.h, ../models/hf_config.c. */
+ * Read next: fuzz_hf.h, ../models/hf/hf_config.c. */
 #include "fuzz_hf.h"
 
 typedef struct fixture {

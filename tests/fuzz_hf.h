@@ -4,7 +4,7 @@
 #ifndef RB_FUZZ_HF_H
 #define RB_FUZZ_HF_H
 
-#include "../models/hf.h"
+#include "../models/hf/hf.h"
 #include "fuzz_seeds.h"
 
 #include <string.h>

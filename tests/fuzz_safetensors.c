@@ -1,6 +1,6 @@
 /* Fuzzes the way from a safetensors container to a loaded model: libFuzzer, clang, sanitizers. The
  * first byte of an input says of which family's config; build/fuzz/safetensors is the corpus.
- * Read next: fuzz_hf.h, ../models/safetensors.c. */
+ * Read next: fuzz_hf.h, ../models/hf/safetensors.c. */
 #include "fuzz_hf.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

@@ -1,6 +1,6 @@
 /* Fuzzes tokenizers: a vocabulary file and a text from the same bytes, or a good vocabulary and any
  * text. The first byte says which, the next two how long the text is; the file is what follows.
- * build/fuzz/tokenizer is the corpus. Read next: tiny_vocab.h, ../models/tokenizer.c. */
+ * build/fuzz/tokenizer is the corpus. Read next: tiny_vocab.h, ../models/tokenizer/tokenizer.c. */
 #include "fuzz_seeds.h"
 #include "tiny_vocab.h"
 

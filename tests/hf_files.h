@@ -4,7 +4,7 @@
 #ifndef RB_TEST_HF_FILES_H
 #define RB_TEST_HF_FILES_H
 
-#include "../models/hf.h"
+#include "../models/hf/hf.h"
 #include "files.h"
 
 enum { N_HF = 13 };

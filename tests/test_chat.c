@@ -3,7 +3,7 @@
  * Read next: vectors/chat/make.py, chat_package.py. */
 #include "files.h"
 
-#include "../models/jinja.h"
+#include "../models/chat/jinja.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* What config.json may say, key by key: what is refused and why, what is taken, and what of it ends
  * up where in the config.
- * Read next: hf_files.h, ../models/hf_config.c. */
+ * Read next: hf_files.h, ../models/hf/hf_config.c. */
 #include <criterion/criterion.h>
 
 #include <math.h>

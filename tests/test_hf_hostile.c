@@ -1,6 +1,6 @@
 /* Folders that lie, are broken or cannot be run: containers, indexes, tensors and configs. Each is
  * refused in one line that says why, and nothing is left open.
- * Read next: hf_files.h, ../models/safetensors.c. */
+ * Read next: hf_files.h, ../models/hf/safetensors.c. */
 #include <criterion/criterion.h>
 
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #define RB_TINY_VOCAB_H
 
 #include "../models/gguf.h"
-#include "../models/tokenizer_parts.h"
+#include "../models/tokenizer/tokenizer_parts.h"
 
 #include <stdlib.h>
 #include <string.h>

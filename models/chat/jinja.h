@@ -5,7 +5,7 @@
 #ifndef RB_JINJA_H
 #define RB_JINJA_H
 
-#include "chat.h"
+#include "../chat.h"
 
 #include <setjmp.h>
 #include <string.h>

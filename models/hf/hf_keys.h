@@ -5,7 +5,7 @@
 #define RB_HF_KEYS_H
 
 #include "hf.h"
-#include "json.h"
+#include "../json.h"
 
 /* Of any number; config.c has narrower limits. */
 #define RB_KEYS_MOST ((int64_t)1 << 40)

@@ -3,7 +3,7 @@
  * Refuses whatever does not add up, before a byte of weights is read. Read next: hf_load.c. */
 #include "safetensors.h"
 
-#include "json.h"
+#include "../json.h"
 
 #include <inttypes.h>
 #include <limits.h>

@@ -4,7 +4,7 @@
 #ifndef RB_GGUF_ARRAY_H
 #define RB_GGUF_ARRAY_H
 
-#include "gguf.h"
+#include "../gguf.h"
 #include "unicode.h"
 
 typedef struct rb_gguf_array {

@@ -4,7 +4,7 @@
 #ifndef RB_UNICODE_H
 #define RB_UNICODE_H
 
-#include "../kernels/kernels.h"
+#include "../../kernels/kernels.h"
 
 typedef struct rb_text {
     const char *data; /* need not end with NUL, may have some within */

@@ -4,7 +4,7 @@
 #ifndef RB_SAFETENSORS_H
 #define RB_SAFETENSORS_H
 
-#include "source.h"
+#include "../source.h"
 
 /* What files may ask for. Far above any real model, low enough that hostile ones fail early. */
 enum {

@@ -4,7 +4,7 @@
 #ifndef RB_HF_H
 #define RB_HF_H
 
-#include "model.h"
+#include "../model.h"
 #include "safetensors.h"
 
 /* Which names a family's tensors have: these but for a few are the usual ones. */

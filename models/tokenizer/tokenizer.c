@@ -3,7 +3,7 @@
  * Read next: tokenizer_gguf.c, tokenizer_json.c, encode.c. */
 #include "tokenizer_parts.h"
 
-#include "models.h"
+#include "../models.h"
 
 #include <errno.h>
 #include <stdlib.h>

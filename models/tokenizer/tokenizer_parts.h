@@ -6,8 +6,8 @@
 
 #include "merge.h"
 #include "pretokenize.h"
-#include "source.h"
-#include "tokenizer.h"
+#include "../source.h"
+#include "../tokenizer.h"
 #include "vocab.h"
 
 typedef enum {

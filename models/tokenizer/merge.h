@@ -4,7 +4,7 @@
 #ifndef RB_MERGE_H
 #define RB_MERGE_H
 
-#include "../kernels/kernels.h"
+#include "../../kernels/kernels.h"
 
 /* Bytes [at, at + n) of a word; n 0: merged into the one before. */
 typedef struct rb_symbol {
