@@ -132,6 +132,57 @@ Test(tokenizer, pre_tokenizers_cut_numbers_their_ways)
     rb_tokenizer_close(t);
 }
 
+/* Wants the pieces of a text, with a bar between them. */
+static void expect_pieces(const rb_pretokenizer *p, const char *text, const char *want)
+{
+    char got[256];
+    size_t n = 0;
+    rb_chars c;
+    cr_assert_eq(rb_chars_make(&c, text, strlen(text), NULL), RB_OK);
+    rb_pretokenize(p, &c);
+    for (size_t i = 0; i < c.n; i++) {
+        if (i > 0 && (c.kind[i] & RB_CHAR_FIRST))
+            got[n++] = '|';
+        memcpy(got + n, c.text + c.at[i], c.at[i + 1] - c.at[i]);
+        n += c.at[i + 1] - c.at[i];
+    }
+    got[n] = 0;
+    cr_assert_str_eq(got, want);
+    rb_chars_free(&c);
+}
+
+/* What the expressions say where the vocabularies above would not show it. */
+Test(tokenizer, pieces)
+{
+    static const struct {
+        const char *pre, *text, *want;
+    } cases[] = {
+        { "llama-bpe", "it'ſx I'Mx 1234\r\n x", "it|'ſx| I|'M|x| |123|4|\r\n| x" },
+        { "gpt-2", "it's IT'S  \n x 12a", "it|'s| IT|'|S|  \n| x| 12|a" },
+        { "qwen35", "e\u0301 \u0301\u0301.", "e\u0301| \u0301\u0301|." },
+        { "qwen2", "e\u0301a", "e|\u0301a" },
+        { "deepseek-llm", "a b  你好1 \u3000! ", "a| b|  |你好|1| |\u3000!| " },
+        { "deepseek-v3", "!ab 12345あア。\n", "!ab| |123|45|あア|。\n" },
+        { "falcon", "a.1234", "a|.|123|4" },
+        { "default", "a`.1234", "a|`|.|123|4" },
+    };
+    rb_pre_defaults defaults;
+    rb_pretokenizer p;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cr_assert(rb_pretokenizer_by_name(&p, cases[i].pre, &defaults));
+        expect_pieces(&p, cases[i].text, cases[i].want);
+    }
+    /* Where tokenizer.json's engine and llama.cpp's differ. */
+    p = (rb_pretokenizer){ .rule = { rb_split_rule_of(
+                               "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
+                               "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+                               "\\s+(?!\\S)|\\s+") },
+                           .n_rule = 1 };
+    cr_assert_not_null(p.rule[0]);
+    expect_pieces(&p, "it'ſx", "it|'ſ|x");
+    cr_assert_null(rb_split_rule_of("\\w+"));
+}
+
 Test(tokenizer, an_unknown_cut_is_refused_by_name)
 {
     static tiny_file f;
