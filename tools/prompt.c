@@ -63,7 +63,7 @@ static rb_status prompt_text(const rb_args *args, const rb_tokenizer *t, char **
         st = rb_fail(err, RB_ERR_FORMAT, "a message of a chat has no NUL bytes");
     else
         st = chat_text(args, t, message, text, err);
-    *n = st == RB_OK ? strlen(*text) : 0;
+    *n = *text ? strlen(*text) : 0;
     free(message);
     return st;
 }
