@@ -33,6 +33,13 @@ static void add_config(XXH3_state_t *state, const rb_config *c)
     XXH3_128bits_update(state, extent, sizeof extent);
     XXH3_128bits_update(state, choice, sizeof choice);
     XXH3_128bits_update(state, number, sizeof number);
+    if (!c->latent_plain && !c->n_head_v && c->attn_scale == 0)
+        return;
+    /* Conversions alone have these: other models keep the digests that they had. */
+    const long long converted[] = { c->late_rope, c->latent_plain, c->n_key_block, c->d_freq,
+                                    c->n_head_v };
+    XXH3_128bits_update(state, converted, sizeof converted);
+    XXH3_128bits_update(state, &c->attn_scale, sizeof c->attn_scale);
 }
 
 /* Row by row, since experts may lie apart. False if the weight has no memory. */

@@ -58,6 +58,15 @@ typedef struct rb_config {
      * kv_lora_rank columns, but for d_rot columns of K that all heads share. 0: none. */
     int64_t kv_lora_rank, q_lora_rank; /* q_lora_rank 0: q is one matrix */
     bool mla_split;                    /* the file has k_b (transposed) and v_b, not kv_b */
+    /* What no file but ours has: conversions of attention (attn_convert.h). */
+    bool late_rope;      /* the latent is of whole heads: K is expanded, normed and then rotated */
+    bool latent_plain;   /* the latent has no norm */
+    int64_t n_key_block; /* the key that heads share is so many keys side by side, each normed and
+                            rotated as a head; all of K is shared. 0: one key of d_rot columns */
+    int64_t d_freq;      /* columns that angles are of, where every layer tells which of them its
+                            d_rot are (rope_pairs). 0: they are d_rot */
+    int64_t n_head_v;    /* heads of V; 0: n_head_kv */
+    float attn_scale;    /* what scores are multiplied by; 0: 1/sqrt(d_head_k) */
     /* Mixture of experts in the layers from n_dense_lead on. n_expert 0: none. */
     int64_t n_expert, n_expert_used, n_ff_expert, n_dense_lead;
     int64_t n_ff_shared; /* of the expert that every token takes; 0: none */
@@ -70,13 +79,28 @@ typedef struct rb_config {
 
 static inline bool rb_config_is_mla(const rb_config *c)
 {
-    return c->kv_lora_rank > 0;
+    return c->kv_lora_rank > 0 && !c->late_rope;
 }
 
-/* Columns of a latent K head that are not rotated. */
+/* Columns of K that all heads of a latent share, and those that each expands for itself. */
+static inline int64_t rb_config_d_shared(const rb_config *c)
+{
+    return c->late_rope ? 0 : c->n_key_block ? c->d_head_k : c->d_rot;
+}
 static inline int64_t rb_config_d_nope(const rb_config *c)
 {
-    return c->d_head_k - c->d_rot;
+    return c->d_head_k - rb_config_d_shared(c);
+}
+
+static inline int64_t rb_config_n_head_v(const rb_config *c)
+{
+    return c->n_head_v ? c->n_head_v : c->n_head_kv;
+}
+
+/* Columns that angles are of: pair j turns by base^(-2j / d_freq) a position. */
+static inline int64_t rb_config_d_freq(const rb_config *c)
+{
+    return c->d_freq ? c->d_freq : c->d_rot;
 }
 
 /* Copies beyond the model's own layers are of its last. */
@@ -94,9 +118,10 @@ typedef struct rb_layer {
     rb_view wqkv, bqkv; /* gptneox: rows of q, then of k, then of v */
     rb_view q_norm, k_norm;
     rb_view wq_a, q_a_norm, wq_b;
-    rb_view wkv_a, kv_a_norm; /* rows of the latent, then of the rotated key */
-    rb_view wkv_b;            /* per head rows of W_UK [d_nope][rank], then of W_UV [d_v][rank] */
-    rb_view wk_b, wv_b;       /* or apart: W_UK transposed [rank][d_nope], W_UV [d_v][rank] */
+    rb_view wkv_a, bkv_a, kv_a_norm; /* rows of the latent, then of the rotated key */
+    rb_view rope_pairs;              /* f32: which pair of d_freq / 2 each of d_rot / 2 is */
+    rb_view wkv_b;      /* per head rows of W_UK [d_nope][rank], then of W_UV [d_v][rank] */
+    rb_view wk_b, wv_b; /* or apart: W_UK transposed [rank][d_nope], W_UV [d_v][rank] */
     rb_view ffn_norm, ffn_norm_b;
     rb_view w_gate, w_up, w_down;
     rb_view b_up, b_down;
@@ -111,7 +136,7 @@ typedef struct rb_model {
     rb_view tok_embd; /* {1, 1, V, H} */
     rb_view out_norm, out_norm_b;
     rb_view output;        /* {1, 1, V, H}; equals tok_embd if tied */
-    rb_view rope_freqs;    /* d_rot/2 f32 divisors, or absent */
+    rb_view rope_freqs;    /* d_freq/2 f32 divisors, or absent */
     rb_layer *layer;       /* n_layer_alloc of them */
     int64_t n_layer_alloc; /* >= config.n_layer once rb_model_extend was called */
     rb_buffer **buffer;    /* owned; one tensor each, their memory in slabs */
@@ -166,12 +191,15 @@ const char *rb_config_keys(void);
 /* The one line that is wrong with a config, as RB_ERR_FORMAT; RB_OK if it can be run. */
 rb_status rb_config_check(const rb_config *config, rb_error *err);
 
-/* What the angle of rotated pair j (of d_rot / 2) is divided by: the model's own divisors and its
+/* What the angle of pair j (of d_freq / 2) is divided by: the model's own divisors and its
  * scaling (linear; YaRN: Peng et al. 2023, eq. 22-23). */
 double rb_rope_divisor(const rb_model *model, int64_t j);
+/* By how much rotated pair j (of d_rot / 2) of a layer turns each position. */
+double rb_rope_step(const rb_model *model, int64_t layer, int64_t j);
 /* What cos and sin of the angles are multiplied by: YaRN's attention factor, else 1. */
 double rb_rope_magnitude(const rb_config *config);
-/* What scores q . k are multiplied by: 1/sqrt(d_head_k), and YaRN's factor where it stands here. */
+/* What scores q . k are multiplied by: attn_scale or 1/sqrt(d_head_k), and YaRN's factor where it
+ * stands here. */
 float rb_score_scale(const rb_config *config);
 
 /* A model with seeded random weights, in memory (dry: none). Element i of a tensor depends only on

@@ -196,7 +196,7 @@ Test(oracle, ledgers_of_rare_shapes_are_what_it_says)
 {
     static const struct {
         rb_arch arch;
-        const char *set[4];
+        const char *set[6];
     } rare[] = {
         { RB_ARCH_GPTNEOX, { "parallel_residual=false" } },
         { RB_ARCH_DEEPSEEK2, { "q_lora_rank=48", "mla_split=true" } },
@@ -207,11 +207,27 @@ Test(oracle, ledgers_of_rare_shapes_are_what_it_says)
         { RB_ARCH_LLAMA, { "n_head_kv=1", "n_layer=1" } },
         { RB_ARCH_LLAMA, { "d_head_v=24" } },
         { RB_ARCH_QWEN3MOE, { "n_expert=3", "n_expert_used=3" } },
+        /* what attention is converted to */
+        { RB_ARCH_LLAMA, { "kv_lora_rank=32", "latent_plain=true", "late_rope=true" } },
+        { RB_ARCH_QWEN2, { "kv_lora_rank=64", "latent_plain=true", "late_rope=true" } },
+        { RB_ARCH_QWEN3MOE, { "kv_lora_rank=32", "latent_plain=true", "late_rope=true" } },
+        { RB_ARCH_QWEN2,
+          { "kv_lora_rank=32", "latent_plain=true", "n_head_kv=4", "mla_split=true", "d_rot=8",
+            "d_freq=16" } },
+        { RB_ARCH_GPTNEOX,
+          { "kv_lora_rank=32", "latent_plain=true", "mla_split=true", "d_rot=4" } },
+        { RB_ARCH_QWEN3,
+          { "kv_lora_rank=32", "latent_plain=true", "n_head_kv=4", "mla_split=true",
+            "n_key_block=2", "d_rot=8" } },
+        { RB_ARCH_LLAMA,
+          { "kv_lora_rank=32", "latent_plain=true", "n_head_kv=4", "n_key_block=2", "d_rot=4" } },
+        { RB_ARCH_LLAMA, { "n_head_kv=4", "n_head_v=2", "d_head_v=32" } },
+        { RB_ARCH_GPTNEOX, { "n_head_kv=2", "d_head_v=32" } },
     };
     for (size_t i = 0; i < sizeof rare / sizeof *rare; i++) {
         rb_config c = small_config(rare[i].arch);
         rb_error err;
-        for (int k = 0; k < 4 && rare[i].set[k]; k++)
+        for (int k = 0; k < 6 && rare[i].set[k]; k++)
             cr_assert_eq(rb_config_set(&c, rare[i].set[k], &err), RB_OK, "%s", err.text);
         expect_ledgers(&c, "f32");
         expect_ledgers(&c, "q8_0");
