@@ -6,6 +6,8 @@
 
 #include "../kernels/kernels.h"
 
+#include "attn_form.h"
+
 typedef enum {
     RB_ARCH_LLAMA,
     RB_ARCH_QWEN2,
@@ -145,6 +147,7 @@ typedef struct rb_model {
     int64_t n_slab, slab_at;
     size_t slab_used;              /* of slab[slab_at] */
     int n_threads;                 /* that will read the weights */
+    rb_attn_note attn;             /* zeros, but for a model that rb_attn_convert made */
     uint64_t n_params;             /* elements of all tensors of the file's own layers */
     uint64_t bytes_of[RB_N_DTYPE]; /* bytes per dtype, same tensors */
 } rb_model;
@@ -214,6 +217,7 @@ rb_status rb_model_synth_mix(rb_model **model, const rb_config *config, const st
 rb_status rb_gguf_write(const rb_model *model, const char *path, bool (*stop)(void *arg),
                         rb_error *err);
 
+#include "attn_convert.h"
 #include "chat.h"
 #include "convert.h"
 #include "replace.h"
