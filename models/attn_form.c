@@ -124,7 +124,10 @@ static rb_status shape_grouped(rb_config *to, const rb_config *c, const rb_attn_
                                rb_error *err)
 {
     const int64_t n = heads_kv(c, f);
+    const rb_status status = f->form == RB_FORM_GQA ? check_groups(c, f, err) : RB_OK;
     char why[128];
+    if (status != RB_OK)
+        return status;
     if (n % c->n_head_kv != 0 && c->n_head_kv % n != 0) {
         snprintf(why, sizeof why,
                  "%" PRId64 " heads of K and V are neither replicated nor pooled to %" PRId64
@@ -133,7 +136,7 @@ static rb_status shape_grouped(rb_config *to, const rb_config *c, const rb_attn_
         return refuse(c, f, why, err);
     }
     to->n_head_kv = n;
-    return f->form == RB_FORM_GQA ? check_groups(c, f, err) : RB_OK;
+    return RB_OK;
 }
 
 /* What every latent has: as many K heads as there are, and biases where its inputs had them. */
