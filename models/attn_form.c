@@ -88,15 +88,18 @@ static rb_status check_source(const rb_config *c, const rb_attn_form *f, rb_erro
     if (f->form == RB_FORM_GTA)
         return refuse(c, f, "its gate and its latent values are trained, no weights convert to it",
                       err);
-    if (rb_config_is_mla(c) && !c->latent_plain && !f->n && f->form != RB_FORM_GQA)
+    if (c->kv_lora_rank && !c->latent_plain && !f->n)
         return refuse(c, f,
                       "latent attention runs as MHA in the order mla-naive-full and as MQA in the "
                       "order mla-absorbed, without a conversion",
                       err);
-    if (rb_config_is_mla(c) && !c->latent_plain)
+    if (c->kv_lora_rank && !c->latent_plain)
         return refuse(c, f,
-                      "the norm of its latent stands between the matrices that a conversion would "
-                      "have to join",
+                      f->form == RB_FORM_MLA
+                          ? "the norm of its latent stands between the matrices that a lower rank "
+                            "would have to join"
+                          : "its heads come from one latent already, and fewer or others would "
+                            "leave its cache as it is",
                       err);
     if (c->kv_lora_rank || c->n_head_v)
         return refuse(c, f, "its attention was converted before; convert the original", err);

@@ -71,10 +71,7 @@ static void put_heads(meta *m, const rb_config *c)
         put_integer(m, ".attention.kv_lora_rank", c->kv_lora_rank);
     if (c->q_lora_rank)
         put_integer(m, ".attention.q_lora_rank", c->q_lora_rank);
-    put_real(m,
-             c->norm == RB_NORM_LAYER ? ".attention.layer_norm_epsilon"
-                                      : ".attention.layer_norm_rms_epsilon",
-             c->norm_eps);
+    put_integer(m, ".rope.dimension_count", c->d_rot);
 }
 
 /* What no other program has keys for, nor tensors: it refuses such a file, by what is missing. */
@@ -101,10 +98,17 @@ static void put_own(meta *m, const rb_model *model)
         put_real(m, "rbench.attention.scale", c->attn_scale);
 }
 
+uint64_t rb_gguf_put_attention(FILE *f, const rb_model *model)
+{
+    meta m = { .f = f, .arch = rb_arch_name[model->config.arch] };
+    put_heads(&m, &model->config);
+    put_own(&m, model);
+    return m.n;
+}
+
 static void put_rope(meta *m, const rb_config *c)
 {
     const rb_rope_scaling *r = &c->rope_scaling;
-    put_integer(m, ".rope.dimension_count", c->d_rot);
     put_real(m, ".rope.freq_base", c->rope_base);
     if (r->kind == RB_SCALING_NONE)
         return;
@@ -151,8 +155,11 @@ static void put_metadata(meta *m, const rb_model *model)
     put_integer(m, ".embedding_length", c->n_embd);
     put_integer(m, ".feed_forward_length", c->n_ff);
     put_integer(m, ".vocab_size", c->n_vocab);
-    put_heads(m, c);
-    put_own(m, model);
+    m->n += rb_gguf_put_attention(m->f, model);
+    put_real(m,
+             c->norm == RB_NORM_LAYER ? ".attention.layer_norm_epsilon"
+                                      : ".attention.layer_norm_rms_epsilon",
+             c->norm_eps);
     put_rope(m, c);
     put_experts(m, c);
     if (c->arch == RB_ARCH_GPTNEOX)

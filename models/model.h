@@ -43,6 +43,9 @@ rb_status rb_model_from_source(rb_model **model, rb_source src, const char *path
  * fallbacks where the row is no multiple of the block. */
 rb_dtype rb_dtype_fallback(rb_dtype type, int64_t cols);
 
+/* The metadata of a model's attention, as rb_gguf_write has them: how many pairs it wrote. */
+uint64_t rb_gguf_put_attention(FILE *f, const rb_model *model);
+
 /* Of arch.c: what follows from the architecture alone. */
 typedef enum { RB_EXPERTS_NEVER, RB_EXPERTS_MAYBE, RB_EXPERTS_ALWAYS } rb_has_experts;
 typedef struct rb_arch_info {

@@ -347,7 +347,7 @@ Test(attn_convert, forms_that_a_model_cannot_take_are_refused)
         { RB_ARCH_PLM, 0, "mha", "mla-naive-full" },
         { RB_ARCH_DEEPSEEK2, 0, "mqa", "mla-absorbed" },
         { RB_ARCH_PLM, 0, "mla:8", "the norm of its latent" },
-        { RB_ARCH_PLM, 0, "gqa:2", "the norm of its latent" },
+        { RB_ARCH_PLM, 0, "gqa:2", "come from one latent already" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rb_config c = small_config(cases[i].arch);

@@ -1,4 +1,5 @@
-/* rbench convert: a GGUF file with its weights in other types, and what that costs in accuracy.
+/* rbench convert: a GGUF file with its weights in other types, and what that costs in accuracy; or
+ * with its attention in another form.
  * Nothing is decided or encoded here.
  * Read next: ../models/convert.h. */
 #include "progress.h"
@@ -15,6 +16,11 @@ static const rb_option options[] = {
       .choices = RB_MATRIX_TYPES,
       .help = "type of the matrices, or one of llama.cpp's mixes (_s, _m), which spend more bits "
               "where they count" },
+    { .names = "--attn",
+      .kind = RB_OPT_WORD,
+      .value = "FORM",
+      .help = "attention in another form: mha, gqa:G, mqa, mla, mla:R[:d_r], lrkv:R, gva:G or "
+              "gha:G. The model is held in memory" },
     RB_THREADS_OPTION(RB_OPT_INT, "N", RB_THREADS_HELP),
     RB_FORMAT_OPTION("md|json",
                      "format of the table on stdout; on stderr where stdout is OUT.gguf"),
@@ -36,12 +42,29 @@ static FILE *table_stream(const char *path)
     return same ? stderr : stdout;
 }
 
-static rb_status convert(const rb_args *args, const char *type, rb_error *err)
+/* Nobody should take what is computed then for what the model says. */
+static void tell_attention(const rb_attn_note *note)
+{
+    char form[48];
+    if (!note->converted)
+        return;
+    rb_complain("note: attention in the form %s is %s", rb_attn_form_text(&note->form, form, 48),
+                note->exact ? "exact: the model is the same"
+                            : "an approximation: what it writes is not the model's");
+    if (note->n_refit)
+        rb_complain("note: %lld matrices have rows that are no whole blocks of their type and are "
+                    "f16, %s the first",
+                    (long long)note->n_refit, note->refit);
+}
+
+static rb_status convert(const rb_args *args, const char *type, const rb_attn_form *attn,
+                         rb_error *err)
 {
     FILE *out = table_stream(args->arg[1]);
     rb_progress progress = rb_progress_make(false, false, NULL);
     rb_conversion done;
-    const rb_convert_params params = { .mix = rb_mix_by_name(type),
+    const rb_convert_params params = { .mix = type ? rb_mix_by_name(type) : NULL,
+                                       .attn = attn,
                                        .n_threads = rb_threads_of(args),
                                        .progress = tell,
                                        .stop = rb_stop,
@@ -50,23 +73,32 @@ static rb_status convert(const rb_args *args, const char *type, rb_error *err)
     rb_progress_clear(&progress);
     if (st != RB_OK)
         return st;
+    tell_attention(&done.attn);
     if (done.n_again)
         rb_complain("note: %lld tensors of %s were quantised already: what they lost then is not "
                     "in the errors told here",
                     (long long)done.n_again, args->arg[0]);
-    return rb_conversion_write(out, &done, type, !strcmp(rb_opt_text(args, "-o"), "json"), err);
+    return rb_conversion_write(out, &done, type ? type : "as it is",
+                               !strcmp(rb_opt_text(args, "-o"), "json"), err);
 }
 
 static int run_convert(const rb_args *args)
 {
     const char *type = rb_opt_text(args, "--type");
+    const char *attn = rb_opt_text(args, "--attn");
+    rb_attn_form form;
     rb_error err = { 0 };
-    if (args->n != 2 || !type) {
-        rb_complain("convert wants IN.gguf, OUT.gguf and --type TYPE; see 'rbench convert --help'");
+    if (args->n != 2 || (!type && !attn)) {
+        rb_complain("convert wants IN.gguf, OUT.gguf and --type TYPE or --attn FORM; see 'rbench "
+                    "convert --help'");
+        return RB_EXIT_USAGE;
+    }
+    if (attn && rb_attn_form_parse(&form, attn, &err) != RB_OK) {
+        rb_complain("%s", err.text);
         return RB_EXIT_USAGE;
     }
     rb_catch_signals();
-    if (convert(args, type, &err) == RB_OK)
+    if (convert(args, type, attn ? &form : NULL, &err) == RB_OK)
         return RB_EXIT_OK;
     rb_complain("%s", err.text);
     return err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
@@ -74,14 +106,16 @@ static int run_convert(const rb_args *args)
 
 const rb_command rb_cmd_convert = {
     .name = "convert",
-    .usage = "IN.gguf OUT.gguf --type TYPE [options]",
+    .usage = "IN.gguf OUT.gguf [--attn FORM] [--type TYPE] [options]",
     .about =
         "Writes a GGUF file with its matrices in another type: metadata and tokenizer as they are, "
         "split sets as\none file, of any architecture. Vectors and routers keep their types, and "
         "what has the type already is\ncopied. Rows that are no whole blocks fall back to a type "
         "of smaller blocks. Then tells for each type\nbytes, bits per weight, and the error that "
-        "encoding made, relative to the values.",
-    .what = "write a GGUF file in another weight type",
+        "encoding made, relative to the values. With --attn the same weights in another form of "
+        "attention: exactly\nwhere it loses nothing, else approximately. Files of mha, gqa and mqa "
+        "are read by other programs too.",
+    .what = "write a GGUF file in another weight type or form of attention",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_convert,
