@@ -111,6 +111,8 @@ void rb_attn_pool(rb_reform *r, int64_t layer)
     const rb_config *c = &r->from->config, *t = &r->to->config;
     const rb_attn_parts to = rb_attn_parts_of(t, &r->to->layer[layer]);
     const heads h = read_heads(r, layer);
+    if (!h.q || !h.k || !h.v || !h.o)
+        return;
     for (int64_t group = 0; r->work.status == RB_OK && group < t->n_head_kv; group++)
         pool_group(r, &to, &h, group);
     for (int64_t i = 0; r->work.status == RB_OK && i < c->n_head; i++)
@@ -160,8 +162,10 @@ void rb_attn_map(rb_reform *r, int64_t layer)
     const rb_config *c = &r->from->config, *t = &r->to->config;
     const rb_attn_parts to = rb_attn_parts_of(t, &r->to->layer[layer]);
     const heads h = read_heads(r, layer);
-    const int64_t each = c->n_head / t->n_head, n_v = to.v.n[2] / c->d_head_v;
+    const int64_t each = c->n_head / t->n_head, n_v = rb_config_n_head_v(t) * each;
     int64_t *at = rb_work_take(&r->work, c->n_head, sizeof *at);
+    if (!h.q || !h.k || !h.v || !h.o)
+        return;
     for (int64_t m = 0; r->work.status == RB_OK && m < t->n_head; m++)
         write_map(r, &to, &h, m);
     for (int64_t v = 0; r->work.status == RB_OK && v < n_v; v++)

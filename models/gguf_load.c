@@ -113,9 +113,9 @@ static rb_status read_vector(const rb_gguf *g, const rb_gguf_tensor *t, float *d
 static rb_status check_pairs(const rb_gguf *g, const rb_config *c, const rb_tensor *t,
                              const rb_view *v, rb_error *err)
 {
-    const float *x = v->buffer->data;
+    const float *x = v->buffer->data, n = (float)c->d_freq / 2;
     for (int64_t i = 0; i < t->cols; i++)
-        if (!(x[i] >= 0 && x[i] < (float)(c->d_freq / 2)) || x[i] != (float)(int64_t)x[i])
+        if (!(x[i] >= 0 && x[i] < n) || x[i] != (float)(int64_t)x[i])
             return rb_fail(err, RB_ERR_FORMAT,
                            "%s: tensor '%s' has %g; numbers from 0 to %" PRId64 " are wanted",
                            g->file[0].label, t->name, (double)x[i], c->d_freq / 2 - 1);

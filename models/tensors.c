@@ -181,27 +181,17 @@ static int64_t extent(const rb_config *c, dim d)
     return of[d];
 }
 
-/* Layers of one kind of feed-forward follow each other: the dense ones lead. */
-static bool present(const rb_config *c, presence when, bool moe)
+/* Of attention: of x in q, k and v, fused in one matrix, or of a latent. */
+static bool present_in_attention(const rb_config *c, presence when)
 {
     const bool latent = c->kv_lora_rank > 0, fused = c->linear_bias && !latent;
     switch (when) {
-    case IF_UNTIED:
-        return !c->tied;
-    case IF_FREQS:
-        return c->rope_freqs;
     case IF_BIAS:
         return c->qkv_bias;
     case IF_PLAIN_BIAS:
         return c->qkv_bias && !latent;
     case IF_LATENT_BIAS:
         return c->qkv_bias && latent;
-    case IF_QK_NORM:
-        return c->qk_norm;
-    case IF_LAYERNORM:
-        return c->norm == RB_NORM_LAYER;
-    case IF_LINEAR_BIAS:
-        return c->linear_bias;
     case IF_PLAIN:
         return !latent && !fused;
     case IF_PLAIN_Q:
@@ -222,6 +212,26 @@ static bool present(const rb_config *c, presence when, bool moe)
         return latent && c->mla_split;
     case IF_SPLIT_K:
         return latent && c->mla_split && rb_config_d_nope(c) > 0;
+    default:
+        break;
+    }
+    return true;
+}
+
+/* Layers of one kind of feed-forward follow each other: the dense ones lead. */
+static bool present(const rb_config *c, presence when, bool moe)
+{
+    switch (when) {
+    case IF_UNTIED:
+        return !c->tied;
+    case IF_FREQS:
+        return c->rope_freqs;
+    case IF_QK_NORM:
+        return c->qk_norm;
+    case IF_LAYERNORM:
+        return c->norm == RB_NORM_LAYER;
+    case IF_LINEAR_BIAS:
+        return c->linear_bias;
     case IF_DENSE:
         return !moe;
     case IF_GATED:
@@ -240,10 +250,9 @@ static bool present(const rb_config *c, presence when, bool moe)
         return moe && c->n_ff_shared > 0;
     case IF_SHARED_GATE:
         return moe && c->n_ff_shared > 0 && c->shared_gate;
-    case ALWAYS:
-        break;
+    default:
+        return present_in_attention(c, when);
     }
-    return true;
 }
 
 static int64_t count(const rb_config *c, const row *table, int n, bool moe)

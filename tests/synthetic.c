@@ -1,4 +1,5 @@
 /* Synthetic attention: numbers of a fixed generator, made orthogonal where spectra are to be known.
+ * Refuses to be random: every run has the same figures.
  * Read next: synthetic.h. */
 #include "synthetic.h"
 
