@@ -180,6 +180,55 @@ Test(attn_convert, lossy_forms_compute_what_their_weights_say)
     cr_expect_eq(n, N_DENSE * 10 - 2);
 }
 
+/* ---- means of equal heads are these heads ---- */
+
+/* Head i of a matrix becomes its head of(i). */
+static void repeat_heads(const rb_view *w, int64_t n_head, int64_t n, bool apart)
+{
+    const int64_t bytes = (int64_t)w->buffer->bytes / n_head;
+    char *at = w->buffer->data;
+    for (int64_t i = 0; i < n_head; i++)
+        memmove(at + i * bytes, at + (apart ? i % n : i / (n_head / n) * (n_head / n)) * bytes,
+                (size_t)bytes);
+}
+
+/* A form whose groups of heads are equal in the source loses nothing: groups are where the paper
+ * has them, and so are the columns of W_o. */
+static void expect_lossless(const char *form, int64_t n, bool maps, bool values, bool apart)
+{
+    json_t *v;
+    rb_model *m = vector_model("mha_llama", &v), *to;
+    const int64_t n_head = m->config.n_head;
+    int32_t ids[N_TOK];
+    tokens_of(v, ids);
+    for (int64_t l = 0; l < m->config.n_layer; l++) {
+        if (maps)
+            repeat_heads(&m->layer[l].wq, n_head, n, false);
+        repeat_heads(&m->layer[l].wk, n_head, n, false);
+        if (values)
+            repeat_heads(&m->layer[l].wv, n_head, n, apart);
+    }
+    to = convert(m, form);
+    float *want = logits_of(m, RB_ATTN_OWN, ids, N_TOK), *got = logits_of(to, RB_ATTN_OWN, ids, 3);
+    const double d = off_by(got, want, N_TOK * m->config.n_vocab);
+    cr_expect_leq(d, 1e-5, "%s: off by %g", form, d);
+    free(want);
+    free(got);
+    rb_model_close(to);
+    rb_model_close(m);
+    json_decref(v);
+}
+
+Test(attn_convert, means_of_equal_heads_are_these_heads)
+{
+    expect_lossless("gqa:2", 2, false, true, false);
+    expect_lossless("mqa", 1, false, true, false);
+    expect_lossless("gva:2", 2, true, false, false);
+    expect_lossless("gva:1", 1, true, false, false);
+    expect_lossless("gha:2", 2, true, true, true);
+    expect_lossless("gha:4", 4, true, true, true);
+}
+
 /* ---- what is copied, and types ---- */
 
 static bool same_row(const rb_view *a, int64_t i, const rb_view *b, int64_t j)

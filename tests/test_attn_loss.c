@@ -270,7 +270,7 @@ Test(attn_loss, alignment_changes_neither_scores_nor_outputs)
 
 /* Scores of all components that rotate together are those of the heads; so are the components that
  * stand still where there is no distance. */
-static void expect_same_scores(rb_rope_pairing pairing, int64_t n_kept, bool distant)
+static void expect_same_scores(rb_rope_pairing pairing, int64_t n_kept, bool distant, bool yarn)
 {
     rb_model m = { .config = small };
     rb_config t = small;
@@ -280,6 +280,9 @@ static void expect_same_scores(rb_rope_pairing pairing, int64_t n_kept, bool dis
     double x[2 * IN];
     m.config.rope_pairing = t.rope_pairing = pairing;
     t.d_rot = 2 * n_kept;
+    if (yarn) /* cos and sin of q and of k are then larger than 1 */
+        m.config.rope_scaling = (rb_rope_scaling){ RB_SCALING_YARN, 4, 16, 32, 1, 1, 0 };
+    const double by = rb_rope_magnitude(&m.config) * rb_rope_magnitude(&m.config);
     const rb_matrix inputs = { x, 2, IN }, k = filled(&w, N_KV * D, IN, &state);
     const rb_matrix q = filled(&w, D, IN, &state);
     fill(&inputs, &state);
@@ -298,14 +301,15 @@ static void expect_same_scores(rb_rope_pairing pairing, int64_t n_kept, bool dis
             turn[i] = own[r.kept[i].pair];
         head_at(&t, &q_rot, x, NULL, none, a);
         head_at(&t, &turning, x + IN, NULL, turn, b);
-        got = dot(a, b, 2 * n_kept);
+        got = by * dot(a, b, 2 * n_kept);
         head_at(&m.config, &q, x, NULL, none, qh);
         for (int64_t i = 0; i < still.rows; i++)
             got += dot(rb_row(&still, i), x + IN, IN) * dot(rb_row(&expand, i), qh, D);
         const rb_matrix head = rb_matrix_rows(&k, h * D, D);
         head_at(&m.config, &head, x + IN, NULL, own, kh);
-        cr_expect_leq(fabs(got - dot(qh, kh, D)), 1e-12, "head %d, %d kept: %.15g, not %.15g", h,
-                      (int)n_kept, got, dot(qh, kh, D));
+        const double want = by * dot(qh, kh, ROT) + dot(qh + ROT, kh + ROT, D - ROT);
+        cr_expect_leq(fabs(got - want), 1e-12, "head %d, %d kept: %.15g, not %.15g", h, (int)n_kept,
+                      got, want);
     }
     rb_work_free(&w);
 }
@@ -313,7 +317,9 @@ static void expect_same_scores(rb_rope_pairing pairing, int64_t n_kept, bool dis
 Test(attn_loss, components_that_rotate_together_give_the_same_scores)
 {
     for (int neox = 0; neox < 2; neox++) {
-        expect_same_scores(neox ? RB_ROPE_NEOX : RB_ROPE_NORM, N_KV * ROT / 2, true);
-        expect_same_scores(neox ? RB_ROPE_NEOX : RB_ROPE_NORM, 5, false);
+        const rb_rope_pairing pairing = neox ? RB_ROPE_NEOX : RB_ROPE_NORM;
+        expect_same_scores(pairing, N_KV * ROT / 2, true, false);
+        expect_same_scores(pairing, 5, false, false);
+        expect_same_scores(pairing, 5, false, true);
     }
 }
