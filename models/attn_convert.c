@@ -262,6 +262,7 @@ rb_status rb_attn_convert(rb_model **converted, const rb_model *from, const rb_a
                           const rb_calibration *cal, rb_error *err)
 {
     rb_reform r = { .from = from, .form = *form, .cal = cal };
+    const rb_attn_note *before = &from->attn; /* what was lost stays lost */
     rb_config config;
     *converted = NULL;
     rb_status status = rb_attn_form_config(&config, &from->config, form, err);
@@ -272,7 +273,9 @@ rb_status rb_attn_convert(rb_model **converted, const rb_model *from, const rb_a
     if (status == RB_OK) {
         r.exact = rb_attn_form_is_exact(&from->config, form);
         r.to->n_threads = from->n_threads;
-        r.to->attn = (rb_attn_note){ .converted = true, .exact = r.exact, .form = *form };
+        r.to->attn = (rb_attn_note){ .converted = true,
+                                     .exact = r.exact && (!before->converted || before->exact),
+                                     .form = *form };
         status = convert(&r, err);
     }
     if (status == RB_OK)

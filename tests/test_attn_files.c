@@ -124,3 +124,60 @@ Test(attn_files, pairs_that_are_none_are_refused)
     free(path);
     dir_remove(&d);
 }
+
+/* ---- files converted from files ---- */
+
+static void expect_no_key_twice(const char *path)
+{
+    rb_source src;
+    rb_gguf g;
+    rb_error err;
+    cr_assert_eq(rb_source_open(&src, path, &err), RB_OK);
+    cr_assert_eq(rb_gguf_open(&g, src, path, &err), RB_OK, "%s", err.text);
+    for (int64_t i = 1; i < g.n_kv; i++)
+        cr_expect_str_neq(g.kv[i - 1].key, g.kv[i].key);
+    rb_gguf_close(&g);
+}
+
+static rb_attn_note convert_file(const char *from, const char *to, const char *form)
+{
+    const rb_attn_form f = form_of(form);
+    const rb_convert_params how = { .attn = &f, .n_threads = 1 };
+    rb_conversion done;
+    rb_error err;
+    cr_assert_eq(rb_gguf_convert(from, to, &how, &done, &err), RB_OK, "%s", err.text);
+    return done.attn;
+}
+
+/* Metadata that has nothing to do with attention stays byte for byte, in its order; no key comes
+ * twice; and a second conversion finds the first. */
+Test(attn_files, conversion_keeps_the_metadata)
+{
+    const dir d = dir_make();
+    char *in = dir_file(&d, "in.gguf"), *out = dir_file(&d, "out.gguf");
+    gguf_file g = gguf_make("llama");
+    gguf_kv_string(&g, "tokenizer.chat_template", "{{ x }}");
+    gguf_kv_u32(&g, "some.llama.attention.head_count", 7);
+    blob b = gguf_bytes(&g);
+    rb_source src;
+    rb_gguf to;
+    rb_error err;
+    blob_write(&b, in);
+    cr_expect(convert_file(in, out, "mha").exact);
+    cr_assert_eq(rb_source_open(&src, out, &err), RB_OK);
+    cr_assert_eq(rb_gguf_open(&to, src, out, &err), RB_OK, "%s", err.text);
+    cr_expect_str_eq(rb_gguf_find_kv(&to, "tokenizer.chat_template")->text, "{{ x }}");
+    cr_expect_eq(rb_gguf_find_kv(&to, "some.llama.attention.head_count")->integer, 7);
+    cr_expect_eq(rb_gguf_find_kv(&to, "llama.attention.head_count_kv")->integer, 2);
+    cr_expect_str_eq(rb_gguf_find_kv(&to, "rbench.attention.form")->text, "mha");
+    rb_gguf_close(&to);
+    cr_expect_not(convert_file(out, in, "mqa").exact);
+    expect_no_key_twice(in);
+    cr_expect_not(convert_file(in, out, "mha").exact, "what was lost stays lost");
+    expect_no_key_twice(out);
+    blob_free(&b);
+    gguf_free(&g);
+    free(in);
+    free(out);
+    dir_remove(&d);
+}
