@@ -157,7 +157,7 @@ test:
 # tested by itself, or no kernel runs.
 UNCAPPED := kernels proof shaped again alloc dtype gguf gguf_families gguf_hostile llama2c mix \
             convert cli_convert cli_verify oracle peer place plot plot_files pmu report schedule stats \
-            store trace ranks compare_runs law extremes reuse waste
+            store trace ranks compare_runs law extremes reuse waste attn_convert attn_loss attn_files
 isa:
 	@sh .ci/deps test
 	@$(MAKE) --no-print-directory isa-tests

@@ -140,11 +140,29 @@ static void attend(form *f, int64_t d_k, int64_t d_v, int64_t kv_read, int64_t e
 static void project_out(form *f)
 {
     const rb_config *c = f->c;
-    book(f, RB_SITE_O,
-         linear(f->n, c->n_head * c->d_head_v, c->n_embd, f->w->wo.dtype, c->linear_bias));
+    const int64_t d = c->d_value_up ? c->d_value_up : c->d_head_v;
+    book(f, RB_SITE_O, linear(f->n, c->n_head * d, c->n_embd, f->w->wo.dtype, c->linear_bias));
 }
 
 /* ---- attention with cached heads ---- */
+
+/* What grouped-tied attention does beside: its gate, and its values decoded and let through. */
+static void decode_values(form *f)
+{
+    const rb_config *c = f->c;
+    const int64_t n = f->n, m = c->n_head * c->d_value_up, d = c->d_head_v;
+    if (!m)
+        return;
+    book(f, RB_SITE_ATTN_GATE, linear(n, c->n_embd, m, f->w->w_attn_gate.dtype, c->qkv_bias));
+    book(f, RB_SITE_V_UP,
+         (line){ .flops = 2 * n * d * m,
+                 .weight = bytes_of(f->w->wv_b.dtype, m, d),
+                 .act_read = n * c->n_head * d,
+                 .act_write = n * m });
+    book(f, RB_SITE_ATTN_GATE,
+         (line){
+             .flops = 4 * n * m, .special = 2 * n * m, .act_read = 2 * n * m, .act_write = n * m });
+}
 
 static void grouped_attention(form *f)
 {
@@ -170,6 +188,7 @@ static void grouped_attention(form *f)
     rope(f, n * heads, f->r->n);
     book(f, RB_SITE_KV_STORE, (line){ .kv_write = n * row, .act_read = n * (k + v) });
     attend(f, c->d_head_k, c->d_head_v, f->keys * row, 0);
+    decode_values(f);
     project_out(f);
 }
 

@@ -19,6 +19,8 @@ const char *rb_attn_name(const rb_config *c, rb_attn attn)
         return mla_name[attn == RB_ATTN_OWN ? RB_ATTN_MLA : attn];
     if (c->late_rope)
         return "lrkv";
+    if (c->d_value_up)
+        return "gta";
     if (c->n_head_v)
         return "gha";
     if (c->d_head_v > c->d_head_k && c->d_head_v % c->d_head_k == 0)
@@ -47,7 +49,7 @@ const rb_attn_variant *rb_attn_variant_of(const rb_config *c, rb_attn attn)
         [RB_ATTN_MLA_NAIVE_LATENT] = &rb_attn_mla_naive_latent,
         [RB_ATTN_MLA_ABSORBED] = &rb_attn_mla_absorbed,
     };
-    return c->late_rope ? &rb_attn_lrkv : variant[attn];
+    return c->late_rope ? &rb_attn_lrkv : c->d_value_up ? &rb_attn_gta : variant[attn];
 }
 
 /* Whether calls may take either order of a latent cache. */

@@ -85,8 +85,14 @@ static rb_status open_plain(rb_session *s, int64_t rows, rb_error *err)
     const int64_t q = c->n_head * c->d_head_k, k = c->n_head_kv * c->d_head_k;
     const int64_t v = rb_config_n_head_v(c) * c->d_head_v;
     const want one[] = { { &p->qkv, rows, q + k + v } };
-    const want three[] = { { &p->q, rows, q }, { &p->k, rows, k }, { &p->v, rows, v } };
-    return c->linear_bias ? open_all(s, one, 1, err) : open_all(s, three, 3, err);
+    const int64_t decoded = c->n_head * c->d_value_up;
+    const want apart[] = { { &p->q, rows, q },
+                           { &p->k, rows, k },
+                           { &p->v, rows, v },
+                           { &p->attn_gate, rows, decoded },
+                           { &p->o_head, rows, decoded } };
+    return c->linear_bias ? open_all(s, one, 1, err)
+                          : open_all(s, apart, sizeof apart / sizeof *apart, err);
 }
 
 static rb_status open_latent(rb_session *s, int64_t rows, rb_error *err)

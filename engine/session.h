@@ -21,6 +21,7 @@ typedef struct rb_scratchpad {
     rb_buffer q_a, kv_a; /* latent attention: what q comes from, the latent and rotated key */
     rb_buffer kv;        /* ... K and V expanded: of the new tokens, or of the whole context */
     rb_buffer q_latent, o_head; /* ... absorbed: q in the latent's space, and o out of it */
+    rb_buffer attn_gate;        /* grouped-tied attention; what it decodes is o_head */
     rb_buffer gate, up;
     rb_buffer router, share, shared; /* scores and shares of experts; the shared expert's y */
     rb_buffer expert;                /* ctrl, i32: ids of the chosen experts */
@@ -55,7 +56,7 @@ typedef struct rb_attn_variant {
 } rb_attn_variant;
 
 extern const rb_attn_variant rb_attn_gqa, rb_attn_mla_naive_full, rb_attn_mla_naive_latent,
-    rb_attn_mla_absorbed, rb_attn_lrkv;
+    rb_attn_mla_absorbed, rb_attn_lrkv, rb_attn_gta;
 
 struct rb_session {
     const rb_model *model;

@@ -101,7 +101,7 @@ static rb_status check_source(const rb_config *c, const rb_attn_form *f, rb_erro
                           : "its heads come from one latent already, and fewer or others would "
                             "leave its cache as it is",
                       err);
-    if (c->kv_lora_rank || c->n_head_v)
+    if (c->kv_lora_rank || c->n_head_v || c->d_value_up)
         return refuse(c, f, "its attention was converted before; convert the original", err);
     return RB_OK;
 }

@@ -36,6 +36,7 @@ static const int_field int_fields[] = {
     INT(n_key_block, 0, 1 << 12),
     INT(d_freq, 0, 1 << 12),
     INT(n_head_v, 0, 1 << 12),
+    INT(d_value_up, 0, 1 << 12),
     INT(n_expert, 0, 1 << 12),
     INT(n_expert_used, 0, 1 << 12),
     INT(n_ff_expert, 0, 1 << 22),
@@ -150,11 +151,13 @@ static rb_status check_value_heads(const rb_config *c, rb_error *err)
 {
     const int64_t n_v = rb_config_n_head_v(c), most = n_v > c->n_head_kv ? n_v : c->n_head_kv;
     if (c->n_head % most != 0 || most % n_v != 0 || most % c->n_head_kv != 0 ||
-        (c->n_head_v && c->kv_lora_rank))
-        return rb_fail(err, RB_ERR_FORMAT,
-                       "n_head_v is %" PRId64 ": of it, n_head_kv %" PRId64 " and n_head %" PRId64
-                       " the larger is a multiple of the smaller, and a latent has none",
-                       c->n_head_v, c->n_head_kv, c->n_head);
+        ((c->n_head_v || c->d_value_up) && (c->kv_lora_rank || (c->d_value_up && c->linear_bias))))
+        return rb_fail(
+            err, RB_ERR_FORMAT,
+            "n_head_v is %" PRId64 ": of it, n_head_kv %" PRId64 " and n_head %" PRId64
+            " the larger is a multiple of the smaller; of a latent, or decoded (d_value_up) "
+            "beside one matrix for q, k and v, there are none",
+            c->n_head_v, c->n_head_kv, c->n_head);
     return RB_OK;
 }
 
@@ -372,7 +375,7 @@ const char *rb_config_keys(void)
     static const char keys[] =
         "arch n_layer n_embd n_ff n_vocab n_head n_head_kv d_head d_head_k d_head_v d_rot n_ctx"
         " norm_eps rope_base tied rope_freqs parallel_residual kv_lora_rank q_lora_rank mla_split"
-        " late_rope latent_plain n_key_block d_freq n_head_v attn_scale"
+        " late_rope latent_plain n_key_block d_freq n_head_v d_value_up attn_scale"
         " n_expert n_expert_used n_ff_expert n_ff_shared n_dense_lead gating expert_renorm"
         " expert_bias expert_scale shared_gate experts_fused rope_scaling rope_factor rope_n_ctx"
         " rope_beta_fast rope_beta_slow rope_attn_factor rope_log_mul";

@@ -94,6 +94,8 @@ static void put_own(meta *m, const rb_model *model)
         put_integer(m, "rbench.attention.frequency_length", c->d_freq);
     if (c->n_head_v)
         put_integer(m, "rbench.attention.head_count_v", c->n_head_v);
+    if (c->d_value_up)
+        put_integer(m, "rbench.attention.value_up_length", c->d_value_up);
     if (c->attn_scale > 0)
         put_real(m, "rbench.attention.scale", c->attn_scale);
 }

@@ -276,7 +276,7 @@ static rb_status check_own_keys(const rb_gguf *g, rb_error *err)
 {
     static const char *const known[] = { "form",      "exact",           "kv_lora_rank",
                                          "late_rope", "key_block_count", "frequency_length",
-                                         "scale",     "head_count_v" };
+                                         "scale",     "head_count_v",    "value_up_length" };
     static const char prefix[] = "rbench.attention.";
     for (int64_t i = 0; i < g->n_kv; i++) {
         const char *key = g->kv[i].key;
@@ -307,6 +307,7 @@ static void read_own(meta *of, rb_config *c)
     c->n_key_block = integer(&m, "attention.key_block_count", 0);
     c->d_freq = integer(&m, "attention.frequency_length", 0);
     c->n_head_v = integer(&m, "attention.head_count_v", 0);
+    c->d_value_up = integer(&m, "attention.value_up_length", 0);
     c->attn_scale = (float)real(&m, "attention.scale", 0);
     of->status = m.status;
 }

@@ -17,7 +17,7 @@ rb_status rb_model_place(rb_model *model, const rb_tensor *tensor, rb_dtype dtyp
 rb_buffer *rb_model_buffer(rb_model *model, size_t bytes, bool dry, rb_error *err);
 /* Matrices that are read by one launch if they are of one type. The groups of a layer are those
  * that packed layouts exist for: what is read by heads or by experts stays as files have it. */
-enum { RB_N_GROUP = 7, RB_MOST_GROUP = 3 };
+enum { RB_N_GROUP = 8, RB_MOST_GROUP = 3 };
 typedef struct rb_group {
     rb_view *w[RB_MOST_GROUP];
     int n;

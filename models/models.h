@@ -68,6 +68,8 @@ typedef struct rb_config {
     int64_t d_freq;      /* columns that angles are of, where every layer tells which of them its
                             d_rot are (rope_pairs). 0: they are d_rot */
     int64_t n_head_v;    /* heads of V; 0: n_head_kv */
+    int64_t d_value_up;  /* GTA: columns that a head's d_head_v of V are decoded to after attention,
+                            then gated. 0: none */
     float attn_scale;    /* what scores are multiplied by; 0: 1/sqrt(d_head_k) */
     /* Mixture of experts in the layers from n_dense_lead on. n_expert 0: none. */
     int64_t n_expert, n_expert_used, n_ff_expert, n_dense_lead;
@@ -99,6 +101,12 @@ static inline int64_t rb_config_n_head_v(const rb_config *c)
     return c->n_head_v ? c->n_head_v : c->n_head_kv;
 }
 
+/* Columns of a head that W_o reads. */
+static inline int64_t rb_config_d_out(const rb_config *c)
+{
+    return c->d_value_up ? c->d_value_up : c->d_head_v;
+}
+
 /* Columns that angles are of: pair j turns by base^(-2j / d_freq) a position. */
 static inline int64_t rb_config_d_freq(const rb_config *c)
 {
@@ -120,16 +128,18 @@ typedef struct rb_layer {
     rb_view wqkv, bqkv; /* gptneox: rows of q, then of k, then of v */
     rb_view q_norm, k_norm;
     rb_view wq_a, q_a_norm, wq_b;
-    rb_view wkv_a, bkv_a, kv_a_norm; /* rows of the latent, then of the rotated key */
-    rb_view rope_pairs;              /* f32: which pair of d_freq / 2 each of d_rot / 2 is */
-    rb_view wkv_b;      /* per head rows of W_UK [d_nope][rank], then of W_UV [d_v][rank] */
-    rb_view wk_b, wv_b; /* or apart: W_UK transposed [rank][d_nope], W_UV [d_v][rank] */
+    rb_view wkv_a, kv_a_norm; /* rows of the latent, then of the rotated key */
+    rb_view wkv_b;            /* per head rows of W_UK [d_nope][rank], then of W_UV [d_v][rank] */
+    rb_view wk_b, wv_b;       /* or apart: W_UK transposed [rank][d_nope], W_UV [d_v][rank] */
     rb_view ffn_norm, ffn_norm_b;
     rb_view w_gate, w_up, w_down;
     rb_view b_up, b_down;
     rb_view router, router_bias;
     rb_view gate_exps, up_exps, down_exps;
     rb_view gate_shexp, up_shexp, down_shexp, inp_shexp;
+    rb_view bkv_a;
+    rb_view rope_pairs;               /* f32: which pair of d_freq / 2 each of d_rot / 2 is */
+    rb_view w_attn_gate, b_attn_gate; /* GTA; its decoders are wv_b */
 } rb_layer;
 
 typedef struct rb_model {

@@ -26,6 +26,7 @@ typedef enum {
     D_NOPE_V,   /* K and V of all heads but for what they share */
     D_NOPE,
     D_HEAD_V,
+    D_VALUE_UP,
     D_N_HEAD,
     D_EXPERTS,
     D_FF_EXPERT,
@@ -55,6 +56,8 @@ typedef enum {
     IF_KV_B,
     IF_SPLIT,
     IF_SPLIT_K,
+    IF_ATTN_GATE,
+    IF_GATE_BIAS,
     IF_DENSE,
     IF_GATED,
     IF_DENSE_BIAS,
@@ -125,6 +128,9 @@ static const row layered[] = {
     MATRIX("attn_kv_b.weight", D_NOPE_V, D_RANK, IN_LAYER(wkv_b), IF_KV_B),
     STACK("attn_k_b.weight", D_RANK, D_NOPE, IN_LAYER(wk_b), IF_SPLIT_K, D_N_HEAD),
     STACK("attn_v_b.weight", D_HEAD_V, D_RANK, IN_LAYER(wv_b), IF_SPLIT, D_N_HEAD),
+    STACK("attn_v_b.weight", D_VALUE_UP, D_HEAD_V, IN_LAYER(wv_b), IF_ATTN_GATE, D_N_HEAD),
+    MATRIX("attn_gate.weight", D_O, D_EMBD, IN_LAYER(w_attn_gate), IF_ATTN_GATE),
+    BIAS("attn_gate.bias", D_O, IN_LAYER(b_attn_gate), IF_GATE_BIAS),
     MATRIX("attn_output.weight", D_EMBD, D_O, IN_LAYER(wo), ALWAYS),
     BIAS("attn_output.bias", D_EMBD, IN_LAYER(bo), IF_LINEAR_BIAS),
     NORM("ffn_norm.weight", D_EMBD, IN_LAYER(ffn_norm), ALWAYS),
@@ -161,7 +167,7 @@ static int64_t extent(const rb_config *c, dim d)
         [D_Q] = c->n_head * c->d_head_k,
         [D_K] = c->n_head_kv * c->d_head_k,
         [D_V] = rb_config_n_head_v(c) * c->d_head_v,
-        [D_O] = c->n_head * c->d_head_v,
+        [D_O] = c->n_head * rb_config_d_out(c),
         [D_QKV] = (c->n_head + c->n_head_kv) * c->d_head_k + rb_config_n_head_v(c) * c->d_head_v,
         [D_HEAD] = c->d_head_k / (c->n_key_block ? c->n_key_block : 1),
         [D_FREQS] = rb_config_d_freq(c) / 2,
@@ -172,6 +178,7 @@ static int64_t extent(const rb_config *c, dim d)
         [D_NOPE_V] = c->n_head_kv * (nope + c->d_head_v),
         [D_NOPE] = nope,
         [D_HEAD_V] = c->d_head_v,
+        [D_VALUE_UP] = c->d_value_up,
         [D_N_HEAD] = c->n_head,
         [D_EXPERTS] = c->n_expert,
         [D_FF_EXPERT] = c->n_ff_expert,
@@ -212,6 +219,10 @@ static bool present_in_attention(const rb_config *c, presence when)
         return latent && c->mla_split;
     case IF_SPLIT_K:
         return latent && c->mla_split && rb_config_d_nope(c) > 0;
+    case IF_ATTN_GATE:
+        return c->d_value_up > 0;
+    case IF_GATE_BIAS:
+        return c->d_value_up > 0 && c->qkv_bias;
     default:
         break;
     }

@@ -182,6 +182,23 @@ static void attend(const heads *s, const rb_config *c, double scale, int64_t t, 
     free(p);
 }
 
+/* Values of a map decoded by its own matrix, behind a gate of the token; frees mix. */
+static double *decode(const rb_model *m, int64_t layer, const double *x, int64_t n_tok, double *mix)
+{
+    const rb_config *c = &m->config;
+    const rb_layer *w = &m->layer[layer];
+    const int64_t n = c->n_head, e = c->d_value_up, dv = c->d_head_v;
+    double *up = take(n_tok * n * e), *gate = take(n_tok * n * e);
+    for (int64_t h = 0; h < n; h++)
+        linear(up + h * e, n * e, mix + h * dv, n * dv, n_tok, &w->wv_b, h, 0, e, false, NULL);
+    linear(gate, n * e, x, c->n_embd, n_tok, &w->w_attn_gate, 0, 0, n * e, false, &w->b_attn_gate);
+    for (int64_t i = 0; i < n_tok * n * e; i++)
+        up[i] /= 1 + exp(-gate[i]);
+    free(gate);
+    free(mix);
+    return up;
+}
+
 void ref_attention(const rb_model *m, int64_t layer, const double *x, int64_t n_tok, double *o)
 {
     const rb_config *c = &m->config;
@@ -196,7 +213,10 @@ void ref_attention(const rb_model *m, int64_t layer, const double *x, int64_t n_
     for (int64_t t = 0; t < n_tok; t++)
         for (int64_t h = 0; h < n; h++)
             attend(&s, c, scale, t, h, mix + (t * n + h) * dv);
-    linear(o, c->n_embd, mix, n * dv, n_tok, &m->layer[layer].wo, 0, 0, c->n_embd, false,
+    const int64_t out = c->d_value_up ? c->d_value_up : dv;
+    if (c->d_value_up)
+        mix = decode(m, layer, x, n_tok, mix);
+    linear(o, c->n_embd, mix, n * out, n_tok, &m->layer[layer].wo, 0, 0, c->n_embd, false,
            &m->layer[layer].bo);
     free(s.q);
     free(s.k);

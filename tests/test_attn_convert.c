@@ -180,6 +180,26 @@ Test(attn_convert, lossy_forms_compute_what_their_weights_say)
     cr_expect_eq(n, N_DENSE * 10 - 2);
 }
 
+/* No weights convert to it: synthetic ones do. */
+Test(attn_convert, grouped_tied_attention_computes_what_its_weights_say)
+{
+    static const int32_t ids[N_TOK] = { 3, 17, 5, 32, 11, 7, 29, 0 };
+    static const rb_arch arch[] = { RB_ARCH_LLAMA, RB_ARCH_QWEN2, RB_ARCH_QWEN3 };
+    for (int i = 0; i < 3; i++) {
+        rb_config c = small_config(arch[i]);
+        rb_model *m;
+        rb_error err;
+        c.n_head_kv = 2;
+        c.n_head_v = 1;
+        c.d_head_v = 32;
+        c.d_value_up = 24;
+        cr_assert_eq(rb_model_synth(&m, &c, RB_F32, 1, false, &err), RB_OK, "%s", err.text);
+        cr_expect_str_eq(rb_attn_name(&m->config, RB_ATTN_OWN), "gta");
+        expect_reference(rb_arch_name[arch[i]], m, "gta", ids);
+        rb_model_close(m);
+    }
+}
+
 /* ---- means of equal heads are these heads ---- */
 
 /* Head i of a matrix becomes its head of(i). */

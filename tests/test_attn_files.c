@@ -45,6 +45,27 @@ static const struct {
     { RB_ARCH_QWEN2, "mla" },
 };
 
+Test(attn_files, grouped_tied_attention_loads_again)
+{
+    const dir d = dir_make();
+    char *path = dir_file(&d, "m.gguf"), a[RB_DIGEST], b[RB_DIGEST];
+    rb_config c = small_config(RB_ARCH_QWEN2);
+    rb_model *m, *back;
+    rb_error err;
+    c.n_head_v = 1;
+    c.d_value_up = 24;
+    cr_assert_eq(rb_model_synth(&m, &c, RB_F16, 1, false, &err), RB_OK, "%s", err.text);
+    cr_assert_eq(rb_gguf_write(m, path, NULL, &err), RB_OK, "%s", err.text);
+    cr_assert_eq(rb_model_open(&back, path, &(rb_model_params){ 0 }, &err), RB_OK, "%s", err.text);
+    cr_assert(rb_model_digest(m, a) && rb_model_digest(back, b));
+    cr_expect_str_eq(a, b);
+    cr_expect_not(back->attn.converted);
+    rb_model_close(m);
+    rb_model_close(back);
+    free(path);
+    dir_remove(&d);
+}
+
 Test(attn_files, load_again_as_they_were)
 {
     const dir d = dir_make();

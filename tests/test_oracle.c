@@ -230,6 +230,7 @@ Test(oracle, ledgers_of_rare_shapes_are_what_it_says)
         { RB_ARCH_LLAMA,
           { "kv_lora_rank=32", "latent_plain=true", "n_head_kv=4", "n_key_block=2", "d_rot=4" } },
         { RB_ARCH_LLAMA, { "n_head_kv=4", "n_head_v=2", "d_head_v=32" } },
+        { RB_ARCH_QWEN2, { "n_head_kv=2", "n_head_v=1", "d_head_v=32", "d_value_up=64" } },
         { RB_ARCH_GPTNEOX, { "n_head_kv=2", "d_head_v=32" } },
     };
     for (size_t i = 0; i < sizeof rare / sizeof *rare; i++) {
