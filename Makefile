@@ -158,7 +158,8 @@ test:
 UNCAPPED := kernels proof shaped again alloc dtype gguf gguf_families gguf_hostile hf_config \
             hf_hostile llama2c mix convert cli_convert cli_hf cli_verify oracle peer place plot \
             plot_files pmu report schedule stats store trace ranks compare_runs law extremes reuse \
-            waste chat sampler tokenizer tokenizer_hostile cli_tokenize
+            waste chat sampler tokenizer tokenizer_hostile cli_tokenize attn_convert attn_loss \
+            attn_files
 isa:
 	@sh .ci/deps test
 	@$(MAKE) --no-print-directory isa-tests

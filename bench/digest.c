@@ -9,7 +9,11 @@
 #include <xxhash.h>
 
 /* A layer is nothing but views. */
-enum { N_VIEW = sizeof(rb_layer) / sizeof(rb_view) };
+/* Those after the common ones are of converted attention: where absent, they are nothing. */
+enum {
+    N_VIEW = sizeof(rb_layer) / sizeof(rb_view),
+    N_COMMON = offsetof(rb_layer, bkv_a) / sizeof(rb_view)
+};
 _Static_assert(N_VIEW * sizeof(rb_view) == sizeof(rb_layer), "rb_layer holds views only");
 
 /* A field that is missing here would let different models pass for one; how a file stacks experts
@@ -38,6 +42,13 @@ static void add_config(XXH3_state_t *state, const rb_config *c)
         XXH3_128bits_update(state, "out_bias", 8);
     if (c->gelu_erf)
         XXH3_128bits_update(state, "gelu_erf", 8);
+    if (!c->latent_plain && !c->n_head_v && !c->d_value_up && c->attn_scale == 0)
+        return;
+    /* Conversions alone have these: other models keep the digests that they had. */
+    const long long converted[] = { c->late_rope, c->latent_plain, c->n_key_block,
+                                    c->d_freq,    c->n_head_v,     c->d_value_up };
+    XXH3_128bits_update(state, converted, sizeof converted);
+    XXH3_128bits_update(state, &c->attn_scale, sizeof c->attn_scale);
 }
 
 /* Row by row, since experts may lie apart. False if the weight has no memory. */
@@ -75,7 +86,7 @@ bool rb_model_digest(const rb_model *m, char digest[RB_DIGEST])
     for (int64_t l = 0; l < m->config.n_layer; l++) {
         const rb_view *v = (const rb_view *)&m->layer[l];
         for (int i = 0; i < N_VIEW; i++) {
-            if (!add_view(&state, &v[i]))
+            if ((i < N_COMMON || v[i].buffer) && !add_view(&state, &v[i]))
                 return false;
         }
     }

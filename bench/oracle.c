@@ -113,14 +113,15 @@ static void norm(form *f, rb_site site, int64_t rows)
     book(f, site, f->c->norm == RB_NORM_LAYER ? layernorm(rows, m) : rmsnorm(rows, m));
 }
 
-/* Sequences stand at the same positions, whose angles are read once. */
-static void rope(form *f, int64_t heads)
+/* Heads of tokens at so many positions: sequences stand at the same ones, whose angles are read
+ * once. */
+static void rope(form *f, int64_t heads, int64_t positions)
 {
     const int64_t d = f->c->d_rot;
     book(f, RB_SITE_ROPE,
-         (line){ .flops = 3 * f->n * heads * d,
-                 .act_read = f->n * heads * d + f->r->n * d,
-                 .act_write = f->n * heads * d });
+         (line){ .flops = 3 * heads * d,
+                 .act_read = heads * d + positions * d,
+                 .act_write = heads * d });
 }
 
 /* The core: scores of d_k, softmax, values of d_v. K and V come as kv_read bytes of the cache and
@@ -139,22 +140,40 @@ static void attend(form *f, int64_t d_k, int64_t d_v, int64_t kv_read, int64_t e
 static void project_out(form *f)
 {
     const rb_config *c = f->c;
+    const int64_t d = c->d_value_up ? c->d_value_up : c->d_head_v;
     book(f, RB_SITE_O,
-         linear(f->n, c->n_head * c->d_head_v, c->n_embd, f->w->wo.dtype,
-                c->linear_bias || c->out_bias));
+         linear(f->n, c->n_head * d, c->n_embd, f->w->wo.dtype, c->linear_bias || c->out_bias));
 }
 
 /* ---- attention with cached heads ---- */
+
+/* What grouped-tied attention does beside: its gate, and its values decoded and let through. */
+static void decode_values(form *f)
+{
+    const rb_config *c = f->c;
+    const int64_t n = f->n, m = c->n_head * c->d_value_up, d = c->d_head_v;
+    if (!m)
+        return;
+    book(f, RB_SITE_ATTN_GATE, linear(n, c->n_embd, m, f->w->w_attn_gate.dtype, c->qkv_bias));
+    book(f, RB_SITE_V_UP,
+         (line){ .flops = 2 * n * d * m,
+                 .weight = bytes_of(f->w->wv_b.dtype, m, d),
+                 .act_read = n * c->n_head * d,
+                 .act_write = n * m });
+    book(f, RB_SITE_ATTN_GATE,
+         (line){
+             .flops = 4 * n * m, .special = 2 * n * m, .act_read = 2 * n * m, .act_write = n * m });
+}
 
 static void grouped_attention(form *f)
 {
     const rb_config *c = f->c;
     const rb_layer *w = f->w;
     const int64_t n = f->n, h = c->n_embd, heads = c->n_head + c->n_head_kv;
+    const int64_t n_v = c->n_head_v ? c->n_head_v : c->n_head_kv, v = n_v * c->d_head_v;
     const int64_t q = c->n_head * c->d_head_k, k = c->n_head_kv * c->d_head_k;
-    const int64_t v = c->n_head_kv * c->d_head_v;
     const int64_t row =
-        c->n_head_kv * (kv(f->r->type_k, c->d_head_k) + kv(f->r->type_v, c->d_head_v));
+        c->n_head_kv * kv(f->r->type_k, c->d_head_k) + n_v * kv(f->r->type_v, c->d_head_v);
     if (c->linear_bias) {
         book(f, RB_SITE_QKV, linear(n, h, q + k + v, w->wqkv.dtype, true));
     } else {
@@ -167,40 +186,81 @@ static void grouped_attention(form *f)
         book(f, RB_SITE_QK_NORM, rmsnorm(n * c->n_head, c->d_head_k));
         book(f, RB_SITE_QK_NORM, rmsnorm(n * c->n_head_kv, c->d_head_k));
     }
-    rope(f, heads);
+    rope(f, n * heads, f->r->n);
     book(f, RB_SITE_KV_STORE, (line){ .kv_write = n * row, .act_read = n * (k + v) });
     attend(f, c->d_head_k, c->d_head_v, f->keys * row, 0);
+    decode_values(f);
+    project_out(f);
+}
+
+/* ---- K and V of low rank, rotated late ---- */
+
+static void late_attention(form *f)
+{
+    const rb_config *c = f->c;
+    const rb_layer *w = f->w;
+    const int64_t n = f->n, h = c->n_embd, r = c->kv_lora_rank, keys = f->keys;
+    const int64_t columns = c->n_head_kv * (c->d_head_k + c->d_head_v);
+    const line l[] = { linear(n, h, c->n_head * c->d_head_k, w->wq.dtype, c->qkv_bias),
+                       linear(n, h, r, w->wkv_a.dtype, c->qkv_bias) };
+    linears(f, RB_SITE_QKV, 2, l, (rb_site[]){ RB_SITE_Q, RB_SITE_KV_A });
+    if (c->qk_norm) {
+        book(f, RB_SITE_QK_NORM, rmsnorm(n * c->n_head, c->d_head_k));
+        book(f, RB_SITE_QK_NORM, rmsnorm(keys * c->n_head_kv, c->d_head_k));
+    }
+    rope(f, n * c->n_head, f->r->n);
+    book(f, RB_SITE_KV_STORE, (line){ .kv_write = n * kv(f->r->type_k, r), .act_read = n * r });
+    book(f, RB_SITE_KV_B,
+         (line){ .flops = 2 * keys * r * columns,
+                 .weight = bytes_of(w->wkv_b.dtype, columns, r),
+                 .kv_read = keys * kv(f->r->type_k, r),
+                 .act_write = keys * columns });
+    rope(f, keys * c->n_head_kv, f->r->p + f->r->n);
+    attend(f, c->d_head_k, c->d_head_v, 0, keys * columns);
     project_out(f);
 }
 
 /* ---- latent attention ---- */
+
+/* Columns of K that heads share, the latent's expansion aside: one rotated key, or all of K. */
+static int64_t shared_key(const form *f)
+{
+    return f->c->n_key_block ? f->c->d_head_k : f->c->d_rot;
+}
 
 static void latent_projections(form *f)
 {
     const rb_config *c = f->c;
     const rb_layer *w = f->w;
     const int64_t n = f->n, h = c->n_embd, q = c->n_head * c->d_head_k, r_q = c->q_lora_rank;
-    const line kv_a = linear(n, h, c->kv_lora_rank + c->d_rot, w->wkv_a.dtype, false);
+    const int64_t blocks = c->n_key_block ? c->n_key_block : 1;
+    const line kv_a = linear(n, h, c->kv_lora_rank + shared_key(f), w->wkv_a.dtype, c->qkv_bias);
     if (r_q) {
         const line l[] = { linear(n, h, r_q, w->wq_a.dtype, false), kv_a };
         linears(f, RB_SITE_QKV, 2, l, (rb_site[]){ RB_SITE_Q_A, RB_SITE_KV_A });
         book(f, RB_SITE_Q_A_NORM, rmsnorm(n, r_q));
         book(f, RB_SITE_Q_B, linear(n, r_q, q, w->wq_b.dtype, false));
     } else {
-        const line l[] = { linear(n, h, q, w->wq.dtype, false), kv_a };
+        const line l[] = { linear(n, h, q, w->wq.dtype, c->qkv_bias), kv_a };
         linears(f, RB_SITE_QKV, 2, l, (rb_site[]){ RB_SITE_Q, RB_SITE_KV_A });
     }
-    book(f, RB_SITE_KV_A_NORM, rmsnorm(n, c->kv_lora_rank));
-    rope(f, c->n_head + 1);
+    if (!c->latent_plain)
+        book(f, RB_SITE_KV_A_NORM, rmsnorm(n, c->kv_lora_rank));
+    if (c->qk_norm) {
+        book(f, RB_SITE_QK_NORM, rmsnorm(n * c->n_head * blocks, c->d_head_k / blocks));
+        book(f, RB_SITE_QK_NORM, rmsnorm(n * blocks, c->d_head_k / blocks));
+    }
+    rope(f, n * (c->n_head + 1) * blocks, f->r->n);
 }
 
 /* Bytes of W_UK and of W_UV, in either form of the file. */
 static int64_t bytes_uk(const form *f)
 {
     const rb_config *c = f->c;
-    const int64_t d_n = c->d_head_k - c->d_rot;
-    return c->mla_split ? bytes_of(f->w->wk_b.dtype, c->n_head * c->kv_lora_rank, d_n)
-                        : bytes_of(f->w->wkv_b.dtype, c->n_head * d_n, c->kv_lora_rank);
+    const int64_t d_n = c->d_head_k - shared_key(f);
+    return c->mla_split && d_n == 0 ? 0
+           : c->mla_split           ? bytes_of(f->w->wk_b.dtype, c->n_head * c->kv_lora_rank, d_n)
+                                    : bytes_of(f->w->wkv_b.dtype, c->n_head * d_n, c->kv_lora_rank);
 }
 
 static int64_t bytes_uv(const form *f)
@@ -214,8 +274,10 @@ static int64_t bytes_uv(const form *f)
 static void expand(form *f, int64_t tokens, bool cached)
 {
     const rb_config *c = f->c;
-    const int64_t r = c->kv_lora_rank, columns = c->n_head * (c->d_head_k - c->d_rot + c->d_head_v);
-    const int64_t times = c->mla_split && f->w->wk_b.dtype != f->w->wv_b.dtype ? 2 : 1;
+    const int64_t r = c->kv_lora_rank,
+                  columns = c->n_head * (c->d_head_k - shared_key(f) + c->d_head_v);
+    const int64_t times =
+        c->mla_split && c->d_head_k > shared_key(f) && f->w->wk_b.dtype != f->w->wv_b.dtype ? 2 : 1;
     book(f, RB_SITE_KV_B,
          (line){ .flops = 2 * tokens * r * columns,
                  .weight = bytes_uk(f) + bytes_uv(f),
@@ -227,18 +289,17 @@ static void expand(form *f, int64_t tokens, bool cached)
 static void naive_full(form *f)
 {
     const rb_config *c = f->c;
-    const int64_t h = c->n_head, d_n = c->d_head_k - c->d_rot, d_v = c->d_head_v;
-    const int64_t row =
-        h * (kv(f->r->type_k, d_n) + kv(f->r->type_k, c->d_rot) + kv(f->r->type_v, d_v));
+    const int64_t d_r = shared_key(f), h = c->n_head, d_n = c->d_head_k - d_r, d_v = c->d_head_v;
+    const int64_t row = h * (kv(f->r->type_k, d_n) + kv(f->r->type_k, d_r) + kv(f->r->type_v, d_v));
     expand(f, f->n, false);
     book(f, RB_SITE_KV_STORE,
-         (line){ .kv_write = f->n * row, .act_read = f->n * (h * (d_n + d_v) + c->d_rot) });
+         (line){ .kv_write = f->n * row, .act_read = f->n * (h * (d_n + d_v) + d_r) });
     attend(f, c->d_head_k, d_v, f->keys * row, 0);
 }
 
 static void store_latents(form *f)
 {
-    const int64_t r = f->c->kv_lora_rank, d_r = f->c->d_rot;
+    const int64_t r = f->c->kv_lora_rank, d_r = shared_key(f);
     book(f, RB_SITE_KV_STORE,
          (line){ .kv_write = f->n * (kv(f->r->type_k, r) + kv(f->r->type_k, d_r)),
                  .act_read = f->n * (r + d_r) });
@@ -247,23 +308,26 @@ static void store_latents(form *f)
 static void naive_latent(form *f)
 {
     const rb_config *c = f->c;
-    const int64_t expanded = f->keys * c->n_head * (c->d_head_k - c->d_rot + c->d_head_v);
+    const int64_t d_r = shared_key(f);
+    const int64_t expanded = f->keys * c->n_head * (c->d_head_k - d_r + c->d_head_v);
     store_latents(f);
     expand(f, f->keys, true);
-    attend(f, c->d_head_k, c->d_head_v, f->keys * kv(f->r->type_k, c->d_rot), expanded);
+    attend(f, c->d_head_k, c->d_head_v, f->keys * kv(f->r->type_k, d_r), expanded);
 }
 
 static void absorbed(form *f)
 {
     const rb_config *c = f->c;
-    const int64_t n = f->n, h = c->n_head, r = c->kv_lora_rank, d_n = c->d_head_k - c->d_rot;
+    const int64_t n = f->n, h = c->n_head, r = c->kv_lora_rank, d_r = shared_key(f);
+    const int64_t d_n = c->d_head_k - d_r, row = kv(f->r->type_k, r) + kv(f->r->type_k, d_r);
     store_latents(f);
-    book(f, RB_SITE_Q_ABSORB,
-         (line){ .flops = 2 * n * h * d_n * r,
-                 .weight = bytes_uk(f),
-                 .act_read = n * h * d_n,
-                 .act_write = n * h * r });
-    attend(f, r + c->d_rot, r, f->keys * (kv(f->r->type_k, r) + kv(f->r->type_k, c->d_rot)), 0);
+    if (d_n > 0)
+        book(f, RB_SITE_Q_ABSORB,
+             (line){ .flops = 2 * n * h * d_n * r,
+                     .weight = bytes_uk(f),
+                     .act_read = n * h * d_n,
+                     .act_write = n * h * r });
+    attend(f, d_n > 0 ? r + d_r : d_r, r, f->keys * row, 0);
     book(f, RB_SITE_V_UP,
          (line){ .flops = 2 * n * h * r * c->d_head_v,
                  .weight = bytes_uv(f),
@@ -382,7 +446,9 @@ static void layer(form *f, int64_t l)
     const rb_config *c = f->c;
     const int64_t m = f->n * c->n_embd;
     norm(f, RB_SITE_ATTN_NORM, f->n);
-    if (c->kv_lora_rank)
+    if (c->late_rope)
+        late_attention(f);
+    else if (c->kv_lora_rank)
         latent_attention(f);
     else
         grouped_attention(f);

@@ -47,8 +47,10 @@ static void note(char *what, size_t size, const char *name, int64_t now, int64_t
 static void shrink_heads(rb_config *c)
 {
     const int64_t group = c->n_head / c->n_head_kv;
-    c->n_head_kv = shrunk(c->n_head_kv, group * c->d_head_v, 2);
-    c->n_head = group * c->n_head_kv;
+    if (!c->n_head_v) { /* else heads of V would have to follow */
+        c->n_head_kv = shrunk(c->n_head_kv, group * c->d_head_v, 2);
+        c->n_head = group * c->n_head_kv;
+    }
     if (c->kv_lora_rank)
         c->kv_lora_rank = shrunk(c->kv_lora_rank, 1, BLOCK);
     if (c->q_lora_rank)

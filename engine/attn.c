@@ -17,6 +17,14 @@ const char *rb_attn_name(const rb_config *c, rb_attn attn)
 {
     if (rb_config_is_mla(c))
         return mla_name[attn == RB_ATTN_OWN ? RB_ATTN_MLA : attn];
+    if (c->late_rope)
+        return "lrkv";
+    if (c->d_value_up)
+        return "gta";
+    if (c->n_head_v)
+        return "gha";
+    if (c->d_head_v > c->d_head_k && c->d_head_v % c->d_head_k == 0)
+        return "gva";
     return c->n_head_kv == c->n_head ? "mha" : c->n_head_kv == 1 ? "mqa" : "gqa";
 }
 
@@ -33,7 +41,7 @@ rb_status rb_attn_by_name(const rb_config *c, const char *name, rb_attn *attn, r
                    mla ? ", in the orders mla-naive-full, mla-naive-latent and mla-absorbed" : "");
 }
 
-const rb_attn_variant *rb_attn_variant_of(rb_attn attn)
+const rb_attn_variant *rb_attn_variant_of(const rb_config *c, rb_attn attn)
 {
     static const rb_attn_variant *const variant[RB_N_ATTN] = {
         [RB_ATTN_OWN] = &rb_attn_gqa,
@@ -41,7 +49,7 @@ const rb_attn_variant *rb_attn_variant_of(rb_attn attn)
         [RB_ATTN_MLA_NAIVE_LATENT] = &rb_attn_mla_naive_latent,
         [RB_ATTN_MLA_ABSORBED] = &rb_attn_mla_absorbed,
     };
-    return variant[attn];
+    return c->late_rope ? &rb_attn_lrkv : c->d_value_up ? &rb_attn_gta : variant[attn];
 }
 
 /* Whether calls may take either order of a latent cache. */

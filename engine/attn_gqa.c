@@ -24,14 +24,14 @@ static heads heads_of(const rb_session *s)
 {
     const rb_config *c = &s->model->config;
     const int64_t q = c->n_head * c->d_head_k, k = c->n_head_kv * c->d_head_k;
-    const int64_t all = q + k + c->n_head_kv * c->d_head_v;
+    const int64_t n_v = rb_config_n_head_v(c), all = q + k + n_v * c->d_head_v;
     if (c->linear_bias)
         return (heads){ heads_at(s, 0, c->n_head, c->d_head_k, all),
                         heads_at(s, q, c->n_head_kv, c->d_head_k, all),
-                        heads_at(s, q + k, c->n_head_kv, c->d_head_v, all) };
+                        heads_at(s, q + k, n_v, c->d_head_v, all) };
     return (heads){ rb_pad_heads(s, &s->pad.q, c->n_head, c->d_head_k),
                     rb_pad_heads(s, &s->pad.k, c->n_head_kv, c->d_head_k),
-                    rb_pad_heads(s, &s->pad.v, c->n_head_kv, c->d_head_v) };
+                    rb_pad_heads(s, &s->pad.v, n_v, c->d_head_v) };
 }
 
 /* q, k, v = W x (+ b): one launch where the weights are of one dtype. */
@@ -39,7 +39,7 @@ static void project_qkv(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_
 {
     const rb_config *c = &s->model->config;
     const int64_t q = c->n_head * c->d_head_k, k = c->n_head_kv * c->d_head_k;
-    const int64_t v = c->n_head_kv * c->d_head_v;
+    const int64_t v = rb_config_n_head_v(c) * c->d_head_v;
     if (c->linear_bias) {
         ex->site = RB_SITE_QKV;
         rb_op_matmul(ex, x, 1,
@@ -65,7 +65,7 @@ static void project(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x, 
     }
     ex->site = RB_SITE_ROPE;
     rb_op_rope(ex, rb_view_slice(h.q, 3, 0, c->d_rot), rb_view_slice(h.k, 3, 0, c->d_rot),
-               rb_pad_rope_table(s), rb_pad_positions(s), c->rope_pairing);
+               rb_pad_rope_table(s, layer), rb_pad_positions(s), c->rope_pairing);
     ex->site = RB_SITE_KV_STORE;
     const rb_kv_piece piece[] = { { s->kv[layer].k, h.k }, { s->kv[layer].v, h.v } };
     rb_op_kv_store(ex, 2, piece, s->past);

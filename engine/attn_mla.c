@@ -10,9 +10,9 @@ static void project_x(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_vi
 {
     const rb_config *c = &s->model->config;
     const rb_view q = rb_pad_rows(s, &s->pad.q, c->n_head * c->d_head_k);
-    const rb_view kv_a = rb_pad_rows(s, &s->pad.kv_a, c->kv_lora_rank + c->d_rot);
+    const rb_view kv_a = rb_pad_rows(s, &s->pad.kv_a, c->kv_lora_rank + rb_config_d_shared(c));
     if (!c->q_lora_rank) {
-        const rb_linear out[] = { { .y = q, .w = w->wq }, { .y = kv_a, .w = w->wkv_a } };
+        const rb_linear out[] = { { q, w->wq, w->bq }, { kv_a, w->wkv_a, w->bkv_a } };
         rb_linears(s, ex, x, RB_SITE_QKV, 2, out, (rb_site[]){ RB_SITE_Q, RB_SITE_KV_A });
         return;
     }
@@ -42,20 +42,50 @@ typedef struct latents {
     rb_view q, c, k_rot;
 } latents;
 
-static latents project_latents(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_view x)
+/* Heads as n times as many, each a part of one; n > 1: of all its columns. */
+static rb_view parts_of(rb_view v, int64_t n)
+{
+    if (n == 1)
+        return v;
+    v.n[2] *= n;
+    v.n[3] /= n;
+    v.step_bytes[2] = rb_row_bytes(v.dtype, v.n[3]);
+    return v;
+}
+
+/* Rotates the shared key and what meets it of q: as one key, or block by block as several. */
+static void rotate(const rb_session *s, rb_exec *ex, int64_t layer, const latents *l)
 {
     const rb_config *c = &s->model->config;
-    const int64_t rank = c->kv_lora_rank;
-    const rb_view kv_a = rb_pad_heads(s, &s->pad.kv_a, 1, rank + c->d_rot);
+    const rb_layer *w = &s->model->layer[layer];
+    const int64_t n = c->n_key_block ? c->n_key_block : 1;
+    const rb_view q = parts_of(after_nope(s, l->q, rb_config_d_shared(c)), n);
+    const rb_view k = parts_of(l->k_rot, n);
+    if (c->qk_norm) {
+        ex->site = RB_SITE_QK_NORM;
+        rb_op_rmsnorm(ex, q, q, w->q_norm, c->norm_eps);
+        rb_op_rmsnorm(ex, k, k, w->k_norm, c->norm_eps);
+    }
+    ex->site = RB_SITE_ROPE;
+    rb_op_rope(ex, rb_view_slice(q, 3, 0, c->d_rot), rb_view_slice(k, 3, 0, c->d_rot),
+               rb_pad_rope_table(s, layer), rb_pad_positions(s), c->rope_pairing);
+}
+
+static latents project_latents(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x)
+{
+    const rb_config *c = &s->model->config;
+    const rb_layer *w = &s->model->layer[layer];
+    const int64_t rank = c->kv_lora_rank, shared = rb_config_d_shared(c);
+    const rb_view kv_a = rb_pad_heads(s, &s->pad.kv_a, 1, rank + shared);
     const latents l = { .q = rb_pad_heads(s, &s->pad.q, c->n_head, c->d_head_k),
                         .c = rb_view_slice(kv_a, 3, 0, rank),
-                        .k_rot = rb_view_slice(kv_a, 3, rank, c->d_rot) };
+                        .k_rot = rb_view_slice(kv_a, 3, rank, shared) };
     project_x(s, ex, w, x);
-    ex->site = RB_SITE_KV_A_NORM;
-    rb_op_rmsnorm(ex, l.c, l.c, w->kv_a_norm, c->norm_eps);
-    ex->site = RB_SITE_ROPE;
-    rb_op_rope(ex, after_nope(s, l.q, c->d_rot), l.k_rot, rb_pad_rope_table(s), rb_pad_positions(s),
-               c->rope_pairing);
+    if (!c->latent_plain) {
+        ex->site = RB_SITE_KV_A_NORM;
+        rb_op_rmsnorm(ex, l.c, l.c, w->kv_a_norm, c->norm_eps);
+    }
+    rotate(s, ex, layer, &l);
     return l;
 }
 
@@ -68,7 +98,7 @@ static int64_t expanded_columns(const rb_session *s)
 static rb_view kv_b_by_heads(const rb_session *s, const rb_layer *w)
 {
     const rb_config *c = &s->model->config;
-    return rb_view_reshape(w->wkv_b, 1, c->n_head, expanded_columns(s), c->kv_lora_rank);
+    return rb_view_reshape(w->wkv_b, 1, c->n_head_kv, expanded_columns(s), c->kv_lora_rank);
 }
 
 /* W_UK and W_UV by heads, from either form of the file. */
@@ -85,14 +115,18 @@ static rb_view w_uv(const rb_session *s, const rb_layer *w)
                         : rb_view_slice(kv_b_by_heads(s, w), 2, rb_config_d_nope(c), c->d_head_v);
 }
 
-/* K (but for its rotated columns) and V of every head, from latents c. */
-static void expand(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_view c, rb_view kv)
+void rb_attn_expand(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_view c, rb_view kv)
 {
+    const rb_head_linear v = { after_nope(s, kv, s->model->config.d_head_v), w_uv(s, w), false };
+    ex->site = RB_SITE_KV_B;
+    if (rb_config_d_nope(&s->model->config) == 0) {
+        rb_op_matmul_heads(ex, c, 1, &v);
+        return;
+    }
     const rb_head_linear out[] = {
         { nope_of(s, kv), w_uk(s, w), s->model->config.mla_split }, /* k_b lies transposed */
-        { after_nope(s, kv, s->model->config.d_head_v), w_uv(s, w), false },
+        v,
     };
-    ex->site = RB_SITE_KV_B;
     if (out[0].w.dtype == out[1].w.dtype) {
         rb_op_matmul_heads(ex, c, 2, out);
         return;
@@ -110,13 +144,13 @@ static void project_full(const rb_session *s, rb_exec *ex, int64_t layer, rb_vie
     const rb_layer *w = &s->model->layer[layer];
     const rb_kv_layer *cache = &s->kv[layer];
     const rb_view kv = rb_pad_heads(s, &s->pad.kv, c->n_head, expanded_columns(s));
-    const latents l = project_latents(s, ex, w, x);
-    expand(s, ex, w, l.c, kv);
-    const rb_kv_piece piece[] = { { nope_of(s, cache->k), nope_of(s, kv) },
-                                  { after_nope(s, cache->k, c->d_rot), l.k_rot },
-                                  { cache->v, after_nope(s, kv, c->d_head_v) } };
+    const latents l = project_latents(s, ex, layer, x);
+    rb_attn_expand(s, ex, w, l.c, kv);
+    const rb_kv_piece piece[] = { { after_nope(s, cache->k, rb_config_d_shared(c)), l.k_rot },
+                                  { cache->v, after_nope(s, kv, c->d_head_v) },
+                                  { nope_of(s, cache->k), nope_of(s, kv) } };
     ex->site = RB_SITE_KV_STORE;
-    rb_op_kv_store(ex, 3, piece, s->past);
+    rb_op_kv_store(ex, rb_config_d_nope(c) ? 3 : 2, piece, s->past);
     in->q = l.q;
 }
 
@@ -135,7 +169,7 @@ const rb_attn_variant rb_attn_mla_naive_full = { project_full, expose_full, rb_a
 static latents store_latents(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x)
 {
     const rb_kv_layer *cache = &s->kv[layer];
-    const latents l = project_latents(s, ex, &s->model->layer[layer], x);
+    const latents l = project_latents(s, ex, layer, x);
     const rb_kv_piece piece[] = { { cache->k, l.c }, { cache->v, l.k_rot } };
     ex->site = RB_SITE_KV_STORE;
     rb_op_kv_store(ex, 2, piece, s->past);
@@ -154,9 +188,9 @@ static void expose_latent(const rb_session *s, rb_exec *ex, int64_t layer, rb_at
     const int64_t n_keys = s->n_past + s->batch.n_tok;
     const rb_view kv = rb_view_dense(&s->pad.kv, RB_F32, RB_ACT, 0, s->params.n_seq, n_keys,
                                      c->n_head, expanded_columns(s));
-    expand(s, ex, &s->model->layer[layer], rb_view_slice(s->kv[layer].k, 1, 0, n_keys), kv);
-    in->k = nope_of(s, kv);
-    in->k2 = s->kv[layer].v;
+    rb_attn_expand(s, ex, &s->model->layer[layer], rb_view_slice(s->kv[layer].k, 1, 0, n_keys), kv);
+    in->k = rb_config_d_nope(c) ? nope_of(s, kv) : s->kv[layer].v;
+    in->k2 = rb_config_d_nope(c) ? s->kv[layer].v : (rb_view){ 0 };
     in->v = after_nope(s, kv, c->d_head_v);
 }
 
@@ -170,6 +204,9 @@ static void project_absorbed(const rb_session *s, rb_exec *ex, int64_t layer, rb
 {
     const rb_config *c = &s->model->config;
     const latents l = store_latents(s, ex, layer, x);
+    in->q = l.q;
+    if (!rb_config_d_nope(c)) /* scores are of the shared key alone */
+        return;
     in->q = rb_pad_heads(s, &s->pad.q_latent, c->n_head, c->kv_lora_rank);
     in->q2 = after_nope(s, l.q, c->d_rot);
     const rb_head_linear out = { in->q, w_uk(s, &s->model->layer[layer]), !c->mla_split };
@@ -182,6 +219,10 @@ static void expose_absorbed(const rb_session *s, rb_exec *ex, int64_t layer, rb_
     (void)ex;
     in->k = in->v = s->kv[layer].k;
     in->k2 = s->kv[layer].v;
+    if (rb_config_d_nope(&s->model->config))
+        return;
+    in->k = in->k2;
+    in->k2 = (rb_view){ 0 };
 }
 
 static void merge_absorbed(const rb_session *s, rb_exec *ex, int64_t layer, rb_view o, rb_view y)

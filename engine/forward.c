@@ -50,7 +50,7 @@ static void add_residual(rb_exec *ex, rb_view x, rb_view y)
 static void attention(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x, rb_view y)
 {
     const rb_config *c = &s->model->config;
-    const rb_attn_variant *v = rb_attn_variant_of(s->attn);
+    const rb_attn_variant *v = rb_attn_variant_of(c, s->attn);
     const rb_view o =
         rb_pad_heads(s, &s->pad.o, c->n_head, v->latent_out ? c->kv_lora_rank : c->d_head_v);
     rb_attend_in in = { 0 };

@@ -42,6 +42,7 @@ static rb_status check_blocks(const rb_session *s, bool latent, rb_error *err)
     const rb_config *c = &s->model->config;
     const rb_dtype k = s->params.type_k, v = latent ? k : s->params.type_v;
     const bool mla = rb_config_is_mla(c);
+    const int64_t shared = rb_config_d_shared(c);
     const struct {
         const char *what;
         int64_t columns;
@@ -53,7 +54,7 @@ static rb_status check_blocks(const rb_session *s, bool latent, rb_error *err)
                    : mla  ? rb_config_d_nope(c)
                           : c->d_head_k,
                    k },
-                 { "the rotated part of K", mla ? c->d_rot : 0, k },
+                 { "the rotated part of K", mla ? shared : 0, k },
                  { "a head of V", latent ? 0 : c->d_head_v, v } };
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
         const rb_dtype_info *d = rb_dtype_get(part[i].dtype);
@@ -70,13 +71,14 @@ rb_status rb_kv_open(rb_session *s, rb_error *err)
 {
     const rb_config *c = &s->model->config;
     const rb_session_params *p = &s->params;
-    const bool latent = rb_attn_variant_of(rb_attn_possible(s, 0))->latent_cache;
+    const bool latent = rb_attn_variant_of(c, rb_attn_possible(s, 0))->latent_cache;
     const rb_status whole = check_blocks(s, latent, err);
     if (whole != RB_OK)
         return whole;
     const piece k = { latent ? 1 : c->n_head_kv, latent ? c->kv_lora_rank : c->d_head_k,
                       p->type_k };
-    const piece v = { latent ? 1 : c->n_head_kv, latent ? c->d_rot : c->d_head_v,
+    const piece v = { latent ? 1 : rb_config_n_head_v(c),
+                      latent ? rb_config_d_shared(c) : c->d_head_v,
                       latent ? p->type_k : p->type_v };
     s->kv = calloc((size_t)p->n_layer, sizeof *s->kv);
     if (!s->kv)

@@ -17,16 +17,29 @@ rb_view rb_pad_heads(const rb_session *s, const rb_buffer *b, int64_t heads, int
     return rb_view_dense(b, RB_F32, RB_ACT, 0, s->params.n_seq, s->batch.n_tok, heads, d);
 }
 
-rb_view rb_pad_rope_table(const rb_session *s)
+/* One for all layers, but where each tells which angles are its own. */
+static int64_t n_tables(const rb_session *s)
 {
-    return rb_view_dense(&s->pad.rope_table, RB_F32, RB_ACT, 0, 1, 1, s->params.n_ctx,
-                         s->model->config.d_rot);
+    return s->model->config.d_freq ? s->params.n_layer : 1;
+}
+
+rb_view rb_pad_rope_table(const rb_session *s, int64_t layer)
+{
+    const rb_view all = rb_view_dense(&s->pad.rope_table, RB_F32, RB_ACT, 0, 1, n_tables(s),
+                                      s->params.n_ctx, s->model->config.d_rot);
+    return rb_view_slice(all, 1, n_tables(s) > 1 ? layer : 0, 1);
 }
 
 rb_view rb_pad_positions(const rb_session *s)
 {
     return rb_view_dense(&s->pad.pos, RB_I32, RB_CTRL, 0, 1, 1, 1,
                          s->params.n_seq * s->batch.n_tok);
+}
+
+rb_view rb_pad_key_positions(const rb_session *s)
+{
+    return rb_view_dense(&s->pad.key_pos, RB_I32, RB_CTRL, 0, 1, 1, 1,
+                         s->params.n_seq * (s->n_past + s->batch.n_tok));
 }
 
 /* A buffer of rows x columns f32, refused when the product is absurd. */
@@ -70,10 +83,16 @@ static rb_status open_plain(rb_session *s, int64_t rows, rb_error *err)
     const rb_config *c = &s->model->config;
     rb_scratchpad *p = &s->pad;
     const int64_t q = c->n_head * c->d_head_k, k = c->n_head_kv * c->d_head_k;
-    const int64_t v = c->n_head_kv * c->d_head_v;
+    const int64_t v = rb_config_n_head_v(c) * c->d_head_v;
     const want one[] = { { &p->qkv, rows, q + k + v } };
-    const want three[] = { { &p->q, rows, q }, { &p->k, rows, k }, { &p->v, rows, v } };
-    return c->linear_bias ? open_all(s, one, 1, err) : open_all(s, three, 3, err);
+    const int64_t decoded = c->n_head * c->d_value_up;
+    const want apart[] = { { &p->q, rows, q },
+                           { &p->k, rows, k },
+                           { &p->v, rows, v },
+                           { &p->attn_gate, rows, decoded },
+                           { &p->o_head, rows, decoded } };
+    return c->linear_bias ? open_all(s, one, 1, err)
+                          : open_all(s, apart, sizeof apart / sizeof *apart, err);
 }
 
 static rb_status open_latent(rb_session *s, int64_t rows, rb_error *err)
@@ -81,16 +100,16 @@ static rb_status open_latent(rb_session *s, int64_t rows, rb_error *err)
     const rb_config *c = &s->model->config;
     rb_scratchpad *p = &s->pad;
     const bool absorbed = may_run(s, RB_ATTN_MLA_ABSORBED);
-    const bool latent = may_run(s, RB_ATTN_MLA_NAIVE_LATENT);
+    const bool latent = c->late_rope || may_run(s, RB_ATTN_MLA_NAIVE_LATENT);
     const int64_t wide = absorbed ? c->n_head * c->kv_lora_rank : 0;
-    const int64_t expanded = c->n_head * (rb_config_d_nope(c) + c->d_head_v);
+    const int64_t expanded = c->n_head_kv * (rb_config_d_nope(c) + c->d_head_v);
     const want w[] = {
         { &p->q, rows, c->n_head * c->d_head_k },
         { &p->q_a, rows, c->q_lora_rank },
-        { &p->kv_a, rows, c->kv_lora_rank + c->d_rot },
+        { &p->kv_a, rows, c->kv_lora_rank + rb_config_d_shared(c) },
         { &p->kv, latent ? s->params.n_seq * s->params.n_ctx : rows,
           latent || may_run(s, RB_ATTN_MLA_NAIVE_FULL) ? expanded : 0 },
-        { &p->q_latent, rows, wide },
+        { &p->q_latent, rows, rb_config_d_nope(c) ? wide : 0 },
         { &p->o_head, rows, absorbed ? c->n_head * c->d_head_v : 0 },
     };
     return open_all(s, w, sizeof w / sizeof *w, err);
@@ -127,17 +146,20 @@ rb_status rb_pad_open(rb_session *s, rb_error *err)
         { &pad->up, rows, n_ff },
         { &pad->last, heads, c->n_embd },
         { &pad->logits, heads, c->n_vocab },
-        { &pad->rope_table, p->n_ctx, c->d_rot },
+        { &pad->rope_table, n_tables(s) * p->n_ctx, c->d_rot },
     };
     rb_status status = open_all(s, w, sizeof w / sizeof *w, err);
     if (status == RB_OK)
-        status = mla ? open_latent(s, rows, err) : open_plain(s, rows, err);
+        status = c->kv_lora_rank ? open_latent(s, rows, err) : open_plain(s, rows, err);
     if (status == RB_OK && c->n_expert)
         status = open_experts(s, rows, err);
     if (status == RB_OK)
         status = rb_buffer_alloc(&pad->ids, (size_t)rows * sizeof(int32_t), false, err);
     if (status == RB_OK)
         status = rb_buffer_alloc(&pad->pos, (size_t)rows * sizeof(int32_t), false, err);
+    if (status == RB_OK && c->late_rope)
+        status = rb_buffer_alloc(&pad->key_pos, (size_t)(p->n_seq * p->n_ctx) * sizeof(int32_t),
+                                 false, err);
     s->no_ids = (rb_buffer){ NULL, pad->ids.bytes };
     return status;
 }
@@ -159,7 +181,9 @@ int64_t rb_pad_bytes(const rb_session *s)
 void rb_rope_fill(rb_session *s)
 {
     const rb_config *c = &s->model->config;
-    for (int64_t j = 0; !s->params.dry && j < c->d_rot / 2; j++)
-        rb_rope_pair(s->pad.rope_table.data, s->params.n_ctx, c->d_rot, j, (double)c->rope_base,
-                     rb_rope_divisor(s->model, j), rb_rope_magnitude(c));
+    float *table = s->pad.rope_table.data;
+    for (int64_t i = 0; !s->params.dry && i < n_tables(s); i++, table += s->params.n_ctx * c->d_rot)
+        for (int64_t j = 0; j < c->d_rot / 2; j++)
+            rb_rope_pair(table, s->params.n_ctx, c->d_rot, j, rb_rope_step(s->model, i, j),
+                         rb_rope_magnitude(c));
 }

@@ -56,6 +56,10 @@ static void set_positions(rb_session *s)
         for (int64_t t = 0; t < n_tok; t++)
             pos[q * n_tok + t] = (int32_t)(s->n_past + t);
     }
+    const int64_t n_keys = s->n_past + n_tok;
+    int32_t *key_pos = s->pad.key_pos.data;
+    for (int64_t i = 0; key_pos && i < s->params.n_seq * n_keys; i++)
+        key_pos[i] = (int32_t)(i % n_keys);
 }
 
 /* Walks the shapes that can need the most scratch on a dry team, and reserves it: each small number

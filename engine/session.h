@@ -21,12 +21,13 @@ typedef struct rb_scratchpad {
     rb_buffer q_a, kv_a; /* latent attention: what q comes from, the latent and rotated key */
     rb_buffer kv;        /* ... K and V expanded: of the new tokens, or of the whole context */
     rb_buffer q_latent, o_head; /* ... absorbed: q in the latent's space, and o out of it */
+    rb_buffer attn_gate;        /* grouped-tied attention; what it decodes is o_head */
     rb_buffer gate, up;
     rb_buffer router, share, shared; /* scores and shares of experts; the shared expert's y */
     rb_buffer expert;                /* ctrl, i32: ids of the chosen experts */
     rb_buffer last, logits;          /* [n_seq * n_logits] rows */
-    rb_buffer ids, pos;              /* ctrl, i32; real memory even in a dry session */
-    rb_buffer rope_table;            /* [n_ctx] rows */
+    rb_buffer ids, pos, key_pos;     /* ctrl, i32; real memory even in a dry session */
+    rb_buffer rope_table;            /* [n_ctx] rows; of each layer where angles are its own */
 } rb_scratchpad;
 
 /* One step: the micro-batch that every thread walks through the layers. */
@@ -55,7 +56,7 @@ typedef struct rb_attn_variant {
 } rb_attn_variant;
 
 extern const rb_attn_variant rb_attn_gqa, rb_attn_mla_naive_full, rb_attn_mla_naive_latent,
-    rb_attn_mla_absorbed;
+    rb_attn_mla_absorbed, rb_attn_lrkv, rb_attn_gta;
 
 struct rb_session {
     const rb_model *model;
@@ -91,11 +92,13 @@ void rb_linears(const rb_session *s, rb_exec *ex, rb_view x, rb_site site, int n
 
 /* ---- attn.c ---- */
 
-const rb_attn_variant *rb_attn_variant_of(rb_attn attn);
+const rb_attn_variant *rb_attn_variant_of(const rb_config *c, rb_attn attn);
 /* The order that s->params.attn means for the current batch. */
 rb_attn rb_attn_choose(rb_session *s);
 /* The i-th order that calls may take, RB_N_ATTN past the last. */
 rb_attn rb_attn_possible(const rb_session *s, int i);
+/* K (but for its shared columns, which may be all) and V of every head, from latents c. */
+void rb_attn_expand(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_view c, rb_view kv);
 /* y = W_o o: the merge of variants whose o is of heads of V. */
 void rb_attn_merge_heads(const rb_session *s, rb_exec *ex, int64_t layer, rb_view o, rb_view y);
 
@@ -105,9 +108,11 @@ void rb_attn_merge_heads(const rb_session *s, rb_exec *ex, int64_t layer, rb_vie
 rb_view rb_pad_rows(const rb_session *s, const rb_buffer *b, int64_t columns);
 /* The same rows as {n_seq, n_tok, heads, d}. */
 rb_view rb_pad_heads(const rb_session *s, const rb_buffer *b, int64_t heads, int64_t d);
-/* Rotary angles of every position, and where the tokens of the micro-batch stand. */
-rb_view rb_pad_rope_table(const rb_session *s);
+/* Rotary angles of every position, and where the tokens of the micro-batch stand; where K is
+ * rotated late, where all keys stand: [n_seq][n_keys]. */
+rb_view rb_pad_rope_table(const rb_session *s, int64_t layer);
 rb_view rb_pad_positions(const rb_session *s);
+rb_view rb_pad_key_positions(const rb_session *s);
 rb_status rb_pad_open(rb_session *s, rb_error *err);
 void rb_pad_close(rb_session *s);
 int64_t rb_pad_bytes(const rb_session *s);

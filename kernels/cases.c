@@ -514,6 +514,7 @@ static rb_status make(maker *m)
     case RB_OP_ATTEND:
         return make_attend(m);
     case RB_OP_SILU_GATE:
+    case RB_OP_SIGMOID_GATE:
         return make_rows(m, 3);
     case RB_OP_ADD:
         return make_rows(m, 2);

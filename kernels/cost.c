@@ -25,6 +25,7 @@ const char *const rb_site_name[RB_N_SITE] = {
     [RB_SITE_Q_ABSORB] = "q_absorb",
     [RB_SITE_ATTN] = "attn",
     [RB_SITE_V_UP] = "v_up",
+    [RB_SITE_ATTN_GATE] = "attn_gate",
     [RB_SITE_O] = "o",
     [RB_SITE_FFN_NORM] = "ffn_norm",
     [RB_SITE_GATE_UP] = "gate_up",

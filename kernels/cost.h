@@ -85,7 +85,9 @@ typedef enum {
     RB_SITE_KV_STORE,
     RB_SITE_Q_ABSORB, /* q down into the latent's space instead */
     RB_SITE_ATTN,
-    RB_SITE_V_UP, /* and what attention took of the latent up to V */
+    RB_SITE_V_UP,      /* and what attention took of the latent up to V */
+    RB_SITE_ATTN_GATE, /* grouped-tied attention: the gate of its output, and what it lets through
+                        */
     RB_SITE_O,
     RB_SITE_FFN_NORM,
     RB_SITE_GATE_UP, /* one launch for gate and up */
@@ -116,6 +118,7 @@ typedef enum {
     RB_OP_KV_STORE,
     RB_OP_ATTEND,
     RB_OP_SILU_GATE,
+    RB_OP_SIGMOID_GATE,
     RB_OP_RELU2,
     RB_OP_GELU,
     RB_OP_GELU_ERF,

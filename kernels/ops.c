@@ -79,6 +79,12 @@ void rb_op_silu_gate(rb_exec *ex, rb_view y, rb_view gate, rb_view up)
     rb_launch(ex, RB_OP_SILU_GATE, &call);
 }
 
+void rb_op_sigmoid_gate(rb_exec *ex, rb_view y, rb_view gate, rb_view up)
+{
+    const rb_call call = { .t = { y, gate, up } };
+    rb_launch(ex, RB_OP_SIGMOID_GATE, &call);
+}
+
 void rb_op_relu2(rb_exec *ex, rb_view y, rb_view x)
 {
     const rb_call call = { .t = { y, x } };

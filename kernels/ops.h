@@ -68,6 +68,10 @@ void rb_op_attend(rb_exec *ex, rb_view o, const rb_attend_in *in, float scale, c
  * Shazeer 2020, eq. 6. */
 void rb_op_silu_gate(rb_exec *ex, rb_view y, rb_view gate, rb_view up);
 
+/* y = sigmoid(gate) * up, sigmoid(g) = 1 / (1 + exp(-g)). y may be up. 4 FLOPs an element. Sun et
+ * al. 2025 (GTA), eq. 8. */
+void rb_op_sigmoid_gate(rb_exec *ex, rb_view y, rb_view gate, rb_view up);
+
 /* y = max(x, 0)^2. y may be x. 1 FLOP an element. So, Manke et al. 2021 (Primer), sec. 3.1. */
 void rb_op_relu2(rb_exec *ex, rb_view y, rb_view x);
 /* y = x / 2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), 9 FLOPs, or exactly, x / 2 (1 + erf(x /

@@ -337,4 +337,11 @@ RB_INLINE vf silu_gate(vf gate, vf up)
     return v_mul(v_div(gate, v_add(v_exp(v_neg(gate)), one)), up);
 }
 
+/* sigmoid(gate) up, what gated attention does to its output. 4 FLOPs a lane. */
+RB_INLINE vf sigmoid_gate(vf gate, vf up)
+{
+    const vf one = v_set(s_const(1.0));
+    return v_mul(v_div(one, v_add(v_exp(v_neg(gate)), one)), up);
+}
+
 #endif

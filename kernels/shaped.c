@@ -240,6 +240,7 @@ static const shaped_op ops[] = {
         { "S", "tokens in the cache before", 0, 0, 0 } },
       make_kv_store },
     { RB_OP_SILU_GATE, { TOKENS, { "F", "columns", 1, 8192, 8192 } }, make_rows },
+    { RB_OP_SIGMOID_GATE, { TOKENS, { "F", "columns", 1, 8192, 8192 } }, make_rows },
     { RB_OP_ADD, { TOKENS, { "H", "columns", 1, 2048, 2048 } }, make_rows },
     { RB_OP_EMBED,
       { TOKENS, { "H", "columns", 1, 2048, 2048 }, { "V", "rows of w", 1, 128256, 128256 } },

@@ -3,6 +3,7 @@
  * Refuses nothing: shaped.c has checked the problem. Read next: shaped.h. */
 #include "shaped.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,7 +156,8 @@ static void fill_rope_table(const rb_shaped *p, int a)
 {
     const rb_view *v = &p->call.t[a];
     for (int64_t j = 0; j < v->n[3] / 2; j++)
-        rb_rope_pair(p->buffer[a].data, v->n[2], v->n[3], j, 10000, 1, 1);
+        rb_rope_pair(p->buffer[a].data, v->n[2], v->n[3], j,
+                     pow(10000, -2.0 * (double)j / (double)v->n[3]), 1);
 }
 
 static void fill_part(const rb_shaped *p, int a, const char *from, size_t period, int part,

@@ -5,10 +5,9 @@
 
 #include <math.h>
 
-void rb_rope_pair(float *dst, int64_t n_pos, int64_t d_rot, int64_t j, double base, double divisor,
+void rb_rope_pair(float *dst, int64_t n_pos, int64_t d_rot, int64_t j, double step,
                   double magnitude)
 {
-    const double step = pow(base, -2.0 * (double)j / (double)d_rot) / divisor;
     for (int64_t p = 0; p < n_pos; p++) {
         dst[p * d_rot + j] = (float)(magnitude * cos((double)p * step));
         dst[p * d_rot + d_rot / 2 + j] = (float)(magnitude * sin((double)p * step));

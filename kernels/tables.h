@@ -7,8 +7,8 @@
 #include "types.h"
 
 /* Pair j of rows [cos | sin] for positions 0 .. n_pos-1, n_pos x d_rot f32, into dst (dense):
- * magnitude times cos and sin of angle_j(p) = p base^(-2j/d_rot) / divisor. In double. */
-void rb_rope_pair(float *dst, int64_t n_pos, int64_t d_rot, int64_t j, double base, double divisor,
+ * magnitude times cos and sin of p step. In double. */
+void rb_rope_pair(float *dst, int64_t n_pos, int64_t d_rot, int64_t j, double step,
                   double magnitude);
 
 #endif

@@ -94,8 +94,10 @@ void rb_config_clear_unused(rb_config *c)
                     : (rb_rope_scaling){ 0 };
         set_scaling_defaults(r);
     }
-    if (!rb_config_is_mla(c))
+    if (!c->kv_lora_rank)
         c->mla_split = false;
+    if (c->n_head_v == c->n_head_kv)
+        c->n_head_v = 0;
     if (c->n_expert)
         return;
     c->n_ff_expert = c->n_dense_lead = 0;

@@ -9,5 +9,7 @@
 
 /* Fills and checks config from the metadata and from which tensors there are. */
 rb_status rb_arch_config(const rb_gguf *g, rb_config *config, rb_error *err);
+/* What a file that rbench wrote says of its attention; zeros of others. */
+rb_status rb_arch_note(const rb_gguf *g, rb_attn_note *note, rb_error *err);
 
 #endif

@@ -33,6 +33,10 @@ static const int_field int_fields[] = {
     { "n_ctx", offsetof(rb_config, n_ctx_train), 1, (int64_t)1 << 40 },
     INT(kv_lora_rank, 0, 1 << 16),
     INT(q_lora_rank, 0, 1 << 16),
+    INT(n_key_block, 0, 1 << 12),
+    INT(d_freq, 0, 1 << 12),
+    INT(n_head_v, 0, 1 << 12),
+    INT(d_value_up, 0, 1 << 12),
     INT(n_expert, 0, 1 << 12),
     INT(n_expert_used, 0, 1 << 12),
     INT(n_ff_expert, 0, 1 << 22),
@@ -53,6 +57,7 @@ typedef struct field {
 static const field float_fields[] = {
     PLACE(norm_eps),
     PLACE(rope_base),
+    PLACE(attn_scale),
     PLACE(expert_scale),
     { "rope_factor", offsetof(rb_config, rope_scaling.factor) },
     { "rope_beta_fast", offsetof(rb_config, rope_scaling.beta_fast) },
@@ -62,9 +67,9 @@ static const field float_fields[] = {
 };
 
 static const field bool_fields[] = {
-    PLACE(tied),        PLACE(rope_freqs),    PLACE(parallel_residual),
-    PLACE(mla_split),   PLACE(expert_renorm), PLACE(expert_bias),
-    PLACE(shared_gate), PLACE(experts_fused), PLACE(gelu_erf),
+    PLACE(tied),          PLACE(rope_freqs),  PLACE(parallel_residual), PLACE(mla_split),
+    PLACE(expert_renorm), PLACE(expert_bias), PLACE(shared_gate),       PLACE(experts_fused),
+    PLACE(gelu_erf),      PLACE(late_rope),   PLACE(latent_plain),
 };
 
 enum {
@@ -102,9 +107,63 @@ static rb_status check_ranges(rb_config *c, rb_error *err)
     return RB_OK;
 }
 
+/* A latent: that of the architecture, with its norm, or one that attention was converted to. */
+static rb_status check_latent(const rb_config *c, rb_error *err)
+{
+    const bool latent = c->kv_lora_rank > 0, own = rb_arch_get(c->arch)->latent;
+    if ((own && (!latent || c->latent_plain)) || (!own && latent && !c->latent_plain) ||
+        (c->q_lora_rank && !own))
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "kv_lora_rank is %" PRId64 " and q_lora_rank %" PRId64
+                       ": architecture %s has %s",
+                       c->kv_lora_rank, c->q_lora_rank, rb_arch_name[c->arch],
+                       own ? "a latent" : "none but plain ones (latent_plain)");
+    if (!c->latent_plain)
+        return c->late_rope || c->n_key_block || c->d_freq
+                   ? rb_fail(err, RB_ERR_FORMAT,
+                             "late_rope, n_key_block and d_freq are of latents "
+                             "without a norm (latent_plain)")
+                   : RB_OK;
+    if (!latent || (c->late_rope && (c->n_key_block || c->d_freq || c->mla_split)) ||
+        (c->n_key_block && c->d_freq) || c->d_freq % 2 != 0)
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "a plain latent wants kv_lora_rank, and late_rope, n_key_block or an even "
+                       "d_freq alone; late_rope excludes mla_split");
+    return RB_OK;
+}
+
+/* What heads look like under one latent that all share. */
+static rb_status check_latent_heads(const rb_config *c, rb_error *err)
+{
+    const int64_t blocks = c->n_key_block;
+    if (c->n_head_kv != c->n_head || (!c->latent_plain && (c->qkv_bias || c->out_bias)) ||
+        (!blocks && c->qk_norm) ||
+        (blocks ? c->d_head_k % blocks != 0 || c->d_rot > c->d_head_k / blocks
+                : c->d_rot == c->d_head_k))
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "latent attention wants as many KV heads as heads (n_head_kv %" PRId64
+                       "), no biases, and heads (%" PRId64 ") wider than what is rotated (%" PRId64
+                       ")",
+                       c->n_head_kv, c->d_head_k, c->d_rot);
+    return RB_OK;
+}
+
+static rb_status check_value_heads(const rb_config *c, rb_error *err)
+{
+    const int64_t n_v = rb_config_n_head_v(c), most = n_v > c->n_head_kv ? n_v : c->n_head_kv;
+    if (c->n_head % most != 0 || most % n_v != 0 || most % c->n_head_kv != 0 ||
+        ((c->n_head_v || c->d_value_up) && (c->kv_lora_rank || (c->d_value_up && c->linear_bias))))
+        return rb_fail(
+            err, RB_ERR_FORMAT,
+            "n_head_v is %" PRId64 ": of it, n_head_kv %" PRId64 " and n_head %" PRId64
+            " the larger is a multiple of the smaller; of a latent, or decoded (d_value_up) "
+            "beside one matrix for q, k and v, there are none",
+            c->n_head_v, c->n_head_kv, c->n_head);
+    return RB_OK;
+}
+
 static rb_status check_heads(const rb_config *c, rb_error *err)
 {
-    const bool mla = rb_config_is_mla(c), latent = rb_arch_get(c->arch)->latent;
     if (c->parallel_residual && c->arch != RB_ARCH_GPTNEOX)
         return rb_fail(err, RB_ERR_FORMAT, "parallel_residual: architecture %s has none",
                        rb_arch_name[c->arch]);
@@ -120,21 +179,13 @@ static rb_status check_heads(const rb_config *c, rb_error *err)
                        "d_rot is %" PRId64 "; an even number up to the head size %" PRId64
                        " is wanted",
                        c->d_rot, c->d_head_k);
-    if (mla != latent || (c->q_lora_rank && !mla))
-        return rb_fail(
-            err, RB_ERR_FORMAT,
-            "kv_lora_rank is %" PRId64 " and q_lora_rank %" PRId64 ": architecture %s has %s",
-            c->kv_lora_rank, c->q_lora_rank, rb_arch_name[c->arch], latent ? "a latent" : "none");
-    if (mla && (c->d_rot == c->d_head_k || c->n_head_kv != c->n_head || c->qkv_bias ||
-                c->out_bias || c->qk_norm))
-        return rb_fail(err, RB_ERR_FORMAT,
-                       "latent attention wants as many KV heads as heads (n_head_kv %" PRId64
-                       "), no biases, and heads (%" PRId64 ") wider than what is rotated (%" PRId64
-                       ")",
-                       c->n_head_kv, c->d_head_k, c->d_rot);
-    if (c->linear_bias && (c->n_head_kv != c->n_head || c->d_head_v != c->d_head_k))
-        return rb_fail(err, RB_ERR_FORMAT, "one matrix for q, k and v wants heads of one kind");
-    return RB_OK;
+    if (!(c->attn_scale >= 0 && c->attn_scale <= 1))
+        return rb_fail(err, RB_ERR_FORMAT, "attn_scale is %g; 0 to 1 are allowed",
+                       (double)c->attn_scale);
+    rb_status status = check_latent(c, err);
+    if (status == RB_OK && rb_config_is_mla(c))
+        status = check_latent_heads(c, err);
+    return status == RB_OK ? check_value_heads(c, err) : status;
 }
 
 /* What files of an architecture have no key for: such a model would be another one when read. */
@@ -327,8 +378,8 @@ const char *rb_config_keys(void)
 {
     static const char keys[] =
         "arch n_layer n_embd n_ff n_vocab n_head n_head_kv d_head d_head_k d_head_v d_rot n_ctx"
-        " norm_eps rope_base tied rope_freqs parallel_residual gelu_erf kv_lora_rank q_lora_rank "
-        "mla_split"
+        " norm_eps rope_base tied rope_freqs parallel_residual gelu_erf kv_lora_rank q_lora_rank"
+        " mla_split late_rope latent_plain n_key_block d_freq n_head_v d_value_up attn_scale"
         " n_expert n_expert_used n_ff_expert n_ff_shared n_dense_lead gating expert_renorm"
         " expert_bias expert_scale shared_gate experts_fused rope_scaling rope_factor rope_n_ctx"
         " rope_beta_fast rope_beta_slow rope_attn_factor rope_log_mul";

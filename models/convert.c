@@ -1,6 +1,7 @@
 /* A GGUF file with other types of weights: what is planned, and its metadata.
  * Refuses types that it cannot decode, and to write onto its input.
  * Read next: mix.c (types), recode.c (weights), gguf_file.c (the file). */
+#include "convert_attn.h"
 #include "gguf_file.h"
 #include "recode.h"
 
@@ -24,9 +25,11 @@ typedef struct pair {
 
 typedef struct conversion {
     rb_gguf g;
+    rb_attn_file attn;
+    const rb_gguf *weights; /* g, or what attn has of it */
     const rb_convert_params *params;
     rb_recoder recoder;
-    item *item; /* [g.n_tensor] */
+    item *item; /* [weights->n_tensor] */
     pair *pair;
     int64_t n_pair;
     rb_conversion *result;
@@ -67,8 +70,9 @@ static int64_t integer_of(const rb_gguf *g, const char *arch, const char *key, i
     return kv && rb_gguf_is_integer(kv) ? kv->integer : otherwise;
 }
 
-static rb_status model_of(const rb_gguf *g, rb_mix_model *m, rb_error *err)
+static rb_status model_of(const conversion *c, rb_mix_model *m, rb_error *err)
 {
+    const rb_gguf *g = &c->g;
     const rb_gguf_kv *kv = rb_gguf_find_kv(g, "general.architecture");
     const char *arch = kv && kv->text ? kv->text : "";
     const int64_t n_head = integer_of(g, arch, "attention.head_count", 0);
@@ -80,10 +84,12 @@ static rb_status model_of(const rb_gguf *g, rb_mix_model *m, rb_error *err)
                        "%s: a mix of types wants the number of layers, and there is no block_count "
                        "of its architecture; name a single type",
                        g->file[0].label);
-    m->wide_gqa = rb_mix_wide_gqa(arch, m->n_layer, n_head,
-                                  integer_of(g, arch, "attention.head_count_kv", n_head));
-    for (int64_t i = 0; i < g->n_tensor; i++)
-        m->n_attn_v += rb_mix_is_attn_v(g->tensor[i].name);
+    const int64_t n_head_kv = integer_of(g, arch, "attention.head_count_kv", n_head);
+    const rb_config *as = c->attn.model ? &c->attn.model->config : NULL;
+    m->wide_gqa =
+        rb_mix_wide_gqa(arch, m->n_layer, as ? as->n_head : n_head, as ? as->n_head_kv : n_head_kv);
+    for (int64_t i = 0; i < c->weights->n_tensor; i++)
+        m->n_attn_v += rb_mix_is_attn_v(c->weights->tensor[i].name);
     return RB_OK;
 }
 
@@ -95,7 +101,7 @@ static rb_status choose_type(const rb_gguf *g, rb_mixer *mixer, item *it, rb_err
         return rb_fail(err, RB_ERR_UNSUPPORTED, "%s: tensor '%s' is %s, which cannot be decoded",
                        g->file[t->file].label, t->name,
                        rb_gguf_dtype_name(t->type, type, sizeof type));
-    const bool taken = t->dtype != RB_I32 && rb_mix_takes(t->name, t->ne);
+    const bool taken = mixer->mix && t->dtype != RB_I32 && rb_mix_takes(t->name, t->ne);
     it->to = taken ? rb_mixer_next(mixer, t->name, it->layer, t->ne[0]) : t->dtype;
     return RB_OK;
 }
@@ -103,14 +109,14 @@ static rb_status choose_type(const rb_gguf *g, rb_mixer *mixer, item *it, rb_err
 /* The items, in the order of the source. */
 static rb_status plan_tensors(conversion *c, rb_error *err)
 {
-    const rb_gguf *g = &c->g;
+    const rb_gguf *g = c->weights;
     rb_mixer mixer = { .mix = c->params->mix };
     c->item = calloc((size_t)g->n_tensor + 1, sizeof *c->item);
     if (!c->item)
         return rb_fail(err, RB_ERR_MEMORY, "out of memory");
     for (int64_t i = 0; i < g->n_tensor; i++)
         c->item[i] = (item){ .t = &g->tensor[i], .layer = layer_of(g->tensor[i].name) };
-    rb_status status = mixer.mix->rule ? model_of(g, &mixer.model, err) : RB_OK;
+    rb_status status = mixer.mix && mixer.mix->rule ? model_of(c, &mixer.model, err) : RB_OK;
     qsort(c->item, (size_t)g->n_tensor, sizeof *c->item, by_layer);
     for (int64_t i = 0; i < g->n_tensor && status == RB_OK; i++)
         status = choose_type(g, &mixer, &c->item[i], err);
@@ -152,9 +158,11 @@ static rb_status plan_metadata(conversion *c, rb_error *err)
     if (!c->pair)
         return rb_fail(err, RB_ERR_MEMORY, "out of memory");
     for (int64_t i = 0; i < c->g.n_kv; i++)
-        if (!is_of_split(c->g.kv[i].key))
+        if (!is_of_split(c->g.kv[i].key) && !rb_attn_file_replaces(&c->attn, c->g.kv[i].key))
             c->pair[c->n_pair++] = (pair){ .from = &c->g.kv[i], .key = c->g.kv[i].key };
     qsort(c->pair, (size_t)c->n_pair, sizeof *c->pair, by_offset);
+    if (!c->params->mix)
+        return RB_OK;
     set_pair(c, "general.file_type", c->params->mix->file_type);
     set_pair(c, "general.quantization_version", QUANTIZATION_VERSION);
     return RB_OK;
@@ -179,6 +187,8 @@ static rb_status put_kv(FILE *f, void *arg, rb_error *err)
         rb_put_uint(f, RB_GGUF_U32, 4);
         rb_put_uint(f, p->value, 4);
     }
+    if (c->attn.kv)
+        fwrite(c->attn.kv, 1, c->attn.kv_bytes, f);
     return status;
 }
 
@@ -206,11 +216,11 @@ static rb_status put_data(FILE *f, void *arg, int64_t i, rb_error *err)
     conversion *c = arg;
     const item *it = &c->item[i];
     const rb_gguf_tensor *t = it->t;
-    const rb_source *from = &c->g.file[t->file];
+    const rb_source *from = &c->weights->file[t->file];
     const bool copied = it->to == t->dtype;
     rb_converted *what = &c->result->of[it->to];
     if (c->params->progress)
-        c->params->progress(c->params->arg, t->name, i, c->g.n_tensor);
+        c->params->progress(c->params->arg, t->name, i, c->weights->n_tensor);
     what->n_tensor++;
     what->n_copied += copied;
     what->n_element += rows_of(t) * t->ne[0];
@@ -252,8 +262,9 @@ static rb_status check_not_source(const rb_gguf *g, const char *to, rb_error *er
 
 static rb_status write_planned(conversion *c, const char *to, rb_error *err)
 {
-    rb_gguf_content content = { .n_kv = (uint64_t)c->n_pair,
-                                .n_tensor = c->g.n_tensor,
+    rb_gguf_content content = { .n_kv = (uint64_t)c->n_pair + c->attn.n_kv,
+                                .kv_bytes = c->attn.kv_bytes,
+                                .n_tensor = c->weights->n_tensor,
                                 .alignment = c->g.alignment,
                                 .put_kv = put_kv,
                                 .entry = entry,
@@ -282,6 +293,11 @@ rb_status rb_gguf_convert(const char *from, const char *to, const rb_convert_par
     status = rb_gguf_open(&c.g, src, from, err);
     if (status == RB_OK)
         status = check_not_source(&c.g, to, err);
+    c.weights = &c.g;
+    if (status == RB_OK && params->attn) {
+        status = rb_attn_file_open(&c.attn, from, params, err);
+        c.weights = &c.attn.weights;
+    }
     if (status == RB_OK)
         status = plan_tensors(&c, err);
     if (status == RB_OK)
@@ -290,6 +306,9 @@ rb_status rb_gguf_convert(const char *from, const char *to, const rb_convert_par
         status = write_planned(&c, to, err);
     free(c.item);
     free(c.pair);
+    if (c.attn.model)
+        result->attn = c.attn.model->attn;
+    rb_attn_file_close(&c.attn);
     rb_gguf_close(&c.g);
     return status;
 }

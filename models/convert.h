@@ -4,7 +4,7 @@
 #ifndef RB_CONVERT_H
 #define RB_CONVERT_H
 
-#include "../kernels/kernels.h"
+#include "attn_form.h"
 
 /* ---- mixes ---- */
 
@@ -45,7 +45,8 @@ rb_dtype rb_mixer_next(rb_mixer *m, const char *tensor, int64_t layer, int64_t c
 /* ---- conversion ---- */
 
 typedef struct rb_convert_params {
-    const rb_mix *mix;
+    const rb_mix *mix;               /* NULL: types as they are */
+    const struct rb_attn_form *attn; /* NULL: attention as it is */
     int n_threads;
     /* Told before each tensor; may be NULL. */
     void (*progress)(void *arg, const char *tensor, int64_t i, int64_t n);
@@ -64,12 +65,15 @@ typedef struct rb_converted {
 typedef struct rb_conversion {
     rb_converted of[RB_FIRST_PACKED]; /* by the type that tensors have now */
     int64_t n_again;                  /* converted tensors that had been quantised before */
+    rb_attn_note attn;                /* what became of attention */
 } rb_conversion;
 rb_converted rb_conversion_total(const rb_conversion *c);
 
 /* Reads the GGUF file (of a split set the first) and writes another: all metadata byte for byte but
  * general.file_type, general.quantization_version and, as it is one file, split.*; the same tensors
- * in the same order. Memory does not grow with the model. Refuses to write onto what it reads. */
+ * in the same order. Memory does not grow with the model. Refuses to write onto what it reads.
+ * With a form of attention its keys and tensors are the converted model's, which is held in memory,
+ * and its errors are those of types alone. */
 rb_status rb_gguf_convert(const char *from, const char *to, const rb_convert_params *params,
                           rb_conversion *result, rb_error *err);
 

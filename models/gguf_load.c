@@ -109,6 +109,19 @@ static rb_status read_vector(const rb_gguf *g, const rb_gguf_tensor *t, float *d
     return status;
 }
 
+/* Numbers of pairs, by which tables are made. */
+static rb_status check_pairs(const rb_gguf *g, const rb_config *c, const rb_tensor *t,
+                             const rb_view *v, rb_error *err)
+{
+    const float *x = v->buffer->data, n = (float)c->d_freq / 2;
+    for (int64_t i = 0; i < t->cols; i++)
+        if (!(x[i] >= 0 && x[i] < n) || x[i] != (float)(int64_t)x[i])
+            return rb_fail(err, RB_ERR_FORMAT,
+                           "%s: tensor '%s' has %g; numbers from 0 to %" PRId64 " are wanted",
+                           g->file[0].label, t->name, (double)x[i], c->d_freq / 2 - 1);
+    return RB_OK;
+}
+
 static rb_status load_tensor(rb_model *m, const rb_gguf *g, const rb_tensor *want, bool dry,
                              rb_error *err)
 {
@@ -117,9 +130,12 @@ static rb_status load_tensor(rb_model *m, const rb_gguf *g, const rb_tensor *wan
     if (status != RB_OK || dry)
         return status;
     const rb_view *v = rb_tensor_view(m, want);
-    if (v->dtype != t->dtype)
-        return read_vector(g, t, v->buffer->data, err);
-    return rb_source_read(&g->file[t->file], t->offset, v->buffer->data, t->bytes, err);
+    status = v->dtype != t->dtype
+                 ? read_vector(g, t, v->buffer->data, err)
+                 : rb_source_read(&g->file[t->file], t->offset, v->buffer->data, t->bytes, err);
+    if (status == RB_OK && want->kind == RB_TENSOR_PAIRS)
+        status = check_pairs(g, &m->config, want, v, err);
+    return status;
 }
 
 rb_status rb_model_from_gguf(rb_model **model, rb_source src, const char *path, bool dry,
@@ -135,6 +151,8 @@ rb_status rb_model_from_gguf(rb_model **model, rb_source src, const char *path, 
         status = check_all(&g, &c, err);
     if (status == RB_OK)
         status = rb_model_new(model, &c, "gguf", err);
+    if (status == RB_OK)
+        status = rb_arch_note(&g, &(*model)->attn, err);
     if (status != RB_OK)
         goto fail;
     for (int64_t i = 0; i < rb_tensor_count(&c) && status == RB_OK; i++) {

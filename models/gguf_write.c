@@ -58,7 +58,7 @@ static void put_flag(meta *m, const char *key, bool value)
 /* Sizes of heads: of those in the files of today, where the latent is one head, and beside it. */
 static void put_heads(meta *m, const rb_config *c)
 {
-    const bool latent = rb_config_is_mla(c) && c->mla_split;
+    const bool mla = rb_config_is_mla(c) && !c->latent_plain, latent = mla && c->mla_split;
     put_integer(m, ".attention.head_count", c->n_head);
     put_integer(m, ".attention.head_count_kv", latent ? 1 : c->n_head_kv);
     put_integer(m, ".attention.key_length", latent ? c->kv_lora_rank + c->d_rot : c->d_head_k);
@@ -67,20 +67,50 @@ static void put_heads(meta *m, const rb_config *c)
         put_integer(m, ".attention.key_length_mla", c->d_head_k);
         put_integer(m, ".attention.value_length_mla", c->d_head_v);
     }
-    if (rb_config_is_mla(c))
+    if (mla)
         put_integer(m, ".attention.kv_lora_rank", c->kv_lora_rank);
     if (c->q_lora_rank)
         put_integer(m, ".attention.q_lora_rank", c->q_lora_rank);
-    put_real(m,
-             c->norm == RB_NORM_LAYER ? ".attention.layer_norm_epsilon"
-                                      : ".attention.layer_norm_rms_epsilon",
-             c->norm_eps);
+    put_integer(m, ".rope.dimension_count", c->d_rot);
+}
+
+/* What no other program has keys for, nor tensors: it refuses such a file, by what is missing. */
+static void put_own(meta *m, const rb_model *model)
+{
+    const rb_config *c = &model->config;
+    char form[48];
+    if (model->attn.converted) {
+        put_text(m, "rbench.attention.form",
+                 rb_attn_form_text(&model->attn.form, form, sizeof form));
+        put_flag(m, "rbench.attention.exact", model->attn.exact);
+    }
+    if (c->latent_plain)
+        put_integer(m, "rbench.attention.kv_lora_rank", c->kv_lora_rank);
+    if (c->late_rope)
+        put_flag(m, "rbench.attention.late_rope", true);
+    if (c->n_key_block)
+        put_integer(m, "rbench.attention.key_block_count", c->n_key_block);
+    if (c->d_freq)
+        put_integer(m, "rbench.attention.frequency_length", c->d_freq);
+    if (c->n_head_v)
+        put_integer(m, "rbench.attention.head_count_v", c->n_head_v);
+    if (c->d_value_up)
+        put_integer(m, "rbench.attention.value_up_length", c->d_value_up);
+    if (c->attn_scale > 0)
+        put_real(m, "rbench.attention.scale", c->attn_scale);
+}
+
+uint64_t rb_gguf_put_attention(FILE *f, const rb_model *model)
+{
+    meta m = { .f = f, .arch = rb_arch_name[model->config.arch] };
+    put_heads(&m, &model->config);
+    put_own(&m, model);
+    return m.n;
 }
 
 static void put_rope(meta *m, const rb_config *c)
 {
     const rb_rope_scaling *r = &c->rope_scaling;
-    put_integer(m, ".rope.dimension_count", c->d_rot);
     put_real(m, ".rope.freq_base", c->rope_base);
     if (r->kind == RB_SCALING_NONE)
         return;
@@ -115,8 +145,9 @@ static void put_experts(meta *m, const rb_config *c)
     put_integer(m, ".expert_gating_func", c->gating == RB_GATING_SIGMOID ? 2 : 1);
 }
 
-static void put_metadata(meta *m, const rb_config *c)
+static void put_metadata(meta *m, const rb_model *model)
 {
+    const rb_config *c = &model->config;
     put_text(m, "general.architecture", rb_arch_name[c->arch]);
     put_text(m, "general.name", c->name);
     put_integer(m, "general.quantization_version", 2);
@@ -126,7 +157,11 @@ static void put_metadata(meta *m, const rb_config *c)
     put_integer(m, ".embedding_length", c->n_embd);
     put_integer(m, ".feed_forward_length", c->n_ff);
     put_integer(m, ".vocab_size", c->n_vocab);
-    put_heads(m, c);
+    m->n += rb_gguf_put_attention(m->f, model);
+    put_real(m,
+             c->norm == RB_NORM_LAYER ? ".attention.layer_norm_epsilon"
+                                      : ".attention.layer_norm_rms_epsilon",
+             c->norm_eps);
     put_rope(m, c);
     put_experts(m, c);
     if (c->arch == RB_ARCH_GPTNEOX)
@@ -200,7 +235,7 @@ rb_status rb_gguf_write(const rb_model *model, const char *path, bool (*stop)(vo
         return status;
     meta m = { .f = open_memstream(&w.kv, &w.kv_bytes), .arch = rb_arch_name[model->config.arch] };
     if (m.f)
-        put_metadata(&m, &model->config);
+        put_metadata(&m, model);
     if (m.f && fclose(m.f) == 0)
         status = rb_gguf_put(&(rb_gguf_content){ .n_kv = m.n,
                                                  .kv_bytes = w.kv_bytes,

@@ -276,6 +276,60 @@ static void read_experts(meta *m, rb_config *c)
     c->experts_fused = last_layer_has(m, c, "ffn_gate_up_exps.weight");
 }
 
+/* ---- attention that rbench converted ---- */
+
+static rb_status check_own_keys(const rb_gguf *g, rb_error *err)
+{
+    static const char *const known[] = { "form",      "exact",           "kv_lora_rank",
+                                         "late_rope", "key_block_count", "frequency_length",
+                                         "scale",     "head_count_v",    "value_up_length" };
+    static const char prefix[] = "rbench.attention.";
+    for (int64_t i = 0; i < g->n_kv; i++) {
+        const char *key = g->kv[i].key;
+        bool is_known = strncmp(key, "rbench.", 7) != 0;
+        for (size_t k = 0; k < sizeof known / sizeof *known && !is_known; k++)
+            is_known = strncmp(key, prefix, sizeof prefix - 1) == 0 &&
+                       strcmp(key + sizeof prefix - 1, known[k]) == 0;
+        if (!is_known)
+            return rb_fail(err, RB_ERR_UNSUPPORTED,
+                           "%s: key '%s' is not known: a newer rbench wrote the file",
+                           g->file[0].label, key);
+    }
+    return RB_OK;
+}
+
+/* Beside the keys of the architecture, which then are of the heads as they are converted. */
+static void read_own(meta *of, rb_config *c)
+{
+    meta m = { .g = of->g, .arch = "rbench", .status = of->status, .err = of->err };
+    if (m.status == RB_OK)
+        m.status = check_own_keys(m.g, m.err);
+    if (find(&m, "attention.kv_lora_rank")) {
+        c->kv_lora_rank = integer(&m, "attention.kv_lora_rank", 0);
+        c->latent_plain = true;
+        c->mla_split = rb_gguf_find_tensor(m.g, "blk.0.attn_v_b.weight") != NULL;
+    }
+    c->late_rope = flag(&m, "attention.late_rope", false);
+    c->n_key_block = integer(&m, "attention.key_block_count", 0);
+    c->d_freq = integer(&m, "attention.frequency_length", 0);
+    c->n_head_v = integer(&m, "attention.head_count_v", 0);
+    c->d_value_up = integer(&m, "attention.value_up_length", 0);
+    c->attn_scale = (float)real(&m, "attention.scale", 0);
+    of->status = m.status;
+}
+
+rb_status rb_arch_note(const rb_gguf *g, rb_attn_note *note, rb_error *err)
+{
+    meta m = { .g = g, .arch = "rbench", .err = err };
+    rb_error inner = { .text = "" };
+    const char *form = text(&m, "attention.form");
+    *note = (rb_attn_note){ .exact = flag(&m, "attention.exact", false) };
+    note->converted = form != NULL;
+    if (m.status == RB_OK && form && rb_attn_form_parse(&note->form, form, &inner) != RB_OK)
+        refuse(&m, inner.text);
+    return m.status;
+}
+
 /* What only the tensors tell. */
 static void read_tensors(meta *m, rb_config *c)
 {
@@ -304,6 +358,7 @@ rb_status rb_arch_config(const rb_gguf *g, rb_config *c, rb_error *err)
     read_keys(&m, c);
     if (rb_arch_get(c->arch)->latent)
         read_latent(&m, c);
+    read_own(&m, c);
     read_experts(&m, c);
     read_scaling(&m, c);
     read_tensors(&m, c);

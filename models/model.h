@@ -17,7 +17,7 @@ rb_status rb_model_place(rb_model *model, const rb_tensor *tensor, rb_dtype dtyp
 rb_buffer *rb_model_buffer(rb_model *model, size_t bytes, bool dry, rb_error *err);
 /* Matrices that are read by one launch if they are of one type. The groups of a layer are those
  * that packed layouts exist for: what is read by heads or by experts stays as files have it. */
-enum { RB_N_GROUP = 7, RB_MOST_GROUP = 3 };
+enum { RB_N_GROUP = 8, RB_MOST_GROUP = 3 };
 typedef struct rb_group {
     rb_view *w[RB_MOST_GROUP];
     int n;
@@ -44,6 +44,9 @@ rb_status rb_model_from_hf(rb_model **model, const char *dir, bool dry, rb_error
 /* The dtype that a matrix with rows of cols elements really gets when type is wanted: llama.cpp's
  * fallbacks where the row is no multiple of the block. */
 rb_dtype rb_dtype_fallback(rb_dtype type, int64_t cols);
+
+/* The metadata of a model's attention, as rb_gguf_write has them: how many pairs it wrote. */
+uint64_t rb_gguf_put_attention(FILE *f, const rb_model *model);
 
 /* Of arch.c: what follows from the architecture alone. */
 typedef enum { RB_EXPERTS_NEVER, RB_EXPERTS_MAYBE, RB_EXPERTS_ALWAYS } rb_has_experts;

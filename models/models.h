@@ -6,6 +6,8 @@
 
 #include "../kernels/kernels.h"
 
+#include "attn_form.h"
+
 typedef enum {
     RB_ARCH_LLAMA,
     RB_ARCH_QWEN2,
@@ -60,6 +62,17 @@ typedef struct rb_config {
      * kv_lora_rank columns, but for d_rot columns of K that all heads share. 0: none. */
     int64_t kv_lora_rank, q_lora_rank; /* q_lora_rank 0: q is one matrix */
     bool mla_split;                    /* the file has k_b (transposed) and v_b, not kv_b */
+    /* What no file but ours has: conversions of attention (attn_convert.h). */
+    bool late_rope;      /* the latent is of whole heads: K is expanded, normed and then rotated */
+    bool latent_plain;   /* the latent has no norm */
+    int64_t n_key_block; /* the key that heads share is so many keys side by side, each normed and
+                            rotated as a head; all of K is shared. 0: one key of d_rot columns */
+    int64_t d_freq;      /* columns that angles are of, where every layer tells which of them its
+                            d_rot are (rope_pairs). 0: they are d_rot */
+    int64_t n_head_v;    /* heads of V; 0: n_head_kv */
+    int64_t d_value_up;  /* GTA: columns that a head's d_head_v of V are decoded to after attention,
+                            then gated. 0: none */
+    float attn_scale;    /* what scores are multiplied by; 0: 1/sqrt(d_head_k) */
     /* Mixture of experts in the layers from n_dense_lead on. n_expert 0: none. */
     int64_t n_expert, n_expert_used, n_ff_expert, n_dense_lead;
     int64_t n_ff_shared; /* of the expert that every token takes; 0: none */
@@ -72,13 +85,34 @@ typedef struct rb_config {
 
 static inline bool rb_config_is_mla(const rb_config *c)
 {
-    return c->kv_lora_rank > 0;
+    return c->kv_lora_rank > 0 && !c->late_rope;
 }
 
-/* Columns of a latent K head that are not rotated. */
+/* Columns of K that all heads of a latent share, and those that each expands for itself. */
+static inline int64_t rb_config_d_shared(const rb_config *c)
+{
+    return c->late_rope ? 0 : c->n_key_block ? c->d_head_k : c->d_rot;
+}
 static inline int64_t rb_config_d_nope(const rb_config *c)
 {
-    return c->d_head_k - c->d_rot;
+    return c->d_head_k - rb_config_d_shared(c);
+}
+
+static inline int64_t rb_config_n_head_v(const rb_config *c)
+{
+    return c->n_head_v ? c->n_head_v : c->n_head_kv;
+}
+
+/* Columns of a head that W_o reads. */
+static inline int64_t rb_config_d_out(const rb_config *c)
+{
+    return c->d_value_up ? c->d_value_up : c->d_head_v;
+}
+
+/* Columns that angles are of: pair j turns by base^(-2j / d_freq) a position. */
+static inline int64_t rb_config_d_freq(const rb_config *c)
+{
+    return c->d_freq ? c->d_freq : c->d_rot;
 }
 
 /* Copies beyond the model's own layers are of its last. */
@@ -105,6 +139,9 @@ typedef struct rb_layer {
     rb_view router, router_bias;
     rb_view gate_exps, up_exps, down_exps;
     rb_view gate_shexp, up_shexp, down_shexp, inp_shexp;
+    rb_view bkv_a;
+    rb_view rope_pairs;               /* f32: which pair of d_freq / 2 each of d_rot / 2 is */
+    rb_view w_attn_gate, b_attn_gate; /* GTA; its decoders are wv_b */
 } rb_layer;
 
 typedef struct rb_model {
@@ -113,7 +150,7 @@ typedef struct rb_model {
     rb_view tok_embd; /* {1, 1, V, H} */
     rb_view out_norm, out_norm_b;
     rb_view output;        /* {1, 1, V, H}; equals tok_embd if tied */
-    rb_view rope_freqs;    /* d_rot/2 f32 divisors, or absent */
+    rb_view rope_freqs;    /* d_freq/2 f32 divisors, or absent */
     rb_layer *layer;       /* n_layer_alloc of them */
     int64_t n_layer_alloc; /* >= config.n_layer once rb_model_extend was called */
     rb_buffer **buffer;    /* owned; one tensor each, their memory in slabs */
@@ -122,6 +159,7 @@ typedef struct rb_model {
     int64_t n_slab, slab_at;
     size_t slab_used;              /* of slab[slab_at] */
     int n_threads;                 /* that will read the weights */
+    rb_attn_note attn;             /* zeros, but for a model that rb_attn_convert made */
     uint64_t n_params;             /* elements of all tensors of the file's own layers */
     uint64_t bytes_of[RB_N_DTYPE]; /* bytes per dtype, same tensors */
 } rb_model;
@@ -170,12 +208,15 @@ const char *rb_config_keys(void);
 /* The one line that is wrong with a config, as RB_ERR_FORMAT; RB_OK if it can be run. */
 rb_status rb_config_check(const rb_config *config, rb_error *err);
 
-/* What the angle of rotated pair j (of d_rot / 2) is divided by: the model's own divisors and its
+/* What the angle of pair j (of d_freq / 2) is divided by: the model's own divisors and its
  * scaling (linear; YaRN: Peng et al. 2023, eq. 22-23). */
 double rb_rope_divisor(const rb_model *model, int64_t j);
+/* By how much rotated pair j (of d_rot / 2) of a layer turns each position. */
+double rb_rope_step(const rb_model *model, int64_t layer, int64_t j);
 /* What cos and sin of the angles are multiplied by: YaRN's attention factor, else 1. */
 double rb_rope_magnitude(const rb_config *config);
-/* What scores q . k are multiplied by: 1/sqrt(d_head_k), and YaRN's factor where it stands here. */
+/* What scores q . k are multiplied by: attn_scale or 1/sqrt(d_head_k), and YaRN's factor where it
+ * stands here. */
 float rb_score_scale(const rb_config *config);
 
 /* A model with seeded random weights, in memory (dry: none). Element i of a tensor depends only on
@@ -190,6 +231,7 @@ rb_status rb_model_synth_mix(rb_model **model, const rb_config *config, const st
 rb_status rb_gguf_write(const rb_model *model, const char *path, bool (*stop)(void *arg),
                         rb_error *err);
 
+#include "attn_convert.h"
 #include "chat.h"
 #include "convert.h"
 #include "replace.h"

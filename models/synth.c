@@ -44,6 +44,7 @@ static recipe recipe_of(const rb_tensor *t)
         return (recipe){ 0, 0.25f, false };
     case RB_TENSOR_FREQS:
         return (recipe){ 1, 4, true };
+    case RB_TENSOR_PAIRS: /* are numbers: fill_rows counts them */
     case RB_TENSOR_EMBD:
         return (recipe){ 0, 1, false };
     case RB_TENSOR_VECTOR:
@@ -74,7 +75,8 @@ static void fill_rows(int thread, int n_threads, void *arg)
     for (int64_t i = first; i < last; i++) {
         for (int64_t j = 0; j < t->cols; j++) {
             float x = next_value(&state);
-            row[j] = r.add + r.scale * (r.magnitude && x < 0 ? -x : x);
+            row[j] = t->kind == RB_TENSOR_PAIRS ? (float)j
+                                                : r.add + r.scale * (r.magnitude && x < 0 ? -x : x);
         }
         rb_encode_row(f->v->dtype, (char *)rb_at(f->v, 0, 0, 0) + i * bytes, row, t->cols);
     }

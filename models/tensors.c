@@ -19,12 +19,14 @@ typedef enum {
     D_QKV,
     D_HEAD,
     D_FREQS,
+    D_PAIRS,
     D_Q_RANK,
     D_RANK,
-    D_RANK_ROT, /* the latent and the rotated key */
-    D_NOPE_V,   /* K and V of all heads but for what is rotated */
+    D_RANK_KEY, /* the latent and the key that heads share */
+    D_NOPE_V,   /* K and V of all heads but for what they share */
     D_NOPE,
     D_HEAD_V,
+    D_VALUE_UP,
     D_N_HEAD,
     D_EXPERTS,
     D_FF_EXPERT,
@@ -39,6 +41,8 @@ typedef enum {
     IF_UNTIED,
     IF_FREQS,
     IF_BIAS,
+    IF_PLAIN_BIAS,
+    IF_LATENT_BIAS,
     IF_QK_NORM,
     IF_LAYERNORM,
     IF_OUT_BIAS,
@@ -46,9 +50,14 @@ typedef enum {
     IF_PLAIN_Q, /* plain, or latent without a rank for q */
     IF_FUSED,
     IF_LATENT,
+    IF_LATENT_NORM,
+    IF_PAIRS,
     IF_Q_RANK,
     IF_KV_B,
     IF_SPLIT,
+    IF_SPLIT_K,
+    IF_ATTN_GATE,
+    IF_GATE_BIAS,
     IF_DENSE,
     IF_GATED,
     IF_DENSE_BIAS,
@@ -102,9 +111,9 @@ static const row layered[] = {
     MATRIX("attn_q.weight", D_Q, D_EMBD, IN_LAYER(wq), IF_PLAIN_Q),
     BIAS("attn_q.bias", D_Q, IN_LAYER(bq), IF_BIAS),
     MATRIX("attn_k.weight", D_K, D_EMBD, IN_LAYER(wk), IF_PLAIN),
-    BIAS("attn_k.bias", D_K, IN_LAYER(bk), IF_BIAS),
+    BIAS("attn_k.bias", D_K, IN_LAYER(bk), IF_PLAIN_BIAS),
     MATRIX("attn_v.weight", D_V, D_EMBD, IN_LAYER(wv), IF_PLAIN),
-    BIAS("attn_v.bias", D_V, IN_LAYER(bv), IF_BIAS),
+    BIAS("attn_v.bias", D_V, IN_LAYER(bv), IF_PLAIN_BIAS),
     MATRIX("attn_qkv.weight", D_QKV, D_EMBD, IN_LAYER(wqkv), IF_FUSED),
     BIAS("attn_qkv.bias", D_QKV, IN_LAYER(bqkv), IF_FUSED),
     NORM("attn_q_norm.weight", D_HEAD, IN_LAYER(q_norm), IF_QK_NORM),
@@ -112,11 +121,16 @@ static const row layered[] = {
     MATRIX("attn_q_a.weight", D_Q_RANK, D_EMBD, IN_LAYER(wq_a), IF_Q_RANK),
     NORM("attn_q_a_norm.weight", D_Q_RANK, IN_LAYER(q_a_norm), IF_Q_RANK),
     MATRIX("attn_q_b.weight", D_Q, D_Q_RANK, IN_LAYER(wq_b), IF_Q_RANK),
-    MATRIX("attn_kv_a_mqa.weight", D_RANK_ROT, D_EMBD, IN_LAYER(wkv_a), IF_LATENT),
-    NORM("attn_kv_a_norm.weight", D_RANK, IN_LAYER(kv_a_norm), IF_LATENT),
+    MATRIX("attn_kv_a_mqa.weight", D_RANK_KEY, D_EMBD, IN_LAYER(wkv_a), IF_LATENT),
+    BIAS("attn_kv_a_mqa.bias", D_RANK_KEY, IN_LAYER(bkv_a), IF_LATENT_BIAS),
+    NORM("attn_kv_a_norm.weight", D_RANK, IN_LAYER(kv_a_norm), IF_LATENT_NORM),
+    { "rope_pairs.weight", RB_TENSOR_PAIRS, D_1, D_PAIRS, IN_LAYER(rope_pairs), IF_PAIRS, D_1 },
     MATRIX("attn_kv_b.weight", D_NOPE_V, D_RANK, IN_LAYER(wkv_b), IF_KV_B),
-    STACK("attn_k_b.weight", D_RANK, D_NOPE, IN_LAYER(wk_b), IF_SPLIT, D_N_HEAD),
+    STACK("attn_k_b.weight", D_RANK, D_NOPE, IN_LAYER(wk_b), IF_SPLIT_K, D_N_HEAD),
     STACK("attn_v_b.weight", D_HEAD_V, D_RANK, IN_LAYER(wv_b), IF_SPLIT, D_N_HEAD),
+    STACK("attn_v_b.weight", D_VALUE_UP, D_HEAD_V, IN_LAYER(wv_b), IF_ATTN_GATE, D_N_HEAD),
+    MATRIX("attn_gate.weight", D_O, D_EMBD, IN_LAYER(w_attn_gate), IF_ATTN_GATE),
+    BIAS("attn_gate.bias", D_O, IN_LAYER(b_attn_gate), IF_GATE_BIAS),
     MATRIX("attn_output.weight", D_EMBD, D_O, IN_LAYER(wo), ALWAYS),
     BIAS("attn_output.bias", D_EMBD, IN_LAYER(bo), IF_OUT_BIAS),
     NORM("ffn_norm.weight", D_EMBD, IN_LAYER(ffn_norm), ALWAYS),
@@ -152,17 +166,19 @@ static int64_t extent(const rb_config *c, dim d)
         [D_VOCAB] = c->n_vocab,
         [D_Q] = c->n_head * c->d_head_k,
         [D_K] = c->n_head_kv * c->d_head_k,
-        [D_V] = c->n_head_kv * c->d_head_v,
-        [D_O] = c->n_head * c->d_head_v,
-        [D_QKV] = c->n_head * c->d_head_k + c->n_head_kv * (c->d_head_k + c->d_head_v),
-        [D_HEAD] = c->d_head_k,
-        [D_FREQS] = c->d_rot / 2,
+        [D_V] = rb_config_n_head_v(c) * c->d_head_v,
+        [D_O] = c->n_head * rb_config_d_out(c),
+        [D_QKV] = (c->n_head + c->n_head_kv) * c->d_head_k + rb_config_n_head_v(c) * c->d_head_v,
+        [D_HEAD] = c->d_head_k / (c->n_key_block ? c->n_key_block : 1),
+        [D_FREQS] = rb_config_d_freq(c) / 2,
+        [D_PAIRS] = c->d_rot / 2,
         [D_Q_RANK] = c->q_lora_rank,
         [D_RANK] = c->kv_lora_rank,
-        [D_RANK_ROT] = c->kv_lora_rank + c->d_rot,
-        [D_NOPE_V] = c->n_head * (nope + c->d_head_v),
+        [D_RANK_KEY] = c->kv_lora_rank + rb_config_d_shared(c),
+        [D_NOPE_V] = c->n_head_kv * (nope + c->d_head_v),
         [D_NOPE] = nope,
         [D_HEAD_V] = c->d_head_v,
+        [D_VALUE_UP] = c->d_value_up,
         [D_N_HEAD] = c->n_head,
         [D_EXPERTS] = c->n_expert,
         [D_FF_EXPERT] = c->n_ff_expert,
@@ -172,37 +188,61 @@ static int64_t extent(const rb_config *c, dim d)
     return of[d];
 }
 
+/* Of attention: of x in q, k and v, fused in one matrix, or of a latent. */
+static bool present_in_attention(const rb_config *c, presence when)
+{
+    const bool latent = c->kv_lora_rank > 0, fused = c->linear_bias && !latent;
+    switch (when) {
+    case IF_BIAS:
+        return c->qkv_bias;
+    case IF_PLAIN_BIAS:
+        return c->qkv_bias && !latent;
+    case IF_LATENT_BIAS:
+        return c->qkv_bias && latent;
+    case IF_PLAIN:
+        return !latent && !fused;
+    case IF_PLAIN_Q:
+        return !c->q_lora_rank && !fused;
+    case IF_FUSED:
+        return fused;
+    case IF_LATENT:
+        return latent;
+    case IF_LATENT_NORM:
+        return latent && !c->latent_plain;
+    case IF_PAIRS:
+        return c->d_freq > 0;
+    case IF_Q_RANK:
+        return c->q_lora_rank > 0;
+    case IF_KV_B:
+        return latent && !c->mla_split;
+    case IF_SPLIT:
+        return latent && c->mla_split;
+    case IF_SPLIT_K:
+        return latent && c->mla_split && rb_config_d_nope(c) > 0;
+    case IF_ATTN_GATE:
+        return c->d_value_up > 0;
+    case IF_GATE_BIAS:
+        return c->d_value_up > 0 && c->qkv_bias;
+    default:
+        break;
+    }
+    return true;
+}
+
 /* Layers of one kind of feed-forward follow each other: the dense ones lead. */
 static bool present(const rb_config *c, presence when, bool moe)
 {
-    const bool mla = rb_config_is_mla(c);
     switch (when) {
     case IF_UNTIED:
         return !c->tied;
     case IF_FREQS:
         return c->rope_freqs;
-    case IF_BIAS:
-        return c->qkv_bias;
     case IF_QK_NORM:
         return c->qk_norm;
     case IF_LAYERNORM:
         return c->norm == RB_NORM_LAYER;
     case IF_OUT_BIAS:
         return c->linear_bias || c->out_bias;
-    case IF_PLAIN:
-        return !mla && !c->linear_bias;
-    case IF_PLAIN_Q:
-        return !c->q_lora_rank && !c->linear_bias;
-    case IF_FUSED:
-        return c->linear_bias;
-    case IF_LATENT:
-        return mla;
-    case IF_Q_RANK:
-        return c->q_lora_rank > 0;
-    case IF_KV_B:
-        return mla && !c->mla_split;
-    case IF_SPLIT:
-        return mla && c->mla_split;
     case IF_DENSE:
         return !moe;
     case IF_GATED:
@@ -221,10 +261,9 @@ static bool present(const rb_config *c, presence when, bool moe)
         return moe && c->n_ff_shared > 0;
     case IF_SHARED_GATE:
         return moe && c->n_ff_shared > 0 && c->shared_gate;
-    case ALWAYS:
-        break;
+    default:
+        return present_in_attention(c, when);
     }
-    return true;
 }
 
 static int64_t count(const rb_config *c, const row *table, int n, bool moe)

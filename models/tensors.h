@@ -10,6 +10,7 @@ typedef enum {
     RB_TENSOR_NORM,
     RB_TENSOR_BIAS,
     RB_TENSOR_FREQS,
+    RB_TENSOR_PAIRS,
     RB_TENSOR_VECTOR, /* with values as a matrix has them */
     RB_TENSOR_EMBD,
     RB_TENSOR_MATRIX,

@@ -8,13 +8,9 @@
 rb_group rb_layer_group(rb_layer *l, int i)
 {
     rb_view *const all[RB_N_GROUP][RB_MOST_GROUP] = {
-        { &l->wq, &l->wk, &l->wv },
-        { &l->wqkv },
-        { &l->wo },
-        { &l->wq_a, &l->wkv_a },
-        { &l->wq_b },
-        { &l->w_gate, &l->w_up },
-        { &l->w_down },
+        { &l->wq, &l->wk, &l->wv }, { &l->wqkv },   { &l->wo },
+        { &l->wq_a, &l->wkv_a },    { &l->wq_b },   { &l->w_attn_gate },
+        { &l->w_gate, &l->w_up },   { &l->w_down },
     };
     rb_group g = { .n = 0 };
     for (int j = 0; j < RB_MOST_GROUP && all[i][j]; j++)

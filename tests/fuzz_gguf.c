@@ -41,9 +41,28 @@ static rb_config seed_config(rb_arch arch)
     return c;
 }
 
+/* A model whose attention was converted, and whose file says so. */
+static void write_converted(rb_arch arch, const char *form, const char *corpus)
+{
+    char path[256];
+    rb_attn_form f;
+    rb_model *m, *to;
+    const rb_config c = seed_config(arch);
+    snprintf(path, sizeof path, "%s/seed-%d-%s", corpus, (int)arch, form);
+    if (rb_attn_form_parse(&f, form, NULL) != RB_OK ||
+        rb_model_synth(&m, &c, RB_F16, 1, false, NULL) != RB_OK ||
+        rb_attn_convert(&to, m, &f, NULL, NULL) != RB_OK ||
+        rb_gguf_write(to, path, NULL, NULL) != RB_OK)
+        abort();
+    rb_model_close(m);
+    rb_model_close(to);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static const rb_dtype type[] = { RB_F16, RB_Q4_0 };
+    static const char *const form[] = { "lrkv:16", "mla:16:4", "mla", "gha:2", "gva:2" };
+    enum { N_FORM = sizeof form / sizeof *form };
     const char *corpus = fuzz_corpus(argc, argv, "gguf");
     for (int arch = 0; corpus && arch < RB_N_ARCH; arch++)
         for (int t = 0; t < 2; t++) {
@@ -56,6 +75,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
                 abort();
             rb_model_close(m);
         }
+    for (int i = 0; corpus && i < N_FORM; i++)
+        write_converted(i % 2 ? RB_ARCH_QWEN2 : RB_ARCH_LLAMA, form[i], corpus);
     return 0;
 }
 

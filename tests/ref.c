@@ -314,6 +314,17 @@ static void check_silu_gate(const rb_call *b, const rb_call *a, ref_report *r)
         }
 }
 
+static void check_sigmoid_gate(const rb_call *b, const rb_call *a, ref_report *r)
+{
+    const rb_view *y = &a->t[0];
+    for (int64_t t = 0; t < y->n[1]; t++)
+        for (int64_t i = 0; i < y->n[3]; i++) {
+            const double g = ref_at(&b->t[1], 0, t, 0, i);
+            const double want = ref_at(&b->t[2], 0, t, 0, i) / (1 + exp(-g));
+            ref_expect(r, ref_at(y, 0, t, 0, i), want, 8 * EPS * fabs(want) + TINY, "y", t, i);
+        }
+}
+
 static void check_add(const rb_call *b, const rb_call *a, ref_report *r)
 {
     const rb_view *x = &b->t[0];
@@ -435,6 +446,7 @@ const char *ref_check(const rb_kernel *k, const rb_call *before, const rb_call *
         [RB_OP_KV_STORE] = check_kv_store,
         [RB_OP_ATTEND] = check_attend,
         [RB_OP_SILU_GATE] = check_silu_gate,
+        [RB_OP_SIGMOID_GATE] = check_sigmoid_gate,
         [RB_OP_ADD] = check_add,
         [RB_OP_ROOF_FMA] = check_roof_fma,
         [RB_OP_ROOF_DOT_I8] = check_roof_dot_i8,

@@ -138,3 +138,30 @@ Test(cli_convert, an_interrupt_leaves_no_file)
         release(&left);
     }
 }
+
+/* ---- attention ---- */
+
+Test(cli_convert, attention_takes_another_form)
+{
+    make_input("--type f32");
+    want_of("convert %s %s --attn mha", 0, "| f32   |");
+    cr_expect(strstr(run(line_of("convert %s %s --attn mha")).err, "is exact"));
+    want_of("%2$s -p 8 -n 2 -r 1", 0, "mha");
+    cr_expect(strstr(run(line_of("convert %s %s --attn mqa")).err, "not the model's"));
+    want_of("%2$s -p 8 -n 2 -r 1", 0, "mqa");
+    want_of("convert %s %s --attn lrkv:32 --type q8_0", 0, "| q8_0  |");
+    want_of("%2$s -p 8 -n 2 -r 1", 0, "lrkv");
+    want_of("convert %s %s --attn mla:32:16 -o json", 0, "\"type\":\"as it is\"");
+    want_of("verify %2$s", 0, "");
+    want_of("convert %2$s %1$s --attn mha", 1, "converted before");
+}
+
+Test(cli_convert, forms_that_make_no_sense_are_refused)
+{
+    make_input("--type f16");
+    want_of("convert %s %s --attn gqa", 2, "gqa:G");
+    want_of("convert %s %s --attn gqa:3", 1, "no multiple of 3");
+    want_of("convert %s %s --attn gta", 1, "trained");
+    want_of("convert %s %1$s --attn mha", 2, "name another");
+    want_of("convert %s %s", 2, "--attn FORM");
+}

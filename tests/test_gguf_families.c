@@ -379,7 +379,7 @@ Test(families, one_matrix_for_q_k_and_v)
 {
     gguf_file g = family_make("gptneox");
     gguf_set_u32(&g, "gptneox.attention.head_count_kv", 1);
-    expect_file_refused(&g, RB_ERR_FORMAT, "heads of one kind");
+    expect_file_refused(&g, RB_ERR_FORMAT, "has shape [32, 96], expected [32, 64]");
     g = family_make("gptneox");
     gguf_find(&g, "blk.0.attn_qkv.weight")->ne[1] = 64;
     expect_file_refused(&g, RB_ERR_FORMAT, "has shape [32, 64], expected [32, 96]");

@@ -104,9 +104,10 @@ Test(kernels, unequal_shapes_are_refused)
     static const struct {
         const char *op;
         int arg; /* whose extents are compared with another operand's */
-    } of[] = { { "add", 1 },   { "silu_gate", 1 }, { "silu_gate", 2 }, { "relu2", 1 },
-               { "gelu", 1 },  { "gelu_erf", 1 },  { "rmsnorm", 0 },   { "layernorm", 0 },
-               { "route", 1 }, { "experts", 0 },   { "experts", 6 } };
+    } of[] = { { "add", 1 },          { "silu_gate", 1 }, { "silu_gate", 2 }, { "sigmoid_gate", 1 },
+               { "sigmoid_gate", 2 }, { "relu2", 1 },     { "gelu", 1 },      { "gelu_erf", 1 },
+               { "rmsnorm", 0 },      { "layernorm", 0 }, { "route", 1 },     { "experts", 0 },
+               { "experts", 6 } };
     for (size_t o = 0; o < sizeof of / sizeof *of; o++) {
         int refused = 0;
         for (int i = 0; i < rb_registry_size(); i++) {

@@ -166,20 +166,28 @@ Test(oracle, equals_totals_of_real_models)
 
 /* ---- ledgers ---- */
 
+/* Closes m. */
+static void expect_ledgers_of(rb_model *m, const char *mix)
+{
+    rb_error err;
+    rb_counts counts = { 0 };
+    rb_finding found;
+    cr_assert_eq(rb_model_pack(m, &err), RB_OK, "%s", err.text);
+    cr_assert_eq(rb_counts_gather(&counts, m, &err), RB_OK, "%s", err.text);
+    rb_counts_judge(&counts, m, RB_FAULT_NONE, &found);
+    cr_expect_eq(found.verdict, RB_PASSED, "%s, %s in %s: %s", m->config.name,
+                 rb_attn_name(&m->config, RB_ATTN_OWN), mix, found.text);
+    free(counts.of);
+    rb_model_close(m);
+}
+
 static void expect_ledgers(const rb_config *c, const char *mix)
 {
     rb_model *m;
     rb_error err;
-    rb_counts counts = { 0 };
-    rb_finding found;
     cr_assert_eq(rb_model_synth_mix(&m, c, rb_mix_by_name(mix), 1, true, &err), RB_OK, "%s",
                  err.text);
-    cr_assert_eq(rb_model_pack(m, &err), RB_OK, "%s", err.text);
-    cr_assert_eq(rb_counts_gather(&counts, m, &err), RB_OK, "%s", err.text);
-    rb_counts_judge(&counts, m, RB_FAULT_NONE, &found);
-    cr_expect_eq(found.verdict, RB_PASSED, "%s in %s: %s", c->name, mix, found.text);
-    free(counts.of);
-    rb_model_close(m);
+    expect_ledgers_of(m, mix);
 }
 
 /* Types of one layer differ in a mix, and what differs is not fused. */
@@ -196,7 +204,7 @@ Test(oracle, ledgers_of_rare_shapes_are_what_it_says)
 {
     static const struct {
         rb_arch arch;
-        const char *set[4];
+        const char *set[6];
     } rare[] = {
         { RB_ARCH_GPTNEOX, { "parallel_residual=false" } },
         { RB_ARCH_DEEPSEEK2, { "q_lora_rank=48", "mla_split=true" } },
@@ -207,13 +215,53 @@ Test(oracle, ledgers_of_rare_shapes_are_what_it_says)
         { RB_ARCH_LLAMA, { "n_head_kv=1", "n_layer=1" } },
         { RB_ARCH_LLAMA, { "d_head_v=24" } },
         { RB_ARCH_QWEN3MOE, { "n_expert=3", "n_expert_used=3" } },
+        /* what attention is converted to */
+        { RB_ARCH_LLAMA, { "kv_lora_rank=32", "latent_plain=true", "late_rope=true" } },
+        { RB_ARCH_QWEN2, { "kv_lora_rank=64", "latent_plain=true", "late_rope=true" } },
+        { RB_ARCH_QWEN3MOE, { "kv_lora_rank=32", "latent_plain=true", "late_rope=true" } },
+        { RB_ARCH_QWEN2,
+          { "kv_lora_rank=32", "latent_plain=true", "n_head_kv=4", "mla_split=true", "d_rot=8",
+            "d_freq=16" } },
+        { RB_ARCH_GPTNEOX,
+          { "kv_lora_rank=32", "latent_plain=true", "mla_split=true", "d_rot=4" } },
+        { RB_ARCH_QWEN3,
+          { "kv_lora_rank=32", "latent_plain=true", "n_head_kv=4", "mla_split=true",
+            "n_key_block=2", "d_rot=8" } },
+        { RB_ARCH_LLAMA,
+          { "kv_lora_rank=32", "latent_plain=true", "n_head_kv=4", "n_key_block=2", "d_rot=4" } },
+        { RB_ARCH_LLAMA, { "n_head_kv=4", "n_head_v=2", "d_head_v=32" } },
+        { RB_ARCH_QWEN2, { "n_head_kv=2", "n_head_v=1", "d_head_v=32", "d_value_up=64" } },
+        { RB_ARCH_GPTNEOX, { "n_head_kv=2", "d_head_v=32" } },
     };
     for (size_t i = 0; i < sizeof rare / sizeof *rare; i++) {
         rb_config c = small_config(rare[i].arch);
         rb_error err;
-        for (int k = 0; k < 4 && rare[i].set[k]; k++)
+        for (int k = 0; k < 6 && rare[i].set[k]; k++)
             cr_assert_eq(rb_config_set(&c, rare[i].set[k], &err), RB_OK, "%s", err.text);
         expect_ledgers(&c, "f32");
         expect_ledgers(&c, "q8_0");
     }
+}
+
+/* Weights of one shape in all others: presets with many heads, with biases, norms and partial
+ * rotation. */
+Test(oracle, ledgers_of_converted_attention_are_what_it_says)
+{
+    static const char *const preset[] = { "qwen2.5-1.5b", "qwen3-0.6b", "pythia-160m" };
+    static const char *const forms[] = { "mha",      "mqa",   "mla",  "mla:128:64",
+                                         "lrkv:256", "gva:4", "gha:4" };
+    for (size_t i = 0; i < sizeof preset / sizeof *preset; i++)
+        for (size_t k = 0; k < sizeof forms / sizeof *forms; k++) {
+            rb_model *m, *to;
+            rb_attn_form f;
+            rb_error err;
+            const rb_config *c = rb_preset_find(preset[i]);
+            cr_assert_eq(rb_attn_form_parse(&f, forms[k], &err), RB_OK);
+            cr_assert_eq(rb_model_synth_mix(&m, c, rb_mix_by_name("q4_k_m"), 1, true, &err), RB_OK);
+            const rb_status status = rb_attn_convert(&to, m, &f, NULL, &err);
+            cr_expect(status == RB_OK || status == RB_ERR_UNSUPPORTED, "%s", err.text);
+            if (status == RB_OK)
+                expect_ledgers_of(to, forms[k]);
+            rb_model_close(m);
+        }
 }

@@ -1,6 +1,6 @@
 /* rbench convert: a GGUF file with its weights in other types, and what that costs in accuracy; or
- * a GGUF file of a Hugging Face folder. Nothing is decided or encoded here. Read next:
- * ../models/convert.h. */
+ * with its attention in another form; a GGUF file of a Hugging Face folder. Nothing is decided or
+ * encoded here. Read next: ../models/convert.h. */
 #include "progress.h"
 #include "shared.h"
 
@@ -16,6 +16,11 @@ static const rb_option options[] = {
       .choices = RB_MATRIX_TYPES,
       .help = "type of the matrices, or one of llama.cpp's mixes (_s, _m), which spend more bits "
               "where they count; of a folder they keep theirs without it" },
+    { .names = "--attn",
+      .kind = RB_OPT_WORD,
+      .value = "FORM",
+      .help = "attention in another form: mha, gqa:G, mqa, mla, mla:R[:d_r], lrkv:R, gva:G or "
+              "gha:G. The model is held in memory" },
     RB_THREADS_OPTION(RB_OPT_INT, "N", RB_THREADS_HELP),
     RB_FORMAT_OPTION("md|json",
                      "format of the table on stdout; on stderr where stdout is OUT.gguf"),
@@ -37,12 +42,29 @@ static FILE *table_stream(const char *path)
     return same ? stderr : stdout;
 }
 
-static rb_status convert(const rb_args *args, const char *from, const char *type, rb_error *err)
+/* Nobody should take what is computed then for what the model says. */
+static void tell_attention(const rb_attn_note *note)
+{
+    char form[48];
+    if (!note->converted)
+        return;
+    rb_complain("note: attention in the form %s is %s", rb_attn_form_text(&note->form, form, 48),
+                note->exact ? "exact: the model is the same"
+                            : "an approximation: what it writes is not the model's");
+    if (note->n_refit)
+        rb_complain("note: %lld matrices have rows that are no whole blocks of their type and are "
+                    "f16, %s the first",
+                    (long long)note->n_refit, note->refit);
+}
+
+static rb_status convert(const rb_args *args, const char *from, const char *type,
+                         const rb_attn_form *attn, rb_error *err)
 {
     FILE *out = table_stream(args->arg[1]);
     rb_progress progress = rb_progress_make(false, false, NULL);
     rb_conversion done;
-    const rb_convert_params params = { .mix = rb_mix_by_name(type),
+    const rb_convert_params params = { .mix = type ? rb_mix_by_name(type) : NULL,
+                                       .attn = attn,
                                        .n_threads = rb_threads_of(args),
                                        .progress = tell,
                                        .stop = rb_stop,
@@ -51,11 +73,13 @@ static rb_status convert(const rb_args *args, const char *from, const char *type
     rb_progress_clear(&progress);
     if (st != RB_OK)
         return st;
+    tell_attention(&done.attn);
     if (done.n_again)
         rb_complain("note: %lld tensors of %s were quantised already: what they lost then is not "
                     "in the errors told here",
                     (long long)done.n_again, args->arg[0]);
-    return rb_conversion_write(out, &done, type, !strcmp(rb_opt_text(args, "-o"), "json"), err);
+    return rb_conversion_write(out, &done, type ? type : "as it is",
+                               !strcmp(rb_opt_text(args, "-o"), "json"), err);
 }
 
 /* The folder's weights in their own types, in the order of GGUF files. */
@@ -76,19 +100,20 @@ static rb_status write_folder(const rb_args *args, const char *to, rb_error *err
 }
 
 /* By way of a file in the folder's own types, beside the other, if they are to change. */
-static rb_status convert_folder(const rb_args *args, const char *type, rb_error *err)
+static rb_status convert_folder(const rb_args *args, const char *type, const rb_attn_form *attn,
+                                rb_error *err)
 {
     const char *const to = args->arg[1];
     char between[PATH_MAX];
     rb_complain("note: the file has no tokenizer: that of %s is not converted", args->arg[0]);
-    if (!type)
+    if (!type && !attn)
         return write_folder(args, to, err);
     if ((size_t)snprintf(between, sizeof between, "%s.%d.whole", to, (int)getpid()) >=
         sizeof between)
         return rb_fail(err, RB_ERR_ARGUMENT, "%.300s: the path is too long", to);
     rb_status st = write_folder(args, between, err);
     if (st == RB_OK)
-        st = convert(args, between, type, err);
+        st = convert(args, between, type, attn, err);
     unlink(between);
     return st;
 }
@@ -96,15 +121,23 @@ static rb_status convert_folder(const rb_args *args, const char *type, rb_error 
 static int run_convert(const rb_args *args)
 {
     const char *type = rb_opt_text(args, "--type");
+    const char *attn = rb_opt_text(args, "--attn");
+    rb_attn_form form;
     rb_error err = { 0 };
     const bool folder = args->n == 2 && rb_model_is_folder(args->arg[0]);
-    if (args->n != 2 || (!type && !folder)) {
-        rb_complain("convert wants IN.gguf, OUT.gguf and --type TYPE; see 'rbench convert --help'");
+    if (args->n != 2 || (!type && !attn && !folder)) {
+        rb_complain("convert wants IN.gguf, OUT.gguf and --type TYPE or --attn FORM; see 'rbench "
+                    "convert --help'");
+        return RB_EXIT_USAGE;
+    }
+    if (attn && rb_attn_form_parse(&form, attn, &err) != RB_OK) {
+        rb_complain("%s", err.text);
         return RB_EXIT_USAGE;
     }
     rb_catch_signals();
-    if ((folder ? convert_folder(args, type, &err) : convert(args, args->arg[0], type, &err)) ==
-        RB_OK)
+    const rb_attn_form *to = attn ? &form : NULL;
+    if ((folder ? convert_folder(args, type, to, &err)
+                : convert(args, args->arg[0], type, to, &err)) == RB_OK)
         return RB_EXIT_OK;
     rb_complain("%s", err.text);
     return err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
@@ -112,15 +145,17 @@ static int run_convert(const rb_args *args)
 
 const rb_command rb_cmd_convert = {
     .name = "convert",
-    .usage = "IN.gguf|FOLDER OUT.gguf --type TYPE [options]",
+    .usage = "IN.gguf|FOLDER OUT.gguf [--attn FORM] [--type TYPE] [options]",
     .about =
         "Writes a GGUF file with its matrices in another type: metadata and tokenizer as they are, "
         "split sets as\none file, of any architecture. Vectors and routers keep their types, and "
         "what has the type already is\ncopied. Rows that are no whole blocks fall back to a type "
         "of smaller blocks. Then tells for each type\nbytes, bits per weight, and the error that "
-        "encoding made, relative to the values. A folder with config.json\nand safetensors "
-        "becomes a GGUF file without its tokenizer.",
-    .what = "write a GGUF file in another weight type",
+        "encoding made, relative to the values. With --attn the same weights in another form of "
+        "attention: exactly\nwhere it loses nothing, else approximately. Files of mha, gqa and mqa "
+        "are read by other programs too. A folder\nwith config.json and safetensors becomes a GGUF "
+        "file without its tokenizer.",
+    .what = "write a GGUF file in another weight type or form of attention",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_convert,
