@@ -72,7 +72,7 @@ static rb_status check_countable(const rb_model *m, const rb_test *t, rb_error *
     double per_token = 2.0 * (double)m->n_params / (double)c->n_layer * layers +
                        4.0 * (double)c->n_vocab * (double)c->n_embd;
     double per_pair = layers * (double)c->n_head * (double)(2 * c->d_head_k + 2 * c->d_head_v + 8);
-    if (rb_config_is_mla(c)) /* the latent may be expanded for every pair */
+    if (c->kv_lora_rank) /* the latent may be expanded for every pair */
         per_pair += layers * (double)c->n_head * 2 * (double)c->kv_lora_rank *
                     (double)(c->d_head_k + c->d_head_v);
     double sum = tokens * (per_token + per_pair * (double)rb_context_of(t));
