@@ -160,6 +160,10 @@ Test(cli_text, chats_go_through_the_template)
     cr_expect_eq(o.code, 1);
     cr_expect_eq(lines_of(o.err), 1, "%s", o.err);
     release(&o);
+    o = script("printf '{\"chat_template\":\"{{ strftime_now(\\\\\"%%Y\\\\\")[0] }}\"}' > "
+               "odd/tokenizer_config.json && $RBENCH generate odd --chat -p hi -n 1");
+    cr_expect_eq(o.code, 0, "%s", o.err);
+    release(&o);
 }
 
 Test(cli_text, prompts_from_files_and_stdin)

@@ -53,6 +53,8 @@ static rb_status count_ids(rb_json_loading *l, json_t *vocab, json_t *added, int
             return wrong(l, "its vocab has a token whose id is no number from 0 on");
         most = json_integer_value(value) > most ? json_integer_value(value) : most;
     }
+    if (added && !json_is_array(added))
+        return wrong(l, "its added_tokens are no list");
     json_array_foreach(added, i, value)
     {
         const json_t *id = json_object_get(value, "id"),
