@@ -98,7 +98,7 @@ static rb_status run_window(rb_session *s, const int32_t *ids, int64_t n_ctx, rb
     if (st == RB_OK && rb_session_n_past(s) == half)
         st = rb_session_run(s, RB_PREFILL, ids + half, rb_perplexity_rows(n_ctx), true, err);
     j->ns += rb_now_ns() - start;
-    j->n_run += rb_session_n_past(s);
+    j->n_run += n_ctx - 1;
     return st;
 }
 
@@ -118,7 +118,7 @@ static rb_status judge_place(rb_session *const *s, int n_session, int64_t n_voca
     return RB_OK;
 }
 
-/* whole: whether every session came to its end; else nothing is judged. */
+/* whole: whether every session came to its end. */
 static rb_status judge_window(rb_session *const *s, int n_session, int64_t n_vocab,
                               const int32_t *ids, int64_t n_ctx, rb_judged *judged, bool *whole,
                               rb_error *err)
@@ -158,18 +158,23 @@ rb_status rb_perplexity(rb_session *const *session, int n_session, int64_t n_voc
     if (p->n_window && p->n_window < n_window)
         n_window = p->n_window;
     int32_t *window = malloc((size_t)p->n_ctx * sizeof *window);
-    if (!window)
-        return rb_fail(err, RB_ERR_MEMORY, "no memory for a window of tokens");
+    rb_judged *before = malloc((size_t)n_session * sizeof *before);
+    if (!window || !before)
+        st = rb_fail(err, RB_ERR_MEMORY, "no memory for a window of tokens");
     bool whole = true;
     for (int64_t w = 0; w < n_window && st == RB_OK && whole && !(p->stop && p->stop(p->arg));
          w++) {
         memcpy(window, ids + w * p->n_ctx, (size_t)p->n_ctx * sizeof *window);
         if (p->bos >= 0)
             window[0] = p->bos;
+        memcpy(before, judged, (size_t)n_session * sizeof *before);
         st = judge_window(session, n_session, n_vocab, window, p->n_ctx, judged, &whole, err);
-        if (st == RB_OK && whole && p->tell)
+        if (st != RB_OK || !whole) /* rows are of the same places, all of them */
+            memcpy(judged, before, (size_t)n_session * sizeof *before);
+        else if (p->tell)
             p->tell(p->arg, &judged[0], w + 1, n_window);
     }
+    free(before);
     free(window);
     return st;
 }

@@ -36,7 +36,7 @@ typedef struct rb_perplexity_params {
     int64_t n_window;        /* most windows; 0: all */
     int32_t bos;             /* takes the place of a window's first token; -1: nothing does */
     bool (*stop)(void *arg); /* asked between windows; NULL: never. Of a window that a session's
-                                own stop cuts short nothing is judged */
+                                own stop cuts short, or that fails, nothing counts */
     void (*tell)(void *arg, const rb_judged *first, int64_t n_done, int64_t n_window); /* or NULL */
     void *arg;
 } rb_perplexity_params;

@@ -264,14 +264,25 @@ Test(cli_text, a_failure_is_no_end_by_length)
 
 /* A NaN in the row of "q" (20; bf16, 24 columns, the file's first tensor), which is never the best:
  * yet the others' likelihoods hang on it. */
+#define WITH_NAN                                                                                   \
+    "cp -r $MODEL nan && f=nan/model.safetensors && n=$(od -An -t u8 -N8 $f) && "                  \
+    "printf '\\300\\177' | dd of=$f bs=1 seek=$((8 + n + 20 * 48)) conv=notrunc 2> /dev/null && "
+
 Test(cli_text, logits_that_are_no_numbers_fail)
 {
-    outcome o = script("cp -r $MODEL nan && f=nan/model.safetensors && "
-                       "n=$(od -An -t u8 -N8 $f) && printf '\\300\\177' | "
-                       "dd of=$f bs=1 seek=$((8 + n + 20 * 48)) conv=notrunc 2> /dev/null && "
-                       "$RBENCH generate nan -p cat -n 3 --temp 0");
+    outcome o = script(WITH_NAN "$RBENCH generate nan -p cat -n 3 --temp 0");
     cr_expect_eq(o.code, 1);
     cr_expect(strstr(o.err, "its logits are no finite numbers"), "%s", o.err);
+    release(&o);
+}
+
+/* All rows are of the same places: none, if the first window of one fails. */
+Test(cli_text, no_row_is_of_fewer_places)
+{
+    outcome o = script(WITH_NAN "$RBENCH perplexity nan -f $TEXT -c 64 --chunks 2 --base $MODEL");
+    cr_expect_eq(o.code, 1);
+    cr_expect_str_eq(o.out, "");
+    cr_expect(strstr(o.err, "no finite numbers"), "%s", o.err);
     release(&o);
 }
 
