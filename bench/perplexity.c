@@ -159,8 +159,11 @@ rb_status rb_perplexity(rb_session *const *session, int n_session, int64_t n_voc
         n_window = p->n_window;
     int32_t *window = malloc((size_t)p->n_ctx * sizeof *window);
     rb_judged *before = malloc((size_t)n_session * sizeof *before);
-    if (!window || !before)
-        st = rb_fail(err, RB_ERR_MEMORY, "no memory for a window of tokens");
+    if (!window || !before) {
+        free(window);
+        free(before);
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a window of tokens");
+    }
     bool whole = true;
     for (int64_t w = 0; w < n_window && st == RB_OK && whole && !(p->stop && p->stop(p->arg));
          w++) {

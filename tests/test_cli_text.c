@@ -326,6 +326,17 @@ Test(cli_text, perplexity_and_a_reference)
     want("perplexity " LETTERS " -f " TEXT " -c 64 --chunks 1", 0, " PPL |");
 }
 
+/* A folder whose post_processor adds BOS, and whose configuration does not name it. */
+Test(cli_text, bos_begins_windows_however_it_is_told)
+{
+    outcome o = script("cp -r $MODEL mute && printf '{}' > mute/tokenizer_config.json && "
+                       "$RBENCH perplexity $MODEL -f $TEXT -c 64 --chunks 3 -o json > a && "
+                       "$RBENCH perplexity mute -f $TEXT -c 64 --chunks 3 -o json > b && "
+                       "sed -i 's/.*\"ppl\":\\([^,]*\\),.*/\\1/' a b && test -s a && cmp a b");
+    cr_expect_eq(o.code, 0, "%s %s", o.out, o.err);
+    release(&o);
+}
+
 Test(cli_text, orders_of_latent_attention_agree)
 {
     outcome o = script("cp -r $MODEL/../deepseek_v2 mla && cp $MODEL/tokenizer* mla && "

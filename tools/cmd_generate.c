@@ -217,7 +217,7 @@ static rb_status put_json(const generation *g, rb_error *err)
 /* What can be refused without weights comes first. */
 static rb_status open_all(generation *g, rb_error *err)
 {
-    rb_session_params p;
+    rb_session_params p = rb_session_defaults();
     rb_status st = rb_tokenizer_open(&g->tokenizer, g->args->arg[0], err);
     if (st == RB_OK)
         st = rb_prompt_ids(g->args, g->tokenizer, g->n_most, &g->ids, &g->n_prompt, err);

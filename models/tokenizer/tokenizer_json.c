@@ -329,6 +329,8 @@ static void read_affixes(rb_json_loading *l)
     const json_t *eos = json_object_get(l->config, "add_eos_token");
     t->bos = token_of(l, "bos_token");
     t->eos = token_of(l, "eos_token");
+    if (t->bos < 0 && t->n_prefix > 0) /* by the post_processor alone */
+        t->bos = t->prefix[0];
     if (!json_is_boolean(bos) && !json_is_boolean(eos))
         return;
     t->n_prefix = json_is_true(bos) && t->bos >= 0;
