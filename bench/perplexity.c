@@ -95,7 +95,7 @@ static rb_status run_window(rb_session *s, const int32_t *ids, int64_t n_ctx, rb
     const uint64_t start = rb_now_ns();
     rb_session_set_past(s, 0);
     rb_status st = rb_session_run(s, RB_PREFILL, ids, half, false, err);
-    if (st == RB_OK)
+    if (st == RB_OK && rb_session_n_past(s) == half)
         st = rb_session_run(s, RB_PREFILL, ids + half, rb_perplexity_rows(n_ctx), true, err);
     j->ns += rb_now_ns() - start;
     j->n_run += n_ctx - 1;
@@ -118,16 +118,32 @@ static rb_status judge_place(rb_session *const *s, int n_session, int64_t n_voca
     return RB_OK;
 }
 
+/* whole: whether every session came to its end. */
 static rb_status judge_window(rb_session *const *s, int n_session, int64_t n_vocab,
-                              const int32_t *ids, int64_t n_ctx, rb_judged *judged, rb_error *err)
+                              const int32_t *ids, int64_t n_ctx, rb_judged *judged, bool *whole,
+                              rb_error *err)
 {
     const int64_t half = n_ctx / 2;
     rb_status st = RB_OK;
-    for (int k = 0; k < n_session && st == RB_OK; k++)
+    *whole = true;
+    for (int k = 0; k < n_session && st == RB_OK && *whole; k++) {
         st = run_window(s[k], ids, n_ctx, &judged[k], err);
+        *whole = rb_session_n_past(s[k]) == n_ctx - 1;
+    }
+    if (!*whole)
+        return st;
     for (int64_t i = 0; i < rb_perplexity_rows(n_ctx) && st == RB_OK; i++)
         st = judge_place(s, n_session, n_vocab, i, ids[half + i + 1], judged, err);
     return st;
+}
+
+rb_status rb_perplexity_check(int64_t n_ids, int64_t n_ctx, rb_error *err)
+{
+    return n_ids >= n_ctx
+               ? RB_OK
+               : rb_fail(err, RB_ERR_FORMAT,
+                         "the text has %lld tokens; one window of %lld at least is wanted",
+                         (long long)n_ids, (long long)n_ctx);
 }
 
 rb_status rb_perplexity(rb_session *const *session, int n_session, int64_t n_vocab,
@@ -136,24 +152,32 @@ rb_status rb_perplexity(rb_session *const *session, int n_session, int64_t n_voc
 {
     int64_t n_window = n_ids / p->n_ctx;
     memset(judged, 0, (size_t)n_session * sizeof *judged);
-    if (n_window < 1)
-        return rb_fail(err, RB_ERR_FORMAT,
-                       "the text has %lld tokens; one window of %lld at least is wanted",
-                       (long long)n_ids, (long long)p->n_ctx);
+    rb_status st = rb_perplexity_check(n_ids, p->n_ctx, err);
+    if (st != RB_OK)
+        return st;
     if (p->n_window && p->n_window < n_window)
         n_window = p->n_window;
     int32_t *window = malloc((size_t)p->n_ctx * sizeof *window);
-    if (!window)
+    rb_judged *before = malloc((size_t)n_session * sizeof *before);
+    if (!window || !before) {
+        free(window);
+        free(before);
         return rb_fail(err, RB_ERR_MEMORY, "no memory for a window of tokens");
-    rb_status st = RB_OK;
-    for (int64_t w = 0; w < n_window && st == RB_OK && !(p->stop && p->stop(p->arg)); w++) {
+    }
+    bool whole = true;
+    for (int64_t w = 0; w < n_window && st == RB_OK && whole && !(p->stop && p->stop(p->arg));
+         w++) {
         memcpy(window, ids + w * p->n_ctx, (size_t)p->n_ctx * sizeof *window);
         if (p->bos >= 0)
             window[0] = p->bos;
-        st = judge_window(session, n_session, n_vocab, window, p->n_ctx, judged, err);
-        if (st == RB_OK && p->tell)
+        memcpy(before, judged, (size_t)n_session * sizeof *before);
+        st = judge_window(session, n_session, n_vocab, window, p->n_ctx, judged, &whole, err);
+        if (st != RB_OK || !whole) /* rows are of the same places, all of them */
+            memcpy(judged, before, (size_t)n_session * sizeof *before);
+        else if (p->tell)
             p->tell(p->arg, &judged[0], w + 1, n_window);
     }
+    free(before);
     free(window);
     return st;
 }

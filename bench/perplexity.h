@@ -35,10 +35,14 @@ typedef struct rb_perplexity_params {
     int64_t n_ctx;           /* tokens of a window, >= 4; the sessions have as many cache rows */
     int64_t n_window;        /* most windows; 0: all */
     int32_t bos;             /* takes the place of a window's first token; -1: nothing does */
-    bool (*stop)(void *arg); /* asked between windows; NULL: never */
+    bool (*stop)(void *arg); /* asked between windows; NULL: never. Of a window that a session's
+                                own stop cuts short, or that fails, nothing counts */
     void (*tell)(void *arg, const rb_judged *first, int64_t n_done, int64_t n_window); /* or NULL */
     void *arg;
 } rb_perplexity_params;
+
+/* Fails for a text of less than one window. */
+rb_status rb_perplexity_check(int64_t n_ids, int64_t n_ctx, rb_error *err);
 
 /* Runs n_session sessions of models with one vocabulary over ids[n_ids], of which at least one
  * window is wanted, and fills judged[n_session]. What was judged before a stop or a failure stays.

@@ -29,7 +29,7 @@ static void fill(const rb_judged_row *r, bool reference, rb_cells cells)
     snprintf(cells[KL_SE], RB_CELL, "%.6f", rb_judged_kl_se(j));
     snprintf(cells[KL_MAX], RB_CELL, "%.4f", j->kl_max);
     snprintf(cells[SAME], RB_CELL, "%.2f %%", 100 * (double)j->n_same / (double)j->n);
-    snprintf(cells[LOGITS], RB_CELL, "%.1e", j->dlogit_max / j->logit_max);
+    snprintf(cells[LOGITS], RB_CELL, "%.1e", j->logit_max > 0 ? j->dlogit_max / j->logit_max : 0);
 }
 
 static rb_status flushed(FILE *out, rb_error *err)

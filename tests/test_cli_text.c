@@ -50,6 +50,7 @@ Test(cli_text, mistakes_are_one_line)
     want("generate " LETTERS " -p a --temp nan", 2, "not a number");
     want("generate " LETTERS " -p a --top-p 0", 2, "top-p above 0");
     want("generate " LETTERS " -p a --attn mla", 2, "--attn mla");
+    want("generate " LETTERS " -p a --system b", 2, "give --chat too");
     want("generate tiny -p a", 1, "a preset has no tokenizer");
     want("generate nosuch.gguf -p a", 1, "nosuch.gguf");
     want("generate " LETTERS " -f nosuch.txt", 1, "nosuch.txt: cannot open");
@@ -159,6 +160,10 @@ Test(cli_text, chats_go_through_the_template)
     cr_expect_eq(o.code, 1);
     cr_expect_eq(lines_of(o.err), 1, "%s", o.err);
     release(&o);
+    o = script("printf '{\"chat_template\":\"{{ strftime_now(\\\\\"%%Y\\\\\")[0] }}\"}' > "
+               "odd/tokenizer_config.json && $RBENCH generate odd --chat -p hi -n 1");
+    cr_expect_eq(o.code, 0, "%s", o.err);
+    release(&o);
 }
 
 Test(cli_text, prompts_from_files_and_stdin)
@@ -228,6 +233,68 @@ Test(cli_text, an_interrupt_keeps_the_text)
     release(&o);
 }
 
+/* A rate over tokens that never ran would be no rate. */
+Test(cli_text, a_prompt_cut_short_is_told_as_such)
+{
+    char path[256], line[512];
+    FILE *f = fopen(path_of("long", path), "w");
+    cr_assert(f);
+    for (int i = 0; i < 300000; i++)
+        putc('a' + i % 7, f);
+    fclose(f);
+    snprintf(line, sizeof line, "generate " LETTERS " -f %s -n 1 -ub 1 -o json", path);
+    const pid_t pid = start_until(line, "was trained on");
+    kill(pid, SIGINT);
+    outcome o = finish(pid);
+    cr_expect_eq(o.code, 130, "%s", o.err);
+    cr_expect(strstr(o.err, " of 300002 prompt tokens at "), "%s", o.err);
+    cr_expect(strstr(o.err, "ended by interrupt"), "%s", o.err);
+    json_t *v = parse(o.out);
+    cr_expect_lt(integer(v, "prompt_run"), 300002);
+    json_decref(v);
+    release(&o);
+}
+
+Test(cli_text, a_failure_is_no_end_by_length)
+{
+    outcome o = script("$RBENCH generate $MODEL -p cat -n 5 > /dev/full");
+    cr_expect(strstr(o.err, "ended by error"), "%s", o.err);
+    release(&o);
+}
+
+/* A NaN in the row of "q" (20; bf16, 24 columns, the file's first tensor), which is never the best:
+ * yet the others' likelihoods hang on it. */
+#define WITH_NAN                                                                                   \
+    "cp -r $MODEL nan && f=nan/model.safetensors && n=$(od -An -t u8 -N8 $f) && "                  \
+    "printf '\\300\\177' | dd of=$f bs=1 seek=$((8 + n + 20 * 48)) conv=notrunc 2> /dev/null && "
+
+Test(cli_text, logits_that_are_no_numbers_fail)
+{
+    outcome o = script(WITH_NAN "$RBENCH generate nan -p cat -n 3 --temp 0");
+    cr_expect_eq(o.code, 1);
+    cr_expect(strstr(o.err, "its logits are no finite numbers"), "%s", o.err);
+    release(&o);
+}
+
+/* All rows are of the same places: none, if the first window of one fails. */
+Test(cli_text, no_row_is_of_fewer_places)
+{
+    outcome o = script(WITH_NAN "$RBENCH perplexity nan -f $TEXT -c 64 --chunks 2 --base $MODEL");
+    cr_expect_eq(o.code, 1);
+    cr_expect_str_eq(o.out, "");
+    cr_expect(strstr(o.err, "no finite numbers"), "%s", o.err);
+    release(&o);
+}
+
+Test(cli_text, a_configuration_that_cannot_be_opened_is_not_none)
+{
+    outcome o = script("cp -r $MODEL loop && ln -sf tokenizer_config.json "
+                       "loop/tokenizer_config.json && $RBENCH generate loop -p cat");
+    cr_expect_eq(o.code, 1);
+    cr_expect(strstr(o.err, "tokenizer_config.json: cannot open"), "%s", o.err);
+    release(&o);
+}
+
 /* The first JSON object of several lines. */
 static json_t *line_of(const outcome *o, int i)
 {
@@ -257,6 +324,17 @@ Test(cli_text, perplexity_and_a_reference)
     json_decref(own);
     release(&o);
     want("perplexity " LETTERS " -f " TEXT " -c 64 --chunks 1", 0, " PPL |");
+}
+
+/* A folder whose post_processor adds BOS, and whose configuration does not name it. */
+Test(cli_text, bos_begins_windows_however_it_is_told)
+{
+    outcome o = script("cp -r $MODEL mute && printf '{}' > mute/tokenizer_config.json && "
+                       "$RBENCH perplexity $MODEL -f $TEXT -c 64 --chunks 3 -o json > a && "
+                       "$RBENCH perplexity mute -f $TEXT -c 64 --chunks 3 -o json > b && "
+                       "sed -i 's/.*\"ppl\":\\([^,]*\\),.*/\\1/' a b && test -s a && cmp a b");
+    cr_expect_eq(o.code, 0, "%s %s", o.out, o.err);
+    release(&o);
 }
 
 Test(cli_text, orders_of_latent_attention_agree)

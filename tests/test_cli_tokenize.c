@@ -37,6 +37,8 @@ Test(cli_tokenize, texts)
 
 Test(cli_tokenize, files)
 {
+    expect("mkdir t && $RBENCH tokenize m -f t", 1, "", "rbench: t: cannot read: Is a directory");
+    expect("rmdir t", 0, "", "");
     expect("printf 'ab\\nb\\n\\na' > t && $RBENCH tokenize m -f t --lines --no-special", 0,
            "[2]\n[1]\n[]\n[0]\n", "");
     expect("printf 'ab\\nb' | $RBENCH tokenize m -f - --no-special", 0, "[2,1]\n", "");

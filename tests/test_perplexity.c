@@ -164,6 +164,32 @@ Test(perplexity, what_was_judged_before_a_stop_stays)
     close_setup(&u);
 }
 
+/* Each window asks twice, once in each half's micro-batches. */
+static bool in_second_window(void *arg)
+{
+    return ++*(int *)arg > 2;
+}
+
+Test(perplexity, a_window_cut_short_is_not_judged)
+{
+    setup u;
+    rb_judged j[2];
+    rb_error err;
+    int asked = 0;
+    int64_t done = 0;
+    open_setup(&u);
+    rb_session_set_stop(u.session[1], in_second_window, &asked);
+    const rb_perplexity_params p = { .n_ctx = N_CTX, .bos = -1, .tell = count_told, .arg = &done };
+    cr_expect_eq(rb_perplexity(u.session, 2, u.n_vocab, u.ids, N_IDS, &p, j, &err), RB_OK);
+    cr_expect_eq(done, 1);
+    cr_expect_eq(j[0].n, 7);
+    cr_expect_eq(j[1].n, 7);
+    cr_expect_eq(j[0].n_run, N_CTX - 1);
+    cr_expect_eq(j[1].n_run, N_CTX - 1);
+    cr_expect_eq(asked, 3);
+    close_setup(&u);
+}
+
 Test(perplexity, windows_are_bounded_and_wanted)
 {
     setup u;

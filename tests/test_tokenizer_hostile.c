@@ -198,6 +198,8 @@ static const struct {
       "{\"added_tokens\":[{\"id\":5,\"content\":\"a\"}]," BYTES MERGED "}" },
     { RB_ERR_FORMAT, "no id from 0 on",
       "{\"added_tokens\":[{\"content\":\"x\"}]," BYTES MERGED "}" },
+    { RB_ERR_FORMAT, "its added_tokens are no list",
+      "{\"added_tokens\":{\"x\":3}," BYTES MERGED "}" },
     { RB_ERR_UNSUPPORTED, "only found as a single word",
       "{\"added_tokens\":[{\"id\":3,\"content\":\"x\",\"single_word\":true}]," BYTES MERGED "}" },
     { RB_ERR_UNSUPPORTED, "the expression '\\w+'",

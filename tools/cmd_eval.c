@@ -84,7 +84,7 @@ static rb_status eval_model(const rb_args *args, rb_error *err)
     if (st == RB_OK)
         p.gelu_erf = rb_gelu_erf_of(args, &model->config);
     if (st == RB_OK)
-        st = rb_session_open(&s, model, &p, err);
+        st = rb_open_session(&s, model, shape, &p, err);
     if (st == RB_OK)
         st = run_tokens(s, args, model->config.n_vocab, ids, err);
     rb_session_close(s);

@@ -68,8 +68,8 @@ static const rb_option options[] = {
       .help = "json: one object at the end, with the ids of all tokens" },
 };
 
-typedef enum { BY_LENGTH, BY_TOKEN, BY_SIGNAL } ending;
-static const char *const ending_name[] = { "length", "token", "interrupt" };
+typedef enum { BY_LENGTH, BY_TOKEN, BY_SIGNAL, BY_ERROR } ending;
+static const char *const ending_name[] = { "length", "token", "interrupt", "error" };
 
 typedef struct generation {
     const rb_args *args;
@@ -80,6 +80,7 @@ typedef struct generation {
     rb_sampling how;
     int32_t *ids; /* [n_prompt + n_most] */
     int64_t n_prompt, n_most, n_made;
+    int64_t n_read; /* tokens of the prompt that ran: all, but for an interrupt */
     uint64_t prompt_ns, decode_ns;
     ending end;
     bool json, tty;
@@ -101,11 +102,20 @@ static void put_piece(const generation *g, int32_t id)
     fflush(stdout);
 }
 
+/* A NaN that is not the best would else go unseen. */
+static bool are_numbers(const float *logits, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(logits[i]))
+            return false;
+    return true;
+}
+
 static rb_status next_token(generation *g, int32_t *id, rb_error *err)
 {
     const float *logits = rb_session_logits(g->session);
     *id = rb_sampler_next(g->sampler, logits);
-    if (!isfinite(logits[*id]))
+    if (!are_numbers(logits, g->model->config.n_vocab))
         return rb_fail(err, RB_ERR_FORMAT, "%.200s: its logits are no finite numbers",
                        g->args->arg[0]);
     return RB_OK;
@@ -115,9 +125,12 @@ static rb_status generate(generation *g, rb_error *err)
 {
     const bool go_on = rb_opt_flag(g->args, "--ignore-eos");
     uint64_t start = rb_now_ns();
+    rb_status st = RB_OK;
     rb_session_set_stop(g->session, rb_stop, NULL);
-    rb_status st = rb_session_run(g->session, RB_PREFILL, g->ids, g->n_prompt, false, err);
+    if (!rb_signal())
+        st = rb_session_run(g->session, RB_PREFILL, g->ids, g->n_prompt, false, err);
     g->prompt_ns = rb_now_ns() - start;
+    g->n_read = rb_session_n_past(g->session);
     while (st == RB_OK && g->n_made < g->n_most && !rb_signal()) {
         int32_t *id = &g->ids[g->n_prompt + g->n_made];
         st = next_token(g, id, err);
@@ -128,15 +141,19 @@ static rb_status generate(generation *g, rb_error *err)
             break;
         }
         put_piece(g, *id);
-        if (ferror(stdout))
-            return rb_fail(err, RB_ERR_IO, "cannot write the text: %s", strerror(errno));
+        if (ferror(stdout)) {
+            st = rb_fail(err, RB_ERR_IO, "cannot write the text: %s", strerror(errno));
+            break;
+        }
         if (++g->n_made == g->n_most)
             break;
         start = rb_now_ns();
         st = rb_session_run(g->session, RB_DECODE, id, 1, false, err);
         g->decode_ns += rb_now_ns() - start;
     }
-    if (rb_signal())
+    if (st != RB_OK)
+        g->end = BY_ERROR;
+    else if (rb_signal())
         g->end = BY_SIGNAL;
     return st;
 }
@@ -154,9 +171,11 @@ static void tell(const generation *g)
     const rb_tally prompt = rb_ledger_phase(rb_session_ledger(g->session), RB_PREFILL);
     const rb_tally decode = rb_ledger_phase(rb_session_ledger(g->session), RB_DECODE);
     const rb_bytes bytes = rb_cost_bytes(&decode.cost);
-    const int64_t n_step = g->n_made > 0 && g->end != BY_TOKEN ? g->n_made - 1 : g->n_made;
+    const int64_t n_step = rb_session_n_past(g->session) - g->n_read;
+    if (g->n_read < g->n_prompt)
+        fprintf(stderr, "%lld of ", (long long)g->n_read);
     fprintf(stderr, "%lld prompt tokens at %.1f tok/s (%.1f GFLOP/s)", (long long)g->n_prompt,
-            rate(g->n_prompt, g->prompt_ns), rate((int64_t)prompt.cost.flops, g->prompt_ns) / 1e9);
+            rate(g->n_read, g->prompt_ns), rate((int64_t)prompt.cost.flops, g->prompt_ns) / 1e9);
     if (n_step > 0)
         fprintf(stderr, "; %lld generated at %.1f tok/s (%.1f GB/s of weights and cache)",
                 (long long)g->n_made, rate(n_step, g->decode_ns),
@@ -176,9 +195,10 @@ static rb_status put_json(const generation *g, rb_error *err)
     rb_status st =
         rb_tokenizer_decode(g->tokenizer, g->ids + g->n_prompt, g->n_made, &text, &n, err);
     json_t *o = st == RB_OK
-                    ? json_pack("{s:s%,s:o,s:o,s:s,s:f,s:I,s:f,s:I,s:I,s:I}", "text", text, n,
-                                "prompt_ids", prompt, "ids", made, "ended_by", ending_name[g->end],
-                                "temp", g->how.temp, "top_k", (json_int_t)g->how.top_k, "top_p",
+                    ? json_pack("{s:s%,s:o,s:o,s:I,s:s,s:f,s:I,s:f,s:I,s:I,s:I}", "text", text, n,
+                                "prompt_ids", prompt, "ids", made, "prompt_run",
+                                (json_int_t)g->n_read, "ended_by", ending_name[g->end], "temp",
+                                g->how.temp, "top_k", (json_int_t)g->how.top_k, "top_p",
                                 g->how.top_p, "seed", (json_int_t)g->how.seed, "prompt_ns",
                                 (json_int_t)g->prompt_ns, "decode_ns", (json_int_t)g->decode_ns)
                     : NULL;
@@ -197,7 +217,7 @@ static rb_status put_json(const generation *g, rb_error *err)
 /* What can be refused without weights comes first. */
 static rb_status open_all(generation *g, rb_error *err)
 {
-    rb_session_params p;
+    rb_session_params p = rb_session_defaults();
     rb_status st = rb_tokenizer_open(&g->tokenizer, g->args->arg[0], err);
     if (st == RB_OK)
         st = rb_prompt_ids(g->args, g->tokenizer, g->n_most, &g->ids, &g->n_prompt, err);
@@ -213,7 +233,7 @@ static rb_status open_all(generation *g, rb_error *err)
         p.gelu_erf = rb_gelu_erf_of(g->args, &g->model->config);
     if (st == RB_OK)
         st = rb_sampler_open(&g->sampler, g->model->config.n_vocab, &g->how, err);
-    return st == RB_OK ? rb_session_open(&g->session, g->model, &p, err) : st;
+    return st == RB_OK ? rb_open_session(&g->session, g->model, g->shape, &p, err) : st;
 }
 
 static rb_status run_all(generation *g, rb_error *err)
@@ -251,6 +271,10 @@ static int run_generate(const rb_args *args)
     if (args->n != 1 || (rb_opt_text(args, "-p") && rb_opt_text(args, "-f"))) {
         rb_complain("generate wants one MODEL, and -p TEXT or -f FILE; see 'rbench generate "
                     "--help'");
+        return RB_EXIT_USAGE;
+    }
+    if (rb_opt_text(args, "--system") && !rb_opt_flag(args, "--chat")) {
+        rb_complain("--system TEXT is of a chat: give --chat too");
         return RB_EXIT_USAGE;
     }
     generation g = {

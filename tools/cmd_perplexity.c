@@ -68,8 +68,8 @@ static void tell(void *arg, const rb_judged *first, int64_t n_done, int64_t n_wi
 
 /* ---- what is compared ---- */
 
-static rb_status add_way(judging *j, const rb_model *m, const char *name, rb_attn attn,
-                         rb_error *err)
+static rb_status add_way(judging *j, const rb_model *m, const rb_model *shape, const char *name,
+                         rb_attn attn, rb_error *err)
 {
     if (j->n == MOST)
         return rb_fail(err, RB_ERR_ARGUMENT, "--attn: at most %d variants", RB_N_ATTN);
@@ -78,8 +78,9 @@ static rb_status add_way(judging *j, const rb_model *m, const char *name, rb_att
     j->row[j->n] = (rb_judged_row){ .model = name,
                                     .variant = rb_attn_name(&m->config, attn),
                                     .judged = &j->judged[j->n] };
-    const rb_status st = rb_session_open(&j->session[j->n], m, &j->params, err);
-    j->n += st == RB_OK;
+    const rb_status st = rb_open_session(&j->session[j->n], m, shape, &j->params, err);
+    if (st == RB_OK)
+        rb_session_set_stop(j->session[j->n++], rb_stop, NULL);
     return st;
 }
 
@@ -92,7 +93,7 @@ static rb_status open_base(judging *j, const char *name, rb_error *err)
                      "compared",
                      name, (long long)j->base->config.n_vocab, j->args->arg[0],
                      (long long)j->model->config.n_vocab);
-    return st == RB_OK ? add_way(j, j->base, name, RB_ATTN_OWN, err) : st;
+    return st == RB_OK ? add_way(j, j->base, j->base_shape, name, RB_ATTN_OWN, err) : st;
 }
 
 static rb_status open_ways(judging *j, rb_error *err)
@@ -108,12 +109,12 @@ static rb_status open_ways(judging *j, rb_error *err)
     if (st == RB_OK && base)
         st = open_base(j, base, err);
     if (st == RB_OK)
-        st = add_way(j, j->model, j->args->arg[0], RB_ATTN_OWN, err);
+        st = add_way(j, j->model, j->shape, j->args->arg[0], RB_ATTN_OWN, err);
     for (int i = 0; i < attn->n && st == RB_OK; i++) {
         rb_attn way = RB_ATTN_OWN;
         st = rb_attn_by_name(&j->model->config, attn->text[i], &way, err);
         if (st == RB_OK)
-            st = add_way(j, j->model, j->args->arg[0], way, err);
+            st = add_way(j, j->model, j->shape, j->args->arg[0], way, err);
     }
     return st;
 }
@@ -163,6 +164,8 @@ static rb_status judge(judging *j, rb_error *err)
 {
     const rb_opt_value *chunks = rb_opt_get(j->args, "--chunks");
     rb_status st = read_ids(j, err);
+    if (st == RB_OK)
+        st = rb_perplexity_check(j->n_ids, j->n_ctx, err); /* needs no weights */
     if (st == RB_OK)
         st = open_ways(j, err);
     if (st != RB_OK)

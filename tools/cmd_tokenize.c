@@ -1,7 +1,7 @@
 /* rbench tokenize: texts to token ids by a model's vocabulary, and ids to text. Runs no model.
  * What a token is, is not decided here.
  * Read next: ../models/tokenizer.h. */
-#include "cmd.h"
+#include "session_options.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -26,34 +26,6 @@ static const rb_option options[] = {
       .kind = RB_OPT_FLAG,
       .help = "texts are JSON arrays of ids; print what they stand for, special tokens by name" },
 };
-
-/* Reads all of a file into *data (allocated). */
-static rb_status read_all(const char *path, char **data, size_t *n, rb_error *err)
-{
-    const bool is_stdin = !strcmp(path, "-");
-    FILE *in = is_stdin ? stdin : fopen(path, "rb");
-    size_t room = 1 << 16, got = 1;
-    *n = 0;
-    if (!in)
-        return rb_fail(err, RB_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    *data = malloc(room);
-    while (*data && got > 0) {
-        got = fread(*data + *n, 1, room - *n, in);
-        *n += got;
-        if (*n < room)
-            continue;
-        char *more = realloc(*data, room *= 2);
-        if (!more)
-            free(*data);
-        *data = more;
-    }
-    const bool failed = ferror(in);
-    if (!is_stdin)
-        fclose(in);
-    if (!*data)
-        return rb_fail(err, RB_ERR_MEMORY, "%s: out of memory", path);
-    return failed ? rb_fail(err, RB_ERR_IO, "%s: cannot read", path) : RB_OK;
-}
 
 static rb_status put_ids(const rb_tokenizer *t, const char *text, size_t n, rb_encode how,
                          rb_error *err)
@@ -114,7 +86,7 @@ static rb_status put_file(const rb_tokenizer *t, const rb_args *args, const char
 {
     char *data = NULL;
     size_t n = 0;
-    rb_status status = read_all(path, &data, &n, err);
+    rb_status status = rb_read_text(path, &data, &n, err);
     if (status == RB_OK && !rb_opt_flag(args, "--lines"))
         status = put(t, args, data, n, err);
     else

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Allocated; "" for a token that the model lacks. */
 static char *token_text(const rb_tokenizer *t, int32_t id)
@@ -13,6 +14,16 @@ static char *token_text(const rb_tokenizer *t, int32_t id)
     size_t n;
     const char *text = rb_tokenizer_piece(t, id, true, &n);
     return strndup(text ? text : "", n);
+}
+
+/* As elsewhere: templates that ask for the date get that of the clock. */
+static rb_chat_date today(void)
+{
+    const time_t now = time(NULL);
+    struct tm t;
+    if (!localtime_r(&now, &t))
+        return (rb_chat_date){ 0 };
+    return (rb_chat_date){ t.tm_year + 1900, t.tm_mon + 1, t.tm_mday };
 }
 
 static rb_status chat_text(const rb_args *args, const rb_tokenizer *t, const char *message,
@@ -30,7 +41,8 @@ static rb_status chat_text(const rb_args *args, const rb_tokenizer *t, const cha
                            .n_message = 2 - skipped,
                            .bos = bos,
                            .eos = eos,
-                           .add_generation_prompt = true };
+                           .add_generation_prompt = true,
+                           .date = today() };
     const rb_status st = bos && eos ? rb_chat_apply(chat_template, &chat, text, err)
                                     : rb_fail(err, RB_ERR_MEMORY, "no memory for the prompt");
     free(bos);

@@ -28,6 +28,30 @@ rb_status rb_open_named(rb_model **model, rb_model **shape, const rb_args *args,
                         err);
 }
 
+rb_status rb_open_session(rb_session **s, const rb_model *model, const rb_model *shape,
+                          const rb_session_params *p, rb_error *err)
+{
+    rb_session_params counted = *p;
+    rb_session *dry = NULL;
+    *s = NULL;
+    counted.dry = true;
+    counted.n_threads = 1;
+    const rb_status st = rb_session_open(&dry, shape, &counted, err);
+    if (st != RB_OK)
+        return st;
+    const uint64_t cache = (uint64_t)rb_session_kv_bytes(dry),
+                   need = cache + (uint64_t)rb_session_scratch_bytes(dry),
+                   available = rb_host_available();
+    rb_session_close(dry);
+    if (available && need > available)
+        return rb_fail(err, RB_ERR_MEMORY,
+                       "out of memory: %lld tokens need %.2f GB (cache %.2f) but %.2f GB are "
+                       "available; use fewer",
+                       (long long)p->n_ctx, (double)need / 1e9, (double)cache / 1e9,
+                       (double)available / 1e9);
+    return rb_session_open(s, model, p, err);
+}
+
 rb_status rb_attn_of(const rb_args *args, const rb_config *c, rb_attn *attn, rb_error *err)
 {
     const char *name = rb_opt_text(args, "--attn");

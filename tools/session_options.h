@@ -60,6 +60,10 @@ rb_status rb_session_params_of(const rb_args *args, int64_t n_ctx, rb_session_pa
                                rb_error *err);
 /* The model named by the first argument, dry and with weights: see rb_open_both. */
 rb_status rb_open_named(rb_model **model, rb_model **shape, const rb_args *args, rb_error *err);
+/* A session of a model that shape is the dry one of; refuses what does not fit into memory before
+ * any of it is touched. */
+rb_status rb_open_session(rb_session **s, const rb_model *model, const rb_model *shape,
+                          const rb_session_params *p, rb_error *err);
 /* --attn of a model, its own if there is none. */
 rb_status rb_attn_of(const rb_args *args, const rb_config *c, rb_attn *attn, rb_error *err);
 /* Fails for the first id that is none of n_vocab. */

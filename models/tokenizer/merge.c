@@ -1,6 +1,6 @@
 /* The heap of pairs, and the list of symbols that shrinks.
  * A pair whose symbols have changed since stays in the heap and is passed over when it comes up.
- * Read next: bpe.c, spm.c. */
+ * Read next: encode.c. */
 #include "merge.h"
 
 #include <stdlib.h>

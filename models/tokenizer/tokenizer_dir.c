@@ -3,13 +3,15 @@
  * none. Read next: tokenizer_json.c. */
 #include "tokenizer_parts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum { MAX_FILE = 1 << 28 };
 
-/* DIRECTORY/NAME, allocated; NULL if there is no such file, or no memory. */
+/* DIRECTORY/NAME, allocated; NULL if there is no such file, or no memory. What cannot be told is
+ * there: opening it says why. */
 static char *path_of(const char *directory, const char *name)
 {
     struct stat st;
@@ -17,7 +19,7 @@ static char *path_of(const char *directory, const char *name)
     char *path = malloc(room);
     if (path)
         snprintf(path, room, "%s/%s", directory, name);
-    if (!path || stat(path, &st) == 0)
+    if (!path || stat(path, &st) == 0 || errno != ENOENT)
         return path;
     free(path);
     return NULL;

@@ -53,6 +53,8 @@ static rb_status count_ids(rb_json_loading *l, json_t *vocab, json_t *added, int
             return wrong(l, "its vocab has a token whose id is no number from 0 on");
         most = json_integer_value(value) > most ? json_integer_value(value) : most;
     }
+    if (added && !json_is_array(added))
+        return wrong(l, "its added_tokens are no list");
     json_array_foreach(added, i, value)
     {
         const json_t *id = json_object_get(value, "id"),
@@ -327,6 +329,8 @@ static void read_affixes(rb_json_loading *l)
     const json_t *eos = json_object_get(l->config, "add_eos_token");
     t->bos = token_of(l, "bos_token");
     t->eos = token_of(l, "eos_token");
+    if (t->bos < 0 && t->n_prefix > 0) /* by the post_processor alone */
+        t->bos = t->prefix[0];
     if (!json_is_boolean(bos) && !json_is_boolean(eos))
         return;
     t->n_prefix = json_is_true(bos) && t->bos >= 0;
