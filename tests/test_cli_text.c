@@ -1,6 +1,7 @@
 /* rbench generate and perplexity as users meet them, on a model of forty letters that brings its
  * tokenizer: what is drawn is what eval's logits call for, exit codes, JSON, chats, interrupts.
  * Read next: program.h, ../tools/cmd_generate.c, ../tools/cmd_perplexity.c. */
+#include "files.h"
 #include "program.h"
 
 #include <criterion/criterion.h>
@@ -354,5 +355,45 @@ Test(cli_text, orders_of_latent_attention_agree)
         cr_expect_leq(far, 1e-4, "%s: %g", string(v, "attn_variant"), far);
         json_decref(v);
     }
+    release(&o);
+}
+
+/* A file of thirty-two letters, whose attention is said to have been converted to MQA. */
+static void write_converted(const char *name, bool exact)
+{
+    char path[256], letter[] = "a";
+    gguf_file g = gguf_make("llama");
+    gguf_kv_string(&g, "tokenizer.ggml.model", "llama");
+    gguf_kv_uint(&g, "tokenizer.ggml.tokens", RB_GGUF_ARRAY, RB_GGUF_STRING, 4);
+    blob *tokens = &g.kv[g.have_kv - 1];
+    blob_uint(tokens, 32, 8);
+    for (int i = 0; i<32; i++, letter[0] += i> 2)
+        blob_string(tokens, i == 0 ? "<unk>" : i == 1 ? "<s>" : i == 2 ? "</s>" : letter);
+    gguf_kv_uint(&g, "tokenizer.ggml.scores", RB_GGUF_ARRAY, RB_GGUF_F32, 4);
+    blob_uint(&g.kv[g.have_kv - 1], 32, 8);
+    for (int i = 0; i < 32; i++)
+        blob_uint(&g.kv[g.have_kv - 1], 0, 4);
+    gguf_kv_string(&g, "rbench.attention.form", "mqa");
+    gguf_kv_uint(&g, "rbench.attention.exact", RB_GGUF_BOOL, exact, 1);
+    blob all = gguf_bytes(&g);
+    blob_write(&all, path_of(name, path));
+    blob_free(&all);
+    gguf_free(&g);
+}
+
+Test(cli_text, what_was_lost_is_no_text_of_the_model)
+{
+    write_converted("exact.gguf", true);
+    write_converted("lossy.gguf", false);
+    outcome o = script("$RBENCH generate exact.gguf -p cab -n 2");
+    cr_expect_eq(o.code, 0, "%s", o.err);
+    release(&o);
+    o = script("$RBENCH generate lossy.gguf -p cab -n 2");
+    cr_expect_eq(o.code, 1);
+    cr_expect_str_eq(o.out, "");
+    cr_expect(strstr(o.err, "converted to mqa with losses"), "%s", o.err);
+    release(&o);
+    o = script("$RBENCH generate lossy.gguf -p cab -n 2 --approx-ok");
+    cr_expect_eq(o.code, 0, "%s", o.err);
     release(&o);
 }

@@ -58,6 +58,9 @@ static const rb_option options[] = {
       .max = INT64_MAX,
       .help = "of the draws; the same seed gives the same text" },
     { .names = "--ignore-eos", .kind = RB_OPT_FLAG, .help = "go on where the model would end" },
+    { .names = "--approx-ok",
+      .kind = RB_OPT_FLAG,
+      .help = "let a model write whose attention was converted with losses" },
     RB_ATTN_OPTION,
     RB_SESSION_OPTIONS("f16", "native"),
     { .names = "-o, --output",
@@ -187,13 +190,13 @@ static void tell(const generation *g)
 /* Ids and the text they stand for; what is no UTF-8 of it is replaced. */
 static rb_status put_json(const generation *g, rb_error *err)
 {
-    json_t *prompt = json_array(), *made = json_array();
-    for (int64_t i = 0; i < g->n_prompt + g->n_made; i++)
-        json_array_append_new(i < g->n_prompt ? prompt : made, json_integer(g->ids[i]));
     char *text = NULL;
     size_t n = 0;
     rb_status st =
         rb_tokenizer_decode(g->tokenizer, g->ids + g->n_prompt, g->n_made, &text, &n, err);
+    json_t *prompt = json_array(), *made = json_array();
+    for (int64_t i = 0; i < g->n_prompt + g->n_made; i++)
+        json_array_append_new(i < g->n_prompt ? prompt : made, json_integer(g->ids[i]));
     json_t *o = st == RB_OK
                     ? json_pack("{s:s%,s:o,s:o,s:I,s:s,s:f,s:I,s:f,s:I,s:I,s:I}", "text", text, n,
                                 "prompt_ids", prompt, "ids", made, "prompt_run",
@@ -214,6 +217,19 @@ static rb_status put_json(const generation *g, rb_error *err)
 
 /* ---- all of it ---- */
 
+/* Nobody should take for a model's text what a lossy conversion of it writes. */
+static rb_status check_own_words(const generation *g, rb_error *err)
+{
+    const rb_attn_note *note = &g->model->attn;
+    char form[48];
+    if (!note->converted || note->exact || rb_opt_flag(g->args, "--approx-ok"))
+        return RB_OK;
+    return rb_fail(err, RB_ERR_UNSUPPORTED,
+                   "%.200s: its attention was converted to %s with losses: what it writes is not "
+                   "the model's text; --approx-ok shows it all the same",
+                   g->args->arg[0], rb_attn_form_text(&note->form, form, sizeof form));
+}
+
 /* What can be refused without weights comes first. */
 static rb_status open_all(generation *g, rb_error *err)
 {
@@ -225,6 +241,8 @@ static rb_status open_all(generation *g, rb_error *err)
         st = rb_session_params_of(g->args, g->n_prompt + g->n_most, &p, err);
     if (st == RB_OK)
         st = rb_open_named(&g->model, &g->shape, g->args, err);
+    if (st == RB_OK)
+        st = check_own_words(g, err);
     if (st == RB_OK)
         st = rb_check_ids(g->ids, g->n_prompt, g->model->config.n_vocab, err);
     if (st == RB_OK)
