@@ -157,6 +157,8 @@ typedef struct rb_sample {
     uint64_t ns;
     rb_probe probe; /* mean of before and after; 0: not measured */
     bool paired;    /* before and after differ by a tenth at most */
+    double roof_ns; /* least time under its roofs when the test ended: floors may fall later; 0:
+                       unknown */
     rb_noise noise;
     rb_pmu_bytes pmu;
 } rb_sample;

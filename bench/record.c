@@ -280,7 +280,7 @@ static void put_samples(json_t *o, const rb_result *r)
         json_array_append_new(dram, known(s->probe.read_dram));
         json_array_append_new(fma, known(s->probe.fma_f32));
         json_array_append_new(paired, json_boolean(s->paired));
-        json_array_append_new(least, known(r->peer ? 0 : rb_sample_roof_ns(r, i)));
+        json_array_append_new(least, known(s->roof_ns));
         json_array_append_new(outlier, json_boolean(rb_stats_outlier(&r->ns, (double)s->ns)));
     }
     json_object_set_new(o, "samples_ns", ns);

@@ -421,6 +421,8 @@ void rb_trial_finish(rb_bench *b, rb_trial *trial, int n_wanted)
         const rb_tally sum = rb_ledger_phase(&r->ledger, (rb_phase)phase);
         rb_tally_add(&r->total, &sum);
     }
+    for (int i = 0; i < r->n_samples; i++)
+        r->sample[i].roof_ns = rb_sample_roof_ns(r, i);
     r->place = rb_place_result(r);
     for (int i = 0; i < trial->n_cell; i++)
         (&r->kernel[0][0][0])[trial->cell[i]] =
