@@ -62,6 +62,14 @@ leaks 2 generate $folder -p hi --attn mla
 leaks 0 perplexity $folder -f $text -c 32 --chunks 2 --base $folder
 leaks 0 perplexity $folder -f $text -c 32 --chunks 2 -o json
 leaks 1 perplexity $folder -f $text -c 100000
+leaks 0 tokenize $folder "the cat" "a Q"
+leaks 1 tokenize "$dir/f32.gguf" hi
+leaks 0 convert $folder "$dir/folder.gguf" --type q8_0
+leaks 1 convert tests/vectors/hf "$dir/folder.gguf"
+leaks 0 convert "$dir/f32.gguf" "$dir/mqa.gguf" --attn mqa
+leaks 0 convert "$dir/f32.gguf" "$dir/lrkv.gguf" --attn lrkv:24 -t 2
+leaks 1 convert "$dir/f32.gguf" "$dir/mla.gguf" --attn mla:16
+leaks 0 "$dir/lrkv.gguf" -p 8 -n 2 -r 1 -t 2 --no-roofs
 leaks 0 help
 leaks 1 "$dir/cut.gguf" -p 8 -n 0
 leaks 1 eval "$dir/cut.gguf" --tokens 3
