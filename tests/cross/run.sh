@@ -42,5 +42,5 @@ for f in kernels/*.c; do
 done
 JOBS=$(nproc)
 printf %s "$COMMANDS" | xargs -P "$JOBS" -d '\n' -n 1 sh -c
-$CC $FLAGS -o $B/check $OBJ tests/guard.c tests/ref*.c tests/cross/check.c -lm
+$CC $FLAGS -o $B/check $OBJ tests/guard.c tests/ref.c tests/ref_moe.c tests/cross/check.c -lm
 seq 0 $((JOBS - 1)) | xargs -P "$JOBS" -I N qemu-aarch64 -L /usr/aarch64-linux-gnu $B/check N "$JOBS"
