@@ -51,18 +51,6 @@ static float *logits_of(const rb_model *m, rb_attn attn, const int32_t *ids, int
     return all;
 }
 
-/* Largest difference over the largest of b. */
-static double off_by(const float *a, const float *b, int64_t n)
-{
-    double most = 0, size = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const double d = fabs((double)a[i] - (double)b[i]);
-        most = d <= most ? most : d;
-        size = fmax(size, fabs((double)b[i]));
-    }
-    return most / size;
-}
-
 /* ---- exact forms ---- */
 
 static void expect_same_logits(const char *vector, const rb_model *m, const char *form,
@@ -76,7 +64,7 @@ static void expect_same_logits(const char *vector, const rb_model *m, const char
     for (int o = 0; (attn = vector_order(to, o)) < RB_N_ATTN; o++)
         for (int64_t chunk = 1; chunk <= N_TOK; chunk += 3) {
             float *got = logits_of(to, attn, ids, chunk);
-            const double d = off_by(got, want, n);
+            const double d = vector_off_by(got, want, n);
             cr_expect_leq(d, 1e-5, "%s, %s as %s, chunks of %d: off by %g", vector, form,
                           rb_attn_name(&to->config, attn), (int)chunk, d);
             free(got);
@@ -232,7 +220,7 @@ static void expect_lossless(const char *form, int64_t n, bool maps, bool values,
     }
     to = convert(m, form);
     float *want = logits_of(m, RB_ATTN_OWN, ids, N_TOK), *got = logits_of(to, RB_ATTN_OWN, ids, 3);
-    const double d = off_by(got, want, N_TOK * m->config.n_vocab);
+    const double d = vector_off_by(got, want, N_TOK * m->config.n_vocab);
     cr_expect_leq(d, 1e-5, "%s: off by %g", form, d);
     free(want);
     free(got);

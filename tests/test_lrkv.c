@@ -71,17 +71,6 @@ static float *logits_of(const rb_model *m, rb_dtype cache, int n_seq, int which,
     return own;
 }
 
-static double off_by(const float *a, const float *b, int64_t n)
-{
-    double most = 0, size = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const double d = fabs((double)a[i] - (double)b[i]);
-        most = d <= most ? most : d;
-        size = fmax(size, fabs((double)b[i]));
-    }
-    return most / size;
-}
-
 static const struct {
     rb_arch arch;
     const char *form;
@@ -105,14 +94,15 @@ Test(lrkv, chunks_are_token_by_token_in_every_type_of_cache)
             float *whole = logits_of(m, types[k], 1, 0, N_TOK);
             for (int64_t ubatch = 1; ubatch < N_TOK; ubatch += 6) {
                 float *parts = logits_of(m, types[k], 1, 0, ubatch);
-                cr_expect_leq(off_by(parts, whole, n), k ? 2e-3 : 2e-5, "%s of %s, %s, by %d: %g",
-                              models[i].form, rb_arch_name[models[i].arch],
-                              rb_dtype_get(types[k])->name, (int)ubatch, off_by(parts, whole, n));
+                cr_expect_leq(vector_off_by(parts, whole, n), k ? 2e-3 : 2e-5,
+                              "%s of %s, %s, by %d: %g", models[i].form,
+                              rb_arch_name[models[i].arch], rb_dtype_get(types[k])->name,
+                              (int)ubatch, vector_off_by(parts, whole, n));
                 free(parts);
             }
-            cr_expect_leq(off_by(whole, exact, n), types[k] == RB_Q4_0 ? .4 : .05,
+            cr_expect_leq(vector_off_by(whole, exact, n), types[k] == RB_Q4_0 ? .4 : .05,
                           "%s of %s, %s: %g", models[i].form, rb_arch_name[models[i].arch],
-                          rb_dtype_get(types[k])->name, off_by(whole, exact, n));
+                          rb_dtype_get(types[k])->name, vector_off_by(whole, exact, n));
             free(whole);
         }
         free(exact);
@@ -127,8 +117,9 @@ Test(lrkv, sequences_do_not_see_each_other)
         const int64_t n = N_TOK * m->config.n_vocab;
         for (int q = 0; q < N_SEQ; q++) {
             float *alone = logits_of(m, RB_F16, 1, q, 5), *with = logits_of(m, RB_F16, N_SEQ, q, 5);
-            cr_expect_leq(off_by(with, alone, n), 2e-5, "%s of %s, sequence %d: %g", models[i].form,
-                          rb_arch_name[models[i].arch], q, off_by(with, alone, n));
+            cr_expect_leq(vector_off_by(with, alone, n), 2e-5, "%s of %s, sequence %d: %g",
+                          models[i].form, rb_arch_name[models[i].arch], q,
+                          vector_off_by(with, alone, n));
             free(alone);
             free(with);
         }

@@ -64,3 +64,14 @@ double vector_worst(const float *got, const json_t *want, int64_t n)
     }
     return most;
 }
+
+double vector_off_by(const float *a, const float *b, int64_t n)
+{
+    double most = 0, size = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = fabs((double)a[i] - (double)b[i]);
+        most = d <= most ? most : d;
+        size = fmax(size, fabs((double)b[i]));
+    }
+    return most / size;
+}

@@ -22,4 +22,7 @@ double vector_tolerance(const json_t *vector);
 /* The list under key as n tokens. */
 void vector_tokens(const json_t *vector, const char *key, int32_t *out, size_t n);
 
+/* Largest difference of n logits over the largest of b; NaN where one is. */
+double vector_off_by(const float *a, const float *b, int64_t n);
+
 #endif
