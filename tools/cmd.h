@@ -27,6 +27,9 @@ extern const rb_command rb_cmd_bench, rb_cmd_compare, rb_cmd_convert, rb_cmd_eva
 /* One line on stderr: "rbench: ...". */
 void rb_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Says why a command ended, and gives its exit code: that of usage for arguments. */
+int rb_refused(const rb_error *err);
+
 /* SIGINT and SIGTERM raise a flag (a second one kills); 0 or the signal. */
 void rb_catch_signals(void);
 int rb_signal(void);

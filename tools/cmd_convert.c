@@ -139,8 +139,7 @@ static int run_convert(const rb_args *args)
     if ((folder ? convert_folder(args, type, to, &err)
                 : convert(args, args->arg[0], type, to, &err)) == RB_OK)
         return RB_EXIT_OK;
-    rb_complain("%s", err.text);
-    return err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+    return rb_refused(&err);
 }
 
 const rb_command rb_cmd_convert = {

@@ -105,8 +105,7 @@ static int run_eval(const rb_args *args)
     rb_host_pin_threads();
     if (eval_model(args, &err) == RB_OK)
         return RB_EXIT_OK;
-    rb_complain("%s", err.text);
-    return err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+    return rb_refused(&err);
 }
 
 const rb_command rb_cmd_eval = {

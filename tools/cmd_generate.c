@@ -311,8 +311,7 @@ static int run_generate(const rb_args *args)
     close_all(&g);
     if (st == RB_OK)
         return RB_EXIT_OK;
-    rb_complain("%s", err.text);
-    return err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+    return rb_refused(&err);
 }
 
 const rb_command rb_cmd_generate = {

@@ -221,8 +221,7 @@ static int run_perplexity(const rb_args *args)
     free(j);
     if (st == RB_OK)
         return RB_EXIT_OK;
-    rb_complain("%s", err.text);
-    return err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+    return rb_refused(&err);
 }
 
 const rb_command rb_cmd_perplexity = {

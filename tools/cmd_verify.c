@@ -174,8 +174,7 @@ static int run_verify(const rb_args *args)
     rb_roof_pool_close(&v.roofs);
     if (st == RB_OK)
         return v.code;
-    rb_complain("%s", err.text);
-    return err.status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+    return rb_refused(&err);
 }
 
 const rb_command rb_cmd_verify = {

@@ -57,6 +57,12 @@ void rb_complain(const char *fmt, ...)
     fputc('\n', stderr);
 }
 
+int rb_refused(const rb_error *err)
+{
+    rb_complain("%s", err->text);
+    return err->status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+}
+
 static void put_overview(FILE *out)
 {
     fputs("rbench runs a transformer on this CPU and counts every FLOP and byte of the run.\n\n"

@@ -57,15 +57,20 @@ void rb_tokenizer_close(rb_tokenizer *t)
 
 /* ---- bytes of tokens, tokens of bytes ---- */
 
-/* The byte that a character of a byte-level vocabulary stands for; -1: none. */
-static int byte_of(uint32_t c)
+/* For each character of a byte-level vocabulary the byte that it stands for; -1: none. */
+enum { N_BYTE_CHAR = 0x144 };
+typedef struct byte_chars {
+    int16_t of[N_BYTE_CHAR];
+} byte_chars;
+
+static byte_chars list_byte_chars(void)
 {
-    if (c > 0x143)
-        return -1;
+    byte_chars bytes;
+    for (int c = 0; c < N_BYTE_CHAR; c++)
+        bytes.of[c] = -1;
     for (int b = 0; b < 256; b++)
-        if (rb_byte_char((uint8_t)b) == c)
-            return b;
-    return -1;
+        bytes.of[rb_byte_char((uint8_t)b)] = (int16_t)b;
+    return bytes;
 }
 
 static int hex_digit(char c)
@@ -83,14 +88,14 @@ static int byte_of_name(rb_text s)
 }
 
 /* Writes the bytes that a text of a byte-level vocabulary spells; false if it spells none. */
-static bool spell_bytes(rb_text s, char *dst, size_t *n)
+static bool spell_bytes(const byte_chars *bytes, rb_text s, char *dst, size_t *n)
 {
     *n = 0;
     for (size_t at = 0; at < s.n;) {
-        const int b = byte_of(rb_utf8_next(s.data, s.n, &at));
-        if (b < 0)
+        const uint32_t c = rb_utf8_next(s.data, s.n, &at);
+        if (c >= N_BYTE_CHAR || bytes->of[c] < 0)
             return false;
-        dst[(*n)++] = (char)b;
+        dst[(*n)++] = (char)bytes->of[c];
     }
     return true;
 }
@@ -111,7 +116,7 @@ static size_t spell_blanks(rb_text s, char *dst)
 }
 
 /* What a token stands for, at dst, which has room for its text. */
-static size_t spell(const rb_tokenizer *t, int64_t id, char *dst)
+static size_t spell(const rb_tokenizer *t, const byte_chars *bytes, int64_t id, char *dst)
 {
     const rb_text s = t->vocab.token[id];
     const uint8_t kind = t->vocab.kind[id];
@@ -126,7 +131,7 @@ static size_t spell(const rb_tokenizer *t, int64_t id, char *dst)
     if ((kind & RB_TOKEN_NORMAL) && !(kind & (RB_TOKEN_CONTROL | RB_TOKEN_USER))) {
         if (t->family != RB_TOKENIZER_BYTES)
             return spell_blanks(s, dst);
-        if (spell_bytes(s, dst, &n))
+        if (spell_bytes(bytes, s, dst, &n))
             return n;
     }
     if (s.n > 0)
@@ -149,6 +154,7 @@ static int32_t token_of_byte(const rb_tokenizer *t, int b)
 
 rb_status rb_tokenizer_finish(rb_tokenizer *t, const char *label, rb_error *err)
 {
+    const byte_chars bytes = list_byte_chars();
     size_t n_bytes = 1;
     for (int64_t i = 0; i < t->vocab.n; i++)
         n_bytes += t->vocab.token[i].n;
@@ -158,7 +164,7 @@ rb_status rb_tokenizer_finish(rb_tokenizer *t, const char *label, rb_error *err)
         return rb_fail(err, RB_ERR_MEMORY, "%s: out of memory for its tokens", label);
     char *p = t->piece_bytes;
     for (int64_t i = 0; i < t->vocab.n; i++) {
-        t->piece[i] = (rb_text){ p, spell(t, i, p) };
+        t->piece[i] = (rb_text){ p, spell(t, &bytes, i, p) };
         p += t->piece[i].n;
     }
     return RB_OK;
