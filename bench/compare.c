@@ -32,6 +32,7 @@ rb_test rb_record_test(const json_t *o)
     return (rb_test){ .n_prompt = rb_field_int(o, "n_prompt"),
                       .n_gen = rb_field_int(o, "n_gen"),
                       .n_depth = rb_field_int(o, "n_depth"),
+                      .n_draft = rb_field_int(o, "n_draft"),
                       .n_seq = rb_field_int(o, "n_seq") };
 }
 
@@ -97,13 +98,14 @@ static const json_t *count_at(const json_t *o, const char *const path[2])
 }
 
 /* Other input routes to other experts, and what decides by measured roofs may decide otherwise. */
-static bool may_differ(const json_t *a, const json_t *b)
+static bool may_differ(const json_t *a, const json_t *b, bool any_weights)
 {
-    return rb_field_int(a, "seed") != rb_field_int(b, "seed") ||
+    return (any_weights && json_object_get(a, "experts")) ||
+           rb_field_int(a, "seed") != rb_field_int(b, "seed") ||
            !strcmp(rb_field_text(a, "mla_auto"), "roof");
 }
 
-static void check_counts(rb_matched *m)
+static void check_counts(rb_matched *m, bool any_weights)
 {
     for (size_t i = 0; i < sizeof counts / sizeof *counts && !m->counts[0]; i++) {
         const json_t *x = count_at(m->a, counts[i]), *y = count_at(m->b, counts[i]);
@@ -112,10 +114,23 @@ static void check_counts(rb_matched *m)
                      counts[i][1] ? "." : "", counts[i][1] ? counts[i][1] : "",
                      (long long)json_integer_value(x), (long long)json_integer_value(y));
     }
-    m->defect = m->counts[0] && !may_differ(m->a, m->b);
+    m->defect = m->counts[0] && !may_differ(m->a, m->b, any_weights);
 }
 
 /* ---- matching ---- */
+
+/* What a record is of, weights aside where they may be any. To be freed. */
+static char *identity_of(const rb_comparison *c, const json_t *record)
+{
+    bool whole;
+    if (!c->any_weights)
+        return rb_record_identity(record, &whole);
+    json_t *o = json_copy((json_t *)record);
+    json_object_set_new(o, "env", json_pack("{s:s}", "model_digest", "any"));
+    char *id = rb_record_identity(o, &whole);
+    json_decref(o);
+    return id;
+}
 
 /* Where in a list the last record of each test is, by what identifies it. */
 static json_t *index_of(rb_comparison *c, int side, const json_t *records)
@@ -124,8 +139,7 @@ static json_t *index_of(rb_comparison *c, int side, const json_t *records)
     size_t i;
     json_array_foreach(records, i, record)
     {
-        bool whole;
-        char *id = has_samples(record) ? rb_record_identity(record, &whole) : NULL;
+        char *id = has_samples(record) ? identity_of(c, record) : NULL;
         c->n_left_out[side] += !id;
         c->n_again[side] += id && json_object_get(index, id);
         if (id)
@@ -140,7 +154,7 @@ static const json_t *record_at(const json_t *records, const json_t *where)
     return json_array_get(records, (size_t)json_integer_value(where));
 }
 
-static void compare_row(rb_matched *m, samples *a, samples *b)
+static void compare_row(rb_matched *m, bool any_weights, samples *a, samples *b)
 {
     read_samples(a, m->a);
     read_samples(b, m->b);
@@ -148,7 +162,7 @@ static void compare_row(rb_matched *m, samples *a, samples *b)
     m->tps_b = rb_stats_of(b->tps, b->n).median;
     m->raw = rb_ratio_of(a->tps, a->n, b->tps, b->n);
     m->roof = rb_ratio_of(a->share, a->n_share, b->share, b->n_share);
-    check_counts(m);
+    check_counts(m, any_weights);
 }
 
 /* Tests of one side that the other lacks; those of a that it has become rows. */
@@ -167,9 +181,10 @@ static void sort_out(rb_comparison *c, int side, const json_t *records, json_t *
     }
 }
 
-rb_status rb_compare(rb_comparison *c, const json_t *a, const json_t *b, rb_error *err)
+rb_status rb_compare(rb_comparison *c, const json_t *a, const json_t *b, bool any_weights,
+                     rb_error *err)
 {
-    *c = (rb_comparison){ 0 };
+    *c = (rb_comparison){ .any_weights = any_weights };
     const json_t *const side[] = { a, b };
     json_t *index[] = { index_of(c, RB_SIDE_A, a), index_of(c, RB_SIDE_B, b) };
     samples *both = calloc(RB_N_SIDE, sizeof *both);
@@ -180,7 +195,7 @@ rb_status rb_compare(rb_comparison *c, const json_t *a, const json_t *b, rb_erro
     for (int s = 0; s < RB_N_SIDE && good; s++)
         sort_out(c, s, side[s], index[s], side[!s], index[!s]);
     for (int i = 0; i < c->n && good; i++)
-        compare_row(&c->row[i], &both[RB_SIDE_A], &both[RB_SIDE_B]);
+        compare_row(&c->row[i], any_weights, &both[RB_SIDE_A], &both[RB_SIDE_B]);
     for (int s = 0; s < RB_N_SIDE; s++)
         json_decref(index[s]);
     free(both);

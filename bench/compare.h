@@ -22,8 +22,8 @@ typedef struct rb_ratio {
     double least;
 } rb_ratio;
 
-/* n_a, n_b <= 1000 samples, all > 0. n_a and n_b of the result are 0 if one set is empty, or
- * without memory. */
+/* n_a, n_b <= 1000 samples, all > 0. n_a and n_b of the result are 0 if one set is empty. Without
+ * memory the process ends. */
 rb_ratio rb_ratio_of(const double *a, int n_a, const double *b, int n_b);
 
 /* Records of one test in both runs. */
@@ -45,12 +45,14 @@ typedef struct rb_comparison {
     int n_only[RB_N_SIDE];
     int n_left_out[RB_N_SIDE]; /* records without samples of a test's time */
     int n_again[RB_N_SIDE];    /* records of a test that a later one is of, too */
+    bool any_weights;
 } rb_comparison;
 
 /* a, b: arrays of records, borrowed as long as c lives. Tests are the same by what --resume goes
- * by; records of other programs by as much of it as they have. */
+ * by; records of other programs by as much of it as they have. any_weights: whatever weights they
+ * ran, so that counts of experts, which these choose, may differ; of one model each. */
 rb_status rb_compare(rb_comparison *c, const struct json_t *a, const struct json_t *b,
-                     rb_error *err);
+                     bool any_weights, rb_error *err);
 void rb_comparison_free(rb_comparison *c);
 /* "tg128 @ d512, 30 layers, llama 134.52 M f16": for messages. Returns buf. */
 char *rb_record_name(const struct json_t *record, char *buf, size_t size);

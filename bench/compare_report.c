@@ -30,6 +30,7 @@ static const struct {
     { "n_prompt", NULL, true },
     { "n_gen", NULL, true },
     { "n_depth", NULL, true },
+    { "n_draft", NULL, true },
 };
 enum { N_OPTION = sizeof options / sizeof *options };
 
@@ -122,6 +123,31 @@ static void fill(const layout *l, const rb_matched *m, double slower_pct, rb_cel
     put_least(&m->raw, cells[n + LEAST]);
     put_ratio(&m->roof, cells[n + SHARE], cells[n + SHARE_CI]);
     put_note(m, slower_pct, cells[n + NOTE]);
+}
+
+/* Whether both runs have one value of an option in all rows. */
+static bool is_shared(const rb_comparison *c, const char *key)
+{
+    const json_t *first = c->n ? json_object_get(c->row[0].a, key) : NULL;
+    for (int i = 0; i < c->n && first; i++)
+        if (!json_equal(json_object_get(c->row[i].a, key), first) ||
+            !json_equal(json_object_get(c->row[i].b, key), first))
+            return false;
+    return first != NULL;
+}
+
+static void put_shared(FILE *out, const rb_comparison *c)
+{
+    char cell[RB_CELL];
+    const char *before = "Both: ";
+    for (int i = 0; i < N_OPTION; i++) {
+        if (!options[i].head || !is_shared(c, options[i].key))
+            continue;
+        put_option(c->row[0].a, options[i].key, cell);
+        fprintf(out, "%s%s %s", before, options[i].head, cell);
+        before = ", ";
+    }
+    fputs(*before == ',' ? "\n" : "", out);
 }
 
 static void put_table(FILE *out, const rb_comparison *c, double slower_pct)
@@ -237,6 +263,7 @@ static void put_csv(FILE *out, const rb_comparison *c, double slower_pct)
         { "n_prompt", NULL },
         { "n_gen", NULL },
         { "n_depth", NULL },
+        { "n_draft", NULL },
         { "a_median_ts", NULL },
         { "b_median_ts", NULL },
         { "raw.n_a", NULL },
@@ -278,7 +305,9 @@ rb_status rb_comparison_write(FILE *out, const rb_comparison *c, rb_format forma
     else if (format == RB_FORMAT_CSV)
         put_csv(out, c, names->slower_pct);
     else {
-        fprintf(out, "A: %s\nB: %s\n\n", names->a, names->b);
+        fprintf(out, "A: %s\nB: %s\n", names->a, names->b);
+        put_shared(out, c);
+        fputc('\n', out);
         put_table(out, c, names->slower_pct);
         fprintf(out, "\n%s\n", rb_comparison_text(c, text, sizeof text));
     }

@@ -26,6 +26,7 @@ void rb_draw_free(rb_draw *d)
     for (int i = 0; i < d->n; i++) {
         free(d->item[i].point);
         free(d->item[i].text);
+        free(d->item[i].tip);
     }
     free(d->item);
     free(d->clip);
@@ -110,10 +111,10 @@ void rb_draw_circle(rb_draw *d, double x, double y, double r, const rb_pen *pen)
     }
 }
 
-/* Bytes of the character at c that XML 1.0 can hold, or 0: malformed UTF-8, control characters,
- * surrogates, U+FFFE and U+FFFF. */
-static int good_bytes(const unsigned char *c)
+/* Not malformed UTF-8, control characters, surrogates, U+FFFE and U+FFFF. */
+int rb_text_bytes(const char *text)
 {
+    const unsigned char *c = (const unsigned char *)text;
     int n = *c < 0x80 ? 1 : *c >= 0xf0 ? 4 : *c >= 0xe0 ? 3 : 2;
     if (n == 1)
         return *c >= 0x20 && *c != 0x7f;
@@ -132,7 +133,7 @@ static char *printable(const char *text)
 {
     char *copy = strdup(text);
     for (char *c = copy; c && *c;) {
-        int n = good_bytes((const unsigned char *)c);
+        int n = rb_text_bytes(c);
         if (!n)
             *c = '?';
         c += n ? n : 1;
@@ -148,6 +149,14 @@ void rb_draw_text(rb_draw *d, double x, double y, const char *text, const rb_typ
     item->type = *type;
     item->text = printable(text);
     d->failed = d->failed || !item->text;
+}
+
+void rb_draw_tip(rb_draw *d, const char *text)
+{
+    if (!d->n || !text[0] || d->item[d->n - 1].tip)
+        return;
+    d->item[d->n - 1].tip = printable(text);
+    d->failed = d->failed || !d->item[d->n - 1].tip;
 }
 
 /* ---- the file ---- */

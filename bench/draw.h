@@ -30,7 +30,7 @@ typedef struct rb_type {
 typedef struct rb_draw rb_draw;
 
 rb_draw *rb_draw_new(double width, double height); /* NULL: no memory */
-void rb_draw_free(rb_draw *d);
+void rb_draw_free(rb_draw *d);                     /* NULL is fine */
 
 /* What is drawn from here on shows only inside; rb_draw_unclip ends that. */
 void rb_draw_clip(rb_draw *d, double x0, double y0, double x1, double y1);
@@ -43,6 +43,10 @@ void rb_draw_rect(rb_draw *d, double x0, double y0, double x1, double y1, const 
 void rb_draw_circle(rb_draw *d, double x, double y, double r, const rb_pen *pen);
 /* y: the baseline. What no XML may hold is replaced. */
 void rb_draw_text(rb_draw *d, double x, double y, const char *text, const rb_type *type);
+/* What the item before says when it is pointed at, where the format can show it. */
+void rb_draw_tip(rb_draw *d, const char *text);
+/* Bytes of the character at c that XML 1.0 can hold; 0: it can not, or it is no UTF-8. */
+int rb_text_bytes(const char *c);
 
 /* Width of text in the embedded font. */
 double rb_text_width(const char *text, double size);

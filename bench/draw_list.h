@@ -17,7 +17,7 @@ typedef struct rb_item {
     rb_point *point; /* PATH: all; CIRCLE: the centre; TEXT: the anchor */
     double r;
     rb_type type;
-    char *text;
+    char *text, *tip; /* tip: NULL or what it says when it is pointed at */
 } rb_item;
 
 typedef struct rb_clip {
@@ -54,11 +54,12 @@ typedef struct rb_shape {
     bool failed;
 } rb_shape;
 
+/* Appends a vertex in pixels, type as stb has it; without memory the shape has failed. */
 void rb_shape_add(rb_shape *s, int type, double x, double y);
 /* The outlines of a text whose pen starts at (x, y) and runs at angle (degrees, clockwise). */
 void rb_shape_text(rb_shape *s, const char *text, double size, double x, double y, double angle);
-/* Coverage of a shape that lies inside w x h pixels, 0 to 255 each. */
-void rb_shape_mask(const rb_shape *s, uint8_t *mask, int w, int h);
+/* Coverage of a shape that lies inside w x h pixels, 0 to 255 each. False if there is no memory. */
+bool rb_shape_mask(const rb_shape *s, uint8_t *mask, int w, int h);
 /* rgb: w * h * 3 bytes. False if there is no memory. */
 bool rb_png_write(FILE *out, const uint8_t *rgb, int w, int h);
 

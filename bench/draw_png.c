@@ -134,11 +134,9 @@ static void fill_shape(canvas *c, const rb_item *item, rb_color color)
             s->at[i].y -= (float)top, s->at[i].cy -= (float)top;
         }
         rb_clip clip = clip_of(c, item);
-        if (mask) {
-            rb_shape_mask(s, mask, w, h);
+        c->failed = !mask || !rb_shape_mask(s, mask, w, h);
+        if (!c->failed)
             blend(c, mask, left, top, w, h, &clip, color);
-        }
-        c->failed = !mask;
         free(mask);
     }
     s->n = 0;

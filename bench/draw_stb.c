@@ -4,19 +4,85 @@
 #include "draw_list.h"
 
 #include <math.h>
+#include <setjmp.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define STBTT_assert(x)   ((void)0)
-#define stbtt_vertex      rb_vertex /* in floats: shapes are ours too, not only glyphs */
-#define stbtt_vertex_type float
+/* ---- memory ---- */
+
+/* What stb takes during one call, in pieces that are freed together after it. It does not look at
+ * what it gets: where there is none it is left by a jump. */
+typedef struct piece {
+    struct piece *before;
+    size_t room, used;
+    _Alignas(16) unsigned char at[];
+} piece;
+
+typedef struct scratch {
+    jmp_buf out;
+    piece *last;
+} scratch;
+
+static _Thread_local scratch *stb; /* of the call under way */
+
+static void *take(size_t n)
+{
+    enum { ROOM = 1 << 18 };
+    n = (n + 15) & ~(size_t)15;
+    piece *p = stb->last;
+    if (!p || n > p->room - p->used) {
+        const size_t room = n > ROOM ? n : ROOM;
+        if (!(p = malloc(sizeof *p + room)))
+            longjmp(stb->out, 1);
+        *p = (piece){ .before = stb->last, .room = room };
+        stb->last = p;
+    }
+    p->used += n;
+    return p->at + p->used - n;
+}
+
+/* Whether work had all the memory that it wanted. */
+static bool in_scratch(void (*work)(void *arg), void *arg)
+{
+    scratch s = { .last = NULL };
+    stb = &s;
+    const bool done = setjmp(s.out) == 0;
+    if (done)
+        work(arg);
+    for (piece *p = s.last, *before; p; p = before) {
+        before = p->before;
+        free(p);
+    }
+    stb = NULL;
+    return done;
+}
+
+#define STBTT_malloc(n, user)          ((void)(user), take(n))
+#define STBTT_free(p, user)            ((void)(p), (void)(user))
+#define STBIW_MALLOC(n)                take(n)
+#define STBIW_REALLOC_SIZED(p, was, n) take_more(p, was, n)
+#define STBIW_FREE(p)                  ((void)(p))
+#define STBTT_assert(x)                ((void)0)
+#define stbtt_vertex                   rb_vertex /* in floats: also our own shapes */
+#define stbtt_vertex_type              float
 #define STBTT_STATIC
 #define STB_TRUETYPE_IMPLEMENTATION
 #include <stb/stb_truetype.h>
 #ifndef __clang_analyzer__ /* it finds things in there that are not ours to mend */
+static void *take_more(const void *was, size_t n_was, size_t n)
+{
+    void *p = take(n);
+    if (was)
+        memcpy(p, was, n_was);
+    return p;
+}
+
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #endif
 #include <stb/stb_image_write.h>
+
+/* ---- the font ---- */
 
 /* The Makefile says in which folder. */
 __asm__(".pushsection .rodata\n"
@@ -110,30 +176,68 @@ static void add_glyph(void *arg, const stbtt_fontinfo *font, int glyph, double x
     stbtt_FreeShape(font, v);
 }
 
+typedef struct line {
+    const char *text;
+    double size;
+    pen pen;
+} line;
+
+static void outline(void *arg)
+{
+    line *l = arg;
+    walk(l->text, l->size, add_glyph, &l->pen);
+}
+
 void rb_shape_text(rb_shape *s, const char *text, double size, double x, double y, double angle)
 {
     stbtt_fontinfo font;
     double turn = angle * 3.14159265358979323846 / 180;
     if (!stbtt_InitFont(&font, rb_font_file, 0))
         return;
-    pen p = { s, x, y, stbtt_ScaleForMappingEmToPixels(&font, 1) * size, cos(turn), sin(turn) };
-    walk(text, size, add_glyph, &p);
+    const double scale = stbtt_ScaleForMappingEmToPixels(&font, 1) * size;
+    line l = { text, size, { s, x, y, scale, cos(turn), sin(turn) } };
+    if (!in_scratch(outline, &l))
+        s->failed = true;
 }
 
-void rb_shape_mask(const rb_shape *s, uint8_t *mask, int w, int h)
+typedef struct cover {
+    const rb_shape *shape;
+    stbtt__bitmap bitmap;
+} cover;
+
+static void rasterize(void *arg)
 {
-    stbtt__bitmap bitmap = { .w = w, .h = h, .stride = w, .pixels = mask };
-    stbtt_Rasterize(&bitmap, 0.2f, s->at, s->n, 1, 1, 0, 0, 0, 0, 0, NULL);
+    cover *c = arg;
+    stbtt_Rasterize(&c->bitmap, 0.2f, c->shape->at, c->shape->n, 1, 1, 0, 0, 0, 0, 0, NULL);
+}
+
+bool rb_shape_mask(const rb_shape *s, uint8_t *mask, int w, int h)
+{
+    cover c = { s, { .w = w, .h = h, .stride = w, .pixels = mask } };
+    return in_scratch(rasterize, &c);
 }
 
 /* ---- PNG ---- */
+
+typedef struct picture {
+    FILE *out;
+    const uint8_t *rgb;
+    int w, h;
+} picture;
 
 static void put_bytes(void *arg, void *data, int size)
 {
     fwrite(data, 1, (size_t)size, arg);
 }
 
+static void write_png(void *arg)
+{
+    const picture *p = arg;
+    stbi_write_png_to_func(put_bytes, p->out, p->w, p->h, 3, p->rgb, p->w * 3);
+}
+
 bool rb_png_write(FILE *out, const uint8_t *rgb, int w, int h)
 {
-    return stbi_write_png_to_func(put_bytes, out, w, h, 3, rgb, w * 3) != 0;
+    picture p = { out, rgb, w, h };
+    return in_scratch(write_png, &p);
 }

@@ -35,6 +35,18 @@ static void put_escaped(FILE *out, const char *text)
     }
 }
 
+/* Ends an element that has no content but its tip. */
+static void end_shape(FILE *out, const rb_item *item, const char *name)
+{
+    if (!item->tip) {
+        fputs("/>\n", out);
+        return;
+    }
+    fputs("><title>", out);
+    put_escaped(out, item->tip);
+    fprintf(out, "</title></%s>\n", name);
+}
+
 /* name="#rrggbb" and, unless it is opaque, name-opacity. */
 static void put_color(FILE *out, const char *name, rb_color c)
 {
@@ -72,7 +84,8 @@ static void put_path(FILE *out, const rb_item *item)
     }
     fputc('"', out);
     put_pen(out, &item->pen);
-    fputs(" stroke-linejoin=\"round\"/>\n", out);
+    fputs(" stroke-linejoin=\"round\"", out);
+    end_shape(out, item, item->closed ? "polygon" : "polyline");
 }
 
 static void put_text(FILE *out, const rb_item *item)
@@ -111,7 +124,7 @@ static void put_item(FILE *out, const rb_item *item)
         put_attribute(out, "cy", item->point->y);
         put_attribute(out, "r", item->r);
         put_pen(out, &item->pen);
-        fputs("/>\n", out);
+        end_shape(out, item, "circle");
     }
 }
 

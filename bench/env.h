@@ -15,8 +15,12 @@ bool rb_host_field(const char *root, const char *path, const char *key, char *bu
 /* Bytes of a line of /proc/meminfo; 0: unknown. */
 uint64_t rb_host_kib(const char *root, const char *key);
 
+/* What tests ran on: the machine below root, the program, a model's digest. A new reference,
+ * NULL without memory. */
 json_t *rb_env_of(const char *root, const char *digest);
 
+/* Where the counters of disturbance below root stand now, what passed between two such moments,
+ * and the frequency of the CPUs in MHz (0: unknown). */
 void rb_noise_read(const char *root, rb_noise_mark *mark);
 rb_noise rb_noise_between(const rb_noise_mark *begin, const rb_noise_mark *end);
 double rb_noise_mhz(const char *root);

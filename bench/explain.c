@@ -88,7 +88,7 @@ static void put_step(FILE *out, rb_session *s, rb_phase phase, int64_t n_past, i
 {
     const int64_t n_seq = r->test.n_seq;
     rb_session_set_past(s, n_past);
-    if (rb_session_run(s, phase, NULL, n_tok, false, NULL) != RB_OK)
+    if (rb_session_run(s, phase, NULL, n_tok, r->test.n_draft > 0, NULL) != RB_OK)
         return;
     fprintf(out,
             "\n%s, one launch of each kind: %lld token%s of %lld sequence%s after %lld in the "
@@ -102,13 +102,13 @@ static void put_step(FILE *out, rb_session *s, rb_phase phase, int64_t n_past, i
     }
 }
 
-static void explain_one(FILE *out, const rb_model *model, const rb_result *r)
+static void explain_one(FILE *out, const rb_subject *subject, const rb_result *r)
 {
     const rb_test *t = &r->test;
     const rb_bench dry = { .params.dry = true };
     const rb_session_params p = rb_params_for(&dry, t);
     rb_session *s = NULL;
-    if (rb_session_open(&s, model, &p, NULL) != RB_OK)
+    if (rb_session_open(&s, rb_subject_model(subject, t), &p, NULL) != RB_OK)
         return;
     if (t->n_prompt) /* the first micro-batch */
         put_step(out, s, RB_PREFILL, t->n_depth,
@@ -118,7 +118,7 @@ static void explain_one(FILE *out, const rb_model *model, const rb_result *r)
     rb_session_close(s);
 }
 
-void rb_explain(FILE *out, const rb_model *model, const rb_result *const *r, int n)
+void rb_explain(FILE *out, const rb_subject *subject, const rb_result *const *r, int n)
 {
     fputs(
         "\nHow it is counted. A multiply-add is 2 FLOPs; exp, tanh, div and sqrt are 1; compares, "
@@ -129,6 +129,6 @@ void rb_explain(FILE *out, const rb_model *model, const rb_result *const *r, int
         "the bytes that loops load and store, scratch included and as often as they do it.\n",
         out);
     for (int i = 0; i < n; i++)
-        explain_one(out, model, r[i]);
+        explain_one(out, subject, r[i]);
     fflush(out);
 }

@@ -12,6 +12,7 @@
 struct rb_kernel_report {
     rb_kernel_report_params p;
     rb_table table;
+    bool one;   /* all rows are of one problem, which is told above the table */
     bool marks; /* some rows are not what the door takes: those that are get a mark */
     rb_told told;
     long n_json;
@@ -41,7 +42,8 @@ static int put_job(const rb_kernel_report *rep, const rb_kernel_job *job, rb_cel
     if (rep->p.threads)
         snprintf(cells[c++], RB_CELL, "%d", job->n_threads);
     rb_kernel_name(job->kernel, cells[c++], RB_CELL);
-    rb_kernel_problem_text(job, cells[c++], RB_CELL);
+    if (!rep->one)
+        rb_kernel_problem_text(job, cells[c++], RB_CELL);
     return c;
 }
 
@@ -70,70 +72,79 @@ static void put_timing(const rb_kernel_result *r, rb_temper t, char (*cell)[RB_C
         put_share(&r->at[t].place, cell[4]);
 }
 
-static void note(char *buf, const char *text)
+/* Appends a note after a mark. */
+static void note(char *buf, const char *mark, const char *text)
 {
     const size_t n = strlen(buf);
-    snprintf(buf + n, RB_CELL - n, "%s%s", n ? "; " : "", text);
+    snprintf(buf + n, RB_CELL - n, "%s%s", n ? mark : "", text);
 }
 
 static void note_timing(const rb_kernel_report *rep, const rb_kernel_result *r, rb_temper t,
                         char *buf)
 {
     enum { WIDE = 5 }; /* per cent */
-    char text[64];
+    char own[RB_CELL] = "", text[64];
     const rb_kernel_timing *at = &r->at[t];
     if (!at->ns.n)
         return;
-    const char *name = rb_temper_name[t];
-    if (100 * at->ns.mad > WIDE * at->ns.median) {
-        snprintf(text, sizeof text, "%s spreads", name);
-        note(buf, text);
-    }
-    if (at->ns.drifts) {
-        snprintf(text, sizeof text, "%s drifts", name);
-        note(buf, text);
-    }
+    if (100 * at->ns.mad > WIDE * at->ns.median)
+        note(own, ", ", "spreads");
+    if (at->ns.drifts)
+        note(own, ", ", "drifts");
     if (at->place.above && at->place.bound == RB_BOUND_RESIDENT &&
-        at->place.roof == RB_ROOF_READ_DRAM) {
-        snprintf(text, sizeof text, "%s partly cached", name);
-        note(buf, text);
-    }
-    if (at->whole) {
-        snprintf(text, sizeof text, "%s with launch", name);
-        note(buf, text);
-    }
+        at->place.roof == RB_ROOF_READ_DRAM)
+        note(own, ", ", "partly cached");
+    if (at->whole)
+        note(own, ", ", "with launch");
     if (at->ns.n < rep->p.runs->n_reps) {
-        snprintf(text, sizeof text, "%d %s", at->ns.n, name);
-        note(buf, text);
+        snprintf(text, sizeof text, "%d samples", at->ns.n);
+        note(own, ", ", text);
     }
     if (r->machine && 2 * at->place.n_pairs < at->ns.n) {
-        snprintf(text, sizeof text, "%d of %d %s pairs", at->place.n_pairs, at->ns.n, name);
-        note(buf, text);
+        snprintf(text, sizeof text, "%d of %d pairs", at->place.n_pairs, at->ns.n);
+        note(own, ", ", text);
+    }
+    if (own[0]) {
+        note(buf, "; ", rb_temper_name[t]);
+        note(buf, ": ", own);
     }
 }
 
 static void put_notes(const rb_kernel_report *rep, const rb_kernel_result *r, char *buf)
 {
     if (rep->marks && r->job.chosen)
-        note(buf, "taken");
+        note(buf, "; ", "taken");
     if (!rb_counting_twin(r->job.kernel))
-        note(buf, "unproven");
+        note(buf, "; ", "unproven");
     if (r->lukewarm)
-        note(buf, "not cold: too little to take turns over");
+        note(buf, "; ", "too small to be cold");
     for (int t = 0; t < RB_N_TEMPER; t++)
         note_timing(rep, r, (rb_temper)t, buf);
 }
 
 /* ---- the table ---- */
 
+static bool is_one_problem(const rb_kernel_plan *plan)
+{
+    char first[RB_CELL] = "", text[RB_CELL] = "";
+    for (int i = 0; i < plan->n; i++) {
+        rb_kernel_problem_text(&plan->job[i], i ? text : first, RB_CELL);
+        if (i && (strcmp(first, text) != 0 || plan->job[i].kernel->op != plan->job->kernel->op))
+            return false;
+    }
+    return plan->n > 0;
+}
+
 static void lay_out(rb_kernel_report *rep)
 {
     rb_cells cells = { { 0 } };
     rb_table *t = &rep->table;
+    rep->one = is_one_problem(rep->p.plan);
     if (rep->p.threads)
         rb_table_column(t, "threads", true, 0);
     rb_table_column(t, "kernel", false, 0);
-    rb_table_column(t, "shape", false, 0);
+    if (!rep->one)
+        rb_table_column(t, "shape", false, 0);
     rb_table_column(t, "OI kernel", true, 0);
     rb_table_column(t, "OI issued", true, 0);
     for (int k = 0; k < RB_N_TEMPER; k++) {
@@ -152,6 +163,19 @@ static void lay_out(rb_kernel_report *rep)
         rb_table_fit(t, cells);
         rep->marks |= !rep->p.plan->job[i].chosen;
     }
+}
+
+static void put_head(rb_kernel_report *rep)
+{
+    const rb_kernel_job *job = rep->p.plan->job;
+    char shape[RB_CELL];
+    if (rep->one)
+        fprintf(rep->p.out, "%s %s", job->kernel->op->name,
+                rb_kernel_problem_text(job, shape, sizeof shape));
+    if (rep->one && !rep->p.threads)
+        fprintf(rep->p.out, ", %d thread%s", job->n_threads, job->n_threads > 1 ? "s" : "");
+    fputs(rep->one ? "\n\n" : "", rep->p.out);
+    rb_table_head(rep->p.out, &rep->table);
 }
 
 static void put_row(rb_kernel_report *rep, const rb_kernel_result *r)
@@ -190,7 +214,7 @@ rb_status rb_kernel_report_open(rb_kernel_report **out, const rb_kernel_report_p
     errno = 0;
     lay_out(rep);
     if (p->format == RB_FORMAT_MD)
-        rb_table_head(p->out, &rep->table);
+        put_head(rep);
     if (p->format == RB_FORMAT_JSON)
         fputs("[", p->out);
     if (p->format == RB_FORMAT_CSV)

@@ -106,6 +106,7 @@ typedef struct rb_kernel_report_params {
     bool threads; /* jobs differ in threads: a column for them */
 } rb_kernel_report_params;
 
+/* Begins the report of a plan of kernels, in one format; fails only without memory. */
 rb_status rb_kernel_report_open(rb_kernel_report **rep, const rb_kernel_report_params *p,
                                 rb_error *err);
 /* Writes and flushes one row. */

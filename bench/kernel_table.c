@@ -23,7 +23,7 @@ static int collect(const rb_result *r, kernel_row *rows)
         for (int site = 0; site < RB_N_SITE; site++) {
             for (int op = 0; op < RB_N_OP; op++) {
                 const rb_tally *t = &r->ledger.at[phase][site][op];
-                const rb_op *known = rb_op_get((rb_op_id)op);
+                const rb_op *known = t->kernel ? t->kernel->op : rb_op_get((rb_op_id)op);
                 if (t->calls)
                     rows[n++] = (kernel_row){ rb_phase_name[phase],
                                               rb_site_name[site],
@@ -37,9 +37,9 @@ static int collect(const rb_result *r, kernel_row *rows)
     const rb_tally *all = &r->total;
     const uint64_t other = rb_result_other_ns(r);
     if (!r->dry) {
-        rows[n++] = (kernel_row){ "", "barrier", "threads meet", NULL, all->barrier_ns, NULL };
-        rows[n++] = (kernel_row){ "", "launch", "check, count", NULL, all->launch_ns, NULL };
-        rows[n++] = (kernel_row){ "", "other", "around steps", NULL, other, NULL };
+        rows[n++] = (kernel_row){ "", "barrier", "waiting", NULL, all->barrier_ns, NULL };
+        rows[n++] = (kernel_row){ "", "launch", "counting", NULL, all->launch_ns, NULL };
+        rows[n++] = (kernel_row){ "", "other", "the rest", NULL, other, NULL };
     }
     rows[n++] = (kernel_row){
         "", "total", "", all, all->ns + all->barrier_ns + all->launch_ns + other, &r->place
@@ -144,11 +144,12 @@ static rb_table columns_for(const rb_result *r, bool mixed)
     return t;
 }
 
-void rb_kernel_table(FILE *out, const rb_config *c, const rb_result *r)
+void rb_kernel_table(FILE *out, const rb_subject *s, const rb_result *r)
 {
+    static const char *const spare[] = { "calls", "roof ms", "bytes", "FLOPs", "time ms", NULL };
     kernel_row rows[MAX_ROWS];
     rb_cells cells;
-    char name[64];
+    char name[64], attn[64];
     int n = collect(r, rows);
     bool mixed = r->test.n_prompt && r->test.n_gen;
     double whole = rows[n - 1].ns ? (double)rows[n - 1].ns : 1;
@@ -160,8 +161,9 @@ void rb_kernel_table(FILE *out, const rb_config *c, const rb_result *r)
     fprintf(out,
             "\nKernels of %s, %s, %lld layers (bytes and OI kernel: compulsory, of weights, cache "
             "and activations;\nOI issued: of what loops load and store):\n\n",
-            rb_test_name(&r->test, name, sizeof name), rb_attn_name(c, r->test.attn),
-            (long long)r->test.n_layer);
+            rb_test_name(&r->test, name, sizeof name),
+            rb_subject_attn(s, &r->test, attn, sizeof attn), (long long)r->test.n_layer);
+    rb_table_narrow(&t, out, spare);
     rb_table_head(out, &t);
     for (int i = 0; i < n; i++) {
         fill(r, &rows[i], whole, mixed, cells);

@@ -39,7 +39,7 @@ rb_status rb_laws_note(rb_laws *l, const rb_result *r, rb_error *err);
  * the context on hold, and tests that have no law but for another number of sequences. */
 rb_status rb_laws_fit(rb_laws *l, rb_error *err);
 /* Both as tables, and what they mean; to be freed. NULL: there is no law, or no memory. */
-char *rb_laws_text(const rb_laws *l, const rb_config *c);
+char *rb_laws_text(const rb_laws *l, const rb_subject *subject);
 void rb_laws_clear(rb_laws *l);
 
 #endif

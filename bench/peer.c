@@ -59,7 +59,7 @@ static rb_status read_test(rb_peer *p, const json_t *o, rb_error *err)
 {
     rb_test *t = &p->test;
     int64_t n_threads = 0;
-    t->n_depth = 0;
+    t->n_depth = t->n_draft = 0;
     const struct {
         const char *key;
         int64_t least, most, *to;
@@ -68,6 +68,7 @@ static rb_status read_test(rb_peer *p, const json_t *o, rb_error *err)
         { "n_prompt", 0, MAX_LENGTH, &t->n_prompt, false },
         { "n_gen", 0, MAX_LENGTH, &t->n_gen, false },
         { "n_depth", 0, MAX_LENGTH, &t->n_depth, true }, /* older ones know none */
+        { "n_draft", 0, MAX_LENGTH, &t->n_draft, true }, /* rbench's own */
         { "n_batch", 1, MAX_LENGTH, &t->n_batch, false },
         { "n_ubatch", 1, MAX_LENGTH, &t->n_ubatch, false },
         { "n_seq", 1, 1, &t->n_seq, true },
@@ -82,6 +83,9 @@ static rb_status read_test(rb_peer *p, const json_t *o, rb_error *err)
     t->n_threads = (int)n_threads;
     if (!t->n_prompt && !t->n_gen)
         return rb_fail(err, RB_ERR_FORMAT, "\"n_prompt\" and \"n_gen\" are both 0: no test");
+    if (t->n_draft && (t->n_prompt != t->n_draft + 1 || t->n_gen || t->n_prompt > t->n_ubatch))
+        return rb_fail(err, RB_ERR_FORMAT,
+                       "\"n_draft\" wants \"n_prompt\" of one more in one micro-batch, alone");
     if (json_is_true(json_object_get(o, "embeddings")))
         return rb_fail(err, RB_ERR_UNSUPPORTED, "embeddings without logits are not counted");
     if (t->n_prompt > t->n_batch && t->n_batch > t->n_ubatch && t->n_batch % t->n_ubatch)

@@ -25,6 +25,7 @@ typedef struct rb_judged {
     int64_t n_run;                /* tokens run */
 } rb_judged;
 
+/* What the sums say of the tokens that were foretold. */
 double
 rb_judged_ppl(const rb_judged *j); /* exp of the mean of -ln p; NaN if nothing was foretold */
 double rb_judged_ppl_se(const rb_judged *j); /* its standard error, as llama.cpp has it */

@@ -25,7 +25,7 @@ static void fill(const rb_judged_row *r, bool reference, rb_cells cells)
     snprintf(cells[RATE], RB_CELL, "%.1f", j->ns ? (double)j->n_run * 1e9 / (double)j->ns : 0);
     if (reference)
         return;
-    snprintf(cells[KL], RB_CELL, "%.6f", rb_judged_kl(j));
+    snprintf(cells[KL], RB_CELL, "%.6f", rb_judged_kl(j) < 0 ? 0 : rb_judged_kl(j)); /* rounding */
     snprintf(cells[KL_SE], RB_CELL, "%.6f", rb_judged_kl_se(j));
     snprintf(cells[KL_MAX], RB_CELL, "%.4f", j->kl_max);
     snprintf(cells[SAME], RB_CELL, "%.2f %%", 100 * (double)j->n_same / (double)j->n);

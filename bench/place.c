@@ -163,6 +163,21 @@ int rb_resident_level(const rb_result *r, const rb_machine *m)
     return level_for(m, working_set(r));
 }
 
+rb_sides rb_place_sides(const rb_result *r, const rb_machine *m, rb_scale scale)
+{
+    const rb_tally *cell = &r->ledger.at[0][0][0];
+    const int resident = rb_resident_level(r, m);
+    rb_sides sum = { 0 };
+    for (int i = 0; i < RB_N_PHASE * RB_N_SITE * RB_N_OP; i++) {
+        rb_place memory = { 0 }, compute = { 0 };
+        place_memory(&memory, &cell[i], m, scale, resident);
+        place_compute(&compute, &cell[i], m, scale, RB_ROOF_FMA_F32);
+        sum.memory_ns += memory.roof_ns;
+        sum.compute_ns += compute.roof_ns;
+    }
+    return sum;
+}
+
 /* The largest of n figures. */
 static int largest(const double *x, int n)
 {

@@ -10,7 +10,16 @@
 /* ---- data (plot_data.c) ---- */
 
 enum { RB_PLOT_MAX_RECORDS = 2048, RB_PLOT_MAX_ROOFS = 16, RB_PLOT_MAX_KERNELS = 64 };
-enum { RB_PREFILL_POINT, RB_DECODE_POINT, RB_MIXED_POINT };
+enum { RB_PREFILL_POINT, RB_DECODE_POINT, RB_MIXED_POINT, RB_VERIFY_POINT, RB_N_POINT };
+/* What a line may run over. */
+enum {
+    RB_NO_AXIS = -1,
+    RB_AXIS_LAYERS,
+    RB_AXIS_CONTEXT,
+    RB_AXIS_SEQUENCES,
+    RB_AXIS_DRAFTS,
+    RB_N_AXIS
+};
 
 typedef struct rb_plot_roof {
     char name[32], label[96]; /* "read_dram"; "DRAM 29.0 GB/s" */
@@ -28,10 +37,11 @@ typedef struct rb_plot_kernel {
 
 typedef struct rb_plot_record {
     const struct json_t *json;
-    int set, subject; /* index of the file; of the model and variant */
-    char test[96];
-    int order; /* of the test's first appearance */
+    int set, subject;        /* index of the file; of the model and variant */
+    char test[96], kind[96]; /* kind: without context, sequences and the number of drafts */
     int phase;
+    int64_t at[RB_N_AXIS];
+    int axis, line; /* of the line that it is part of; line: the record that came first */
     int64_t n_layer;
     uint64_t flops, bytes; /* bytes: W + KV; 0: not recorded */
     double oi, gflops, gflops_lo, gflops_hi;
@@ -42,11 +52,11 @@ typedef struct rb_plot_record {
     char roof[32];                /* "read_dram" */
 } rb_plot_record;
 
-/* Records that are one line of a figure: same file, subject and test; rising in layers. */
+/* Records that are one line of a figure, rising along its axis. */
 typedef struct rb_plot_series {
     const rb_plot_record *at;
     int n;
-    bool sweep; /* more than one number of layers */
+    int axis; /* RB_NO_AXIS: points of one test */
 } rb_plot_series;
 
 typedef struct rb_plot_machine {
@@ -70,8 +80,15 @@ typedef struct rb_plot_data {
     int n_untimed, n_failed, n_more; /* dry; with an error; beyond what one figure takes */
 } rb_plot_data;
 
+/* Checks every field of the sets' records once and sorts them into series; records that cannot
+ * be drawn are counted. 1 to RB_PLOT_MAX_SETS sets. */
 rb_status rb_plot_collect(rb_plot_data *data, const rb_plot_set *sets, int n_sets, rb_error *err);
 void rb_plot_data_free(rb_plot_data *data);
+/* plot_series.c: sorts the records into series; names. "pp128, 1-64 layers"; of an end "tg32, x 1"
+ * or, the last, "x 64". Both return buf. */
+rb_status rb_plot_split(rb_plot_data *data, rb_error *err);
+char *rb_series_name(const rb_plot_series *s, char *buf, size_t size);
+char *rb_series_end(const rb_plot_series *s, bool last, char *buf, size_t size);
 /* The roof of that name, or NULL. */
 const rb_plot_roof *rb_plot_roof_named(const rb_plot_machine *m, const char *name);
 /* "DRAM" of "read_dram"; a name that is not known stays. */
@@ -110,6 +127,7 @@ typedef struct rb_axis {
     bool log;
 } rb_axis;
 
+/* Where a value stands on the canvas. */
 double rb_axis_at(const rb_axis *a, double value);
 /* Widens lo .. hi to hold value; starts from lo > hi. */
 void rb_axis_hold(rb_axis *a, double value);
@@ -136,8 +154,10 @@ typedef struct rb_placer {
     bool failed;
 } rb_placer;
 
+/* Whether two turned rectangles have a point in common. */
 bool rb_slabs_meet(const rb_slab *a, const rb_slab *b);
 void rb_placer_free(rb_placer *p);
+/* Keeps labels off a slab, or off a line of that width. */
 void rb_placer_block(rb_placer *p, rb_slab slab);
 void rb_placer_block_line(rb_placer *p, double x0, double y0, double x1, double y1, double width);
 /* Blocks the slab and returns true if it is inside and meets nothing. */
@@ -157,6 +177,7 @@ bool rb_label_beside(rb_draw *d, rb_placer *p, const char *text, rb_color color,
 
 enum { RB_PLOT_WIDTH = 1200, RB_PLOT_HEIGHT = 800 };
 
+/* Lay a figure out on an empty drawing. RB_ERR_FORMAT where no record has what it shows. */
 rb_status rb_plot_roofline(rb_draw *d, const rb_plot_data *data, rb_error *err);
 rb_status rb_plot_layers(rb_draw *d, const rb_plot_data *data, rb_error *err);
 

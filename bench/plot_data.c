@@ -1,6 +1,6 @@
 /* Records as numbers that a figure can use. Every field is checked here: what is missing, of
  * another type or out of any scale leaves the record out, never the figure. Nothing is drawn here.
- * Read next: plot_roofline.c. */
+ * Read next: plot_series.c. */
 #include "plot.h"
 #include "record.h"
 
@@ -182,14 +182,14 @@ static void name_subject(const json_t *o, char *buf, size_t size)
     const char *file = rb_field_text(o, "model_filename"), *type = rb_field_text(o, "model_type");
     const char *variant = rb_field_text(o, "attn_variant");
     char part[80];
+    copy_text(part, 32, variant); /* first: legends cut what is long, and it is what differs */
+    if (variant[0])
+        rb_plot_put(buf, size, "%s, ", part);
     copy_base_name(part, 48, file);
     if (part[0])
         rb_plot_put(buf, size, "%s%s", part, type[0] ? ": " : "");
     copy_text(part, 48, type[0] || file[0] ? type : "unnamed model");
     rb_plot_put(buf, size, "%s", part);
-    copy_text(part, 32, variant);
-    if (variant[0])
-        rb_plot_put(buf, size, ", %s", part);
     const json_t *peer = json_object_get(o, "peer");
     copy_text(part, 20, rb_field_text(peer, "name"));
     if (part[0])
@@ -243,11 +243,11 @@ static bool varies(const json_t *records, const char *key)
     return false;
 }
 
-static void name_test(const json_t *o, const bool vary[N_OPTIONS], char *buf, size_t size)
+static void name_test(const rb_test *t, const json_t *o, const bool vary[N_OPTIONS], char *buf,
+                      size_t size)
 {
-    const rb_test t = rb_record_test(o);
     char value[24];
-    rb_test_name(&t, buf, size);
+    rb_test_name(t, buf, size);
     for (int i = 0; i < N_OPTIONS; i++) {
         option_text(o, options[i].key, value, sizeof value);
         if (!vary[i] || !value[0])
@@ -261,6 +261,21 @@ static void name_test(const json_t *o, const bool vary[N_OPTIONS], char *buf, si
     }
 }
 
+/* What it is called, and without all that lines run over. */
+static void read_test(rb_plot_record *r, const json_t *o, const bool vary[N_OPTIONS])
+{
+    rb_test t = rb_record_test(o);
+    name_test(&t, o, vary, r->test, sizeof r->test);
+    r->at[RB_AXIS_LAYERS] = r->n_layer = rb_field_int(o, "n_layer_run");
+    r->at[RB_AXIS_CONTEXT] = t.n_depth;
+    r->at[RB_AXIS_SEQUENCES] = t.n_seq > 1 ? t.n_seq : 1;
+    r->at[RB_AXIS_DRAFTS] = t.n_draft;
+    t.n_depth = 0;
+    t.n_seq = 1;
+    t.n_draft = t.n_draft > 0;
+    name_test(&t, o, vary, r->kind, sizeof r->kind);
+}
+
 static int phase_of(const json_t *o)
 {
     const char *phase = rb_field_text(o, "phase");
@@ -270,6 +285,7 @@ static int phase_of(const json_t *o)
                                                    : "";
     return !strcmp(phase, "prefill")  ? RB_PREFILL_POINT
            : !strcmp(phase, "decode") ? RB_DECODE_POINT
+           : !strcmp(phase, "verify") ? RB_VERIFY_POINT
                                       : RB_MIXED_POINT;
 }
 
@@ -312,15 +328,6 @@ static void read_rate(rb_plot_record *r, const json_t *o)
         r->gflops_lo = r->gflops_hi = r->gflops;
 }
 
-static int order_of(const rb_plot_data *data, const char *test)
-{
-    for (int i = 0; i < data->n; i++) {
-        if (!strcmp(data->record[i].test, test))
-            return data->record[i].order;
-    }
-    return data->n;
-}
-
 static void add_record(rb_plot_data *data, int set, const json_t *o, const bool vary[N_OPTIONS])
 {
     if (!json_object_get(o, "n_prompt") && !json_object_get(o, "n_gen"))
@@ -341,9 +348,7 @@ static void add_record(rb_plot_data *data, int set, const json_t *o, const bool 
         return;
     }
     r.subject = subject_of(data, o);
-    name_test(o, vary, r.test, sizeof r.test);
-    r.order = order_of(data, r.test);
-    r.n_layer = rb_field_int(o, "n_layer_run");
+    read_test(&r, o, vary);
     r.roof_gflops = number_of(o, "roof_gflops");
     r.roof_pct = number_of(o, "roof_pct");
     r.resident = !strcmp(rb_field_text(o, "bound"), "resident");
@@ -376,35 +381,7 @@ static void add_set(rb_plot_data *data, int set, const rb_plot_set *from)
     follow_probes(m, from->records, "fma_f32", "samples_fma_f32");
 }
 
-/* ---- series ---- */
-
-static int same_series(const rb_plot_record *a, const rb_plot_record *b)
-{
-    int order = (a->set > b->set) - (a->set < b->set);
-    order = order ? order : (a->subject > b->subject) - (a->subject < b->subject);
-    order = order ? order : (a->phase > b->phase) - (a->phase < b->phase);
-    return order ? order : (a->order > b->order) - (a->order < b->order);
-}
-
-static int by_series(const void *x, const void *y)
-{
-    const rb_plot_record *a = x, *b = y;
-    int order = same_series(a, b);
-    return order ? order : (a->n_layer > b->n_layer) - (a->n_layer < b->n_layer);
-}
-
-static void split_series(rb_plot_data *data)
-{
-    qsort(data->record, (size_t)data->n, sizeof *data->record, by_series);
-    for (int i = 0; i < data->n; i++) {
-        const rb_plot_record *r = &data->record[i];
-        if (!i || same_series(r - 1, r))
-            data->series[data->n_series++] = (rb_plot_series){ .at = r };
-        rb_plot_series *s = &data->series[data->n_series - 1];
-        s->n++;
-        s->sweep = s->sweep || r->n_layer != s->at->n_layer;
-    }
-}
+/* ---- all of them ---- */
 
 rb_status rb_plot_collect(rb_plot_data *data, const rb_plot_set *sets, int n_sets, rb_error *err)
 {
@@ -421,8 +398,10 @@ rb_status rb_plot_collect(rb_plot_data *data, const rb_plot_set *sets, int n_set
     }
     for (int i = 0; i < n_sets; i++)
         add_set(data, i, &sets[i]);
-    split_series(data);
-    return RB_OK;
+    const rb_status st = rb_plot_split(data, err);
+    if (st != RB_OK)
+        rb_plot_data_free(data);
+    return st;
 }
 
 void rb_plot_data_free(rb_plot_data *data)

@@ -434,7 +434,7 @@ static void name_line(const rb_plot_data *data, const rb_plot_series *s, bool ma
 
 static void put_header(rb_draw *d, const rb_plot_data *data, const column *c)
 {
-    static const char *const phase[] = { "prefill", "decode", "prefill and decode" };
+    static const char *const phase[] = { "prefill", "decode", "prefill and decode", "verify" };
     char text[256];
     double x = c->x0;
     for (int l = 0; l < c->n; l++) {
@@ -541,14 +541,14 @@ static void put_titles(rb_draw *d, const rb_plot_data *data, const column *c, in
 }
 
 /* Columns of the phases that have a sweep; returns how many. */
-static int columns_of(const rb_plot_data *data, column c[3])
+static int columns_of(const rb_plot_data *data, column c[RB_N_POINT + 1])
 {
     int n = 0;
-    for (int phase = 0; phase < 3; phase++) {
+    for (int phase = 0; phase < RB_N_POINT; phase++) {
         c[n] = (column){ 0 };
         for (int i = 0; i < data->n_series; i++) {
             const rb_plot_series *s = &data->series[i];
-            if (s->at->phase != phase || !s->sweep || s->at->n_layer < 1)
+            if (s->at->phase != phase || s->axis != RB_AXIS_LAYERS || s->at->n_layer < 1)
                 continue;
             if (c[n].n < MAX_LINES)
                 c[n].line[c[n].n++] = s;
@@ -567,7 +567,7 @@ static int columns_of(const rb_plot_data *data, column c[3])
 
 rb_status rb_plot_layers(rb_draw *d, const rb_plot_data *data, rb_error *err)
 {
-    column c[4];
+    column c[RB_N_POINT + 1];
     int n = columns_of(data, c);
     bool drawn = true;
     if (!n)

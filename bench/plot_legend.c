@@ -40,7 +40,7 @@ static double put_tests(rb_roofline *f, double y)
     char name[160], text[192];
     for (int i = 0; i < f->data->n_series; i++) {
         const rb_plot_series *s = &f->data->series[i];
-        static const char *const phase[] = { "prefill", "decode", "both" };
+        static const char *const phase[] = { "prefill", "decode", "both", "verify" };
         snprintf(text, sizeof text, "%s: %s", phase[s->at->phase],
                  rb_series_name(s, name, sizeof name));
         y = put_row(f, y, rb_series_shape(f, s), RB_INK, s->at->phase == RB_DECODE_POINT, text);
@@ -95,6 +95,14 @@ static double put_subjects(rb_roofline *f, double y)
     return y;
 }
 
+static bool verifies(const rb_plot_data *data)
+{
+    for (int i = 0; i < data->n; i++)
+        if (data->record[i].phase == RB_VERIFY_POINT)
+            return true;
+    return false;
+}
+
 static double put_models(rb_roofline *f, double y)
 {
     bool one = f->data->n_machine == 1 && f->data->n_subject == 1;
@@ -106,7 +114,8 @@ static double put_models(rb_roofline *f, double y)
     else {
         if (!one)
             y = put_subjects(f, y);
-        y = put_row(f, y, 0, RB_GREY, false, "hollow: prefill");
+        y = put_row(f, y, 0, RB_GREY, false,
+                    verifies(f->data) ? "hollow: prefill, verify" : "hollow: prefill");
         y = put_row(f, y, 0, RB_GREY, true, "filled: decode");
     }
     for (int i = 0; i < f->n_tag; i++) {

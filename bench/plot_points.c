@@ -1,5 +1,5 @@
 /* What stands on the roofline: whole models, each at its OI of weights and cache, joined where they
- * are a sweep over layers; and the kernels of one decode and one prefill test, each at the OI of
+ * are a sweep; and the kernels of one decode and one prefill test, each at the OI of
  * all its compulsory bytes, its area the share of time. Nothing is left out silently. Read next:
  * plot_legend.c. */
 #include "plot_roofline.h"
@@ -70,7 +70,8 @@ void rb_roofline_choose(rb_roofline *f)
         return;
     for (int i = 0; i < data->n; i++) {
         const rb_plot_record *r = &data->record[i];
-        if (r->phase == RB_MIXED_POINT || rb_plot_kernels(r, kernel) < 2)
+        if ((r->phase != RB_PREFILL_POINT && r->phase != RB_DECODE_POINT) ||
+            rb_plot_kernels(r, kernel) < 2)
             continue;
         const rb_plot_record **shown = &f->shown[r->phase == RB_DECODE_POINT];
         if (!*shown || r->n_layer >= (*shown)->n_layer)
@@ -96,16 +97,6 @@ rb_color rb_series_color(const rb_roofline *f, const rb_plot_series *s)
 int rb_series_shape(const rb_roofline *f, const rb_plot_series *s)
 {
     return f->data->n_subject > 1 ? s->at->subject : s->at->set;
-}
-
-char *rb_series_name(const rb_plot_series *s, char *buf, size_t size)
-{
-    long long first = s->at->n_layer, last = s->at[s->n - 1].n_layer;
-    if (s->sweep)
-        snprintf(buf, size, "%s, %lld\xe2\x80\x93%lld layers", s->at->test, first, last);
-    else
-        snprintf(buf, size, "%s", s->at->test);
-    return buf;
 }
 
 /* ---- drawing ---- */
@@ -134,7 +125,7 @@ void rb_roofline_block(rb_roofline *f)
         for (int i = 0; i < series->n; i++) {
             rb_point p = place_record(f, &series->at[i]);
             rb_placer_block(&f->placer, (rb_slab){ p.x, p.y, 6.5, 6.5, 0, false });
-            if (i && series->sweep)
+            if (i && series->axis != RB_NO_AXIS)
                 rb_placer_block_line(&f->placer, before.x, before.y, p.x, p.y, 1);
             before = p;
         }
@@ -175,13 +166,13 @@ static void label_spots(rb_roofline *f)
 
 static double mark_radius(const rb_plot_series *s)
 {
-    return s->sweep && s->n > 4 ? 3.6 : 4.8;
+    return s->axis != RB_NO_AXIS && s->n > 4 ? 3.6 : 4.8;
 }
 
 static void draw_series(rb_roofline *f, const rb_plot_series *s)
 {
     rb_color color = rb_series_color(f, s);
-    for (int i = 0; i + 1 < s->n && s->sweep; i++) {
+    for (int i = 0; i + 1 < s->n && s->axis != RB_NO_AXIS; i++) {
         rb_point a = place_record(f, &s->at[i]), b = place_record(f, &s->at[i + 1]);
         rb_draw_line(f->d, a.x, a.y, b.x, b.y, &(rb_pen){ .stroke = color, .width = 1 });
     }
@@ -209,12 +200,10 @@ static bool label_sweep(rb_roofline *f, const rb_plot_series *s)
                                &(rb_mark_spot){ (lo.x + hi.x) / 2, (lo.y + hi.y) / 2,
                                                 (hi.x - lo.x) / 2 + 7, (hi.x - lo.x) / 2 + 7 },
                                160);
-    snprintf(text, sizeof text, "%s, %lld layer%s", s->at->test, (long long)s->at->n_layer,
-             s->at->n_layer == 1 ? "" : "s");
-    bool placed = rb_label_beside(f->d, &f->placer, text, color,
-                                  &(rb_mark_spot){ first.x, first.y, 6, 6 }, 60);
-    snprintf(text, sizeof text, "%lld layers", (long long)s->at[s->n - 1].n_layer);
-    return rb_label_beside(f->d, &f->placer, text, color, &(rb_mark_spot){ last.x, last.y, 6, 6 },
+    const rb_mark_spot begin = { first.x, first.y, 6, 6 }, end = { last.x, last.y, 6, 6 };
+    const bool placed = rb_label_beside(
+        f->d, &f->placer, rb_series_end(s, false, text, sizeof text), color, &begin, 60);
+    return rb_label_beside(f->d, &f->placer, rb_series_end(s, true, text, sizeof text), color, &end,
                            60) &&
            placed;
 }
@@ -241,13 +230,13 @@ void rb_roofline_points(rb_roofline *f)
     draw_spots(f);
     for (int i = 0; i < f->data->n_series; i++) {
         draw_series(f, &f->data->series[i]);
-        n_single += !f->data->series[i].sweep;
+        n_single += f->data->series[i].axis == RB_NO_AXIS;
     }
     for (int i = 0; i < f->data->n_series; i++) {
         const rb_plot_series *s = &f->data->series[i];
-        if (s->sweep && !label_sweep(f, s))
+        if (s->axis != RB_NO_AXIS && !label_sweep(f, s))
             f->n_unlabelled++;
-        else if (!s->sweep)
+        else if (s->axis == RB_NO_AXIS)
             label_point(f, s, n_single > 10);
     }
     label_spots(f);

@@ -3,45 +3,11 @@
  * it was written is skipped, and counted. Read next: plot_data.c. */
 #include "bench.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_FILE_MIB = 512 };
-
-static rb_status read_all(const char *path, char **text, size_t *size, rb_error *err)
-{
-    rb_status status = RB_OK;
-    size_t room = 1 << 16, n = 0;
-    char *buf = malloc(room);
-    FILE *in = fopen(path, "rb");
-    if (!in)
-        status = rb_fail(err, RB_ERR_IO, "%.300s: cannot open: %s", path, strerror(errno));
-    while (status == RB_OK && buf) {
-        n += fread(buf + n, 1, room - n, in);
-        if (n < room)
-            break;
-        if (room >= (size_t)MAX_FILE_MIB << 20) {
-            status = rb_fail(err, RB_ERR_FORMAT, "%.300s: over %d MiB: too large for results", path,
-                             MAX_FILE_MIB);
-            break;
-        }
-        char *grown = realloc(buf, room *= 2);
-        if (!grown)
-            free(buf);
-        buf = grown;
-    }
-    if (status == RB_OK && !buf)
-        status = rb_fail(err, RB_ERR_MEMORY, "%.300s: out of memory", path);
-    else if (status == RB_OK && ferror(in))
-        status = rb_fail(err, RB_ERR_IO, "%.300s: cannot read: %s", path, strerror(errno));
-    if (in)
-        fclose(in);
-    *text = buf;
-    *size = n;
-    return status;
-}
+enum { MAX_FILE = 512 << 20 }; /* bytes */
 
 /* Steps over blanks from at, counting lines. */
 static size_t skip(const char *text, size_t at, size_t to, int *line)
@@ -106,13 +72,11 @@ rb_status rb_records_read(const char *path, struct json_t **array, int *n_torn, 
     char *text = NULL;
     size_t size = 0, at = 0;
     int torn = 0;
-    rb_status status = read_all(path, &text, &size, err);
+    rb_status status = rb_text_of_file(path, MAX_FILE, &text, &size, err);
     if (status == RB_OK && memchr(text, 0, size))
         status = rb_fail(err, RB_ERR_FORMAT, "%.300s: not JSON: a byte 0 in it", path);
     if (status == RB_OK && !*array && !(*array = json_array()))
         status = rb_fail(err, RB_ERR_MEMORY, "%.300s: out of memory", path);
-    if (status == RB_OK)
-        text[size] = 0; /* there is room: reading stops below it */
     if (status == RB_OK && !strncmp(text, utf8_mark, strlen(utf8_mark)))
         at = strlen(utf8_mark);
     if (status == RB_OK && !text[at + strspn(text + at, " \t\r\n")])

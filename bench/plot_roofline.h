@@ -37,8 +37,6 @@ rb_color rb_spot_color(const rb_spot *s);
 /* Colour and shape of a series. */
 rb_color rb_series_color(const rb_roofline *f, const rb_plot_series *s);
 int rb_series_shape(const rb_roofline *f, const rb_plot_series *s);
-/* "pp128, 1-64 layers". Returns buf. */
-char *rb_series_name(const rb_plot_series *s, char *buf, size_t size);
 
 /* plot_legend.c */
 void rb_roofline_legend(rb_roofline *f);

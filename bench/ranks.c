@@ -44,10 +44,11 @@ static orders orders_of(int n_a, int n_b, double tied)
     const double n = n_a + n_b;
     orders o = { .n_a = n_a, .n_b = n_b, .top = n_a * n_b };
     o.sigma = sqrt(o.top / 12.0 * (n + 1 - tied / (n * (n - 1))));
-    if (!tied && n_a <= EXACT && n_b <= EXACT)
-        o.ways = calloc((size_t)o.top + 1, sizeof *o.ways);
-    if (o.ways)
-        count_orders(&o);
+    if (tied || n_a > EXACT || n_b > EXACT)
+        return o;
+    if (!(o.ways = calloc((size_t)o.top + 1, sizeof *o.ways)))
+        rb_out_of_memory(); /* the normal law would be another answer */
+    count_orders(&o);
     return o;
 }
 
@@ -169,7 +170,7 @@ rb_ratio rb_ratio_of(const double *a, int n_a, const double *b, int n_b)
         return r;
     double *all = malloc(((size_t)n_a * (size_t)n_b + 1) * sizeof *all); /* at least n_a + n_b */
     if (!all)
-        return r;
+        rb_out_of_memory();
     r.n_a = n_a;
     r.n_b = n_b;
     find_p(&r, a, b, all);

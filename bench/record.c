@@ -75,41 +75,10 @@ const char *rb_field_text(const json_t *o, const char *key)
     return s ? s : "";
 }
 
-/* ---- what a model is called ---- */
-
-rb_dtype rb_main_dtype(const rb_model *m)
-{
-    int best = 0;
-    for (int d = 1; d < RB_N_DTYPE; d++)
-        best = m->bytes_of[d] > m->bytes_of[best] ? d : best;
-    return (rb_dtype)best;
-}
-
-uint64_t rb_model_file_bytes(const rb_model *m)
-{
-    uint64_t sum = 0;
-    for (int d = 0; d < RB_N_DTYPE; d++)
-        sum += m->bytes_of[d];
-    return sum;
-}
-
-char *rb_count_text(double n, char *buf, size_t size)
-{
-    static const char *const unit[] = { "", " K", " M", " G", " T", " P" };
-    int u = 0;
-    while (n >= 999.995 && u < 5) {
-        n /= 1000;
-        u++;
-    }
-    snprintf(buf, size, u ? "%.2f%s" : "%.0f%s", n, unit[u]);
-    return buf;
-}
-
 /* ---- parts of a record ---- */
 
-static void put_model(json_t *o, const rb_subject *s)
+static void put_model(json_t *o, const rb_subject *s, const rb_model *m)
 {
-    const rb_model *m = s->model;
     char params[32], type[128];
     rb_count_text((double)m->n_params, params, sizeof params);
     snprintf(type, sizeof type, "%s %s %s", rb_arch_name[m->config.arch], params,
@@ -130,6 +99,7 @@ static void put_test(json_t *o, const rb_test *t)
     put_int(o, "n_prompt", t->n_prompt);
     put_int(o, "n_gen", t->n_gen);
     put_int(o, "n_depth", t->n_depth);
+    put_int(o, "n_draft", t->n_draft);
 }
 
 /* What llama-bench has and this engine has not, so that scripts find their columns. */
@@ -158,9 +128,22 @@ static const char *ffn_act(const rb_config *c, const rb_test *t)
                                     : "gelu";
 }
 
-static void put_workload(json_t *o, const rb_subject *s, const rb_result *r)
+/* How far a converted model is from the model itself. */
+static void put_quality(json_t *o, const rb_subject *s, const rb_test *t)
 {
-    const rb_model *m = s->model;
+    const rb_judged *j = s->formed && t->model ? s->formed[t->model - 1].judged : NULL;
+    if (!j)
+        return;
+    put_int(o, "attn_n_judged", j->n);
+    put_number(o, "attn_kl", rb_judged_kl(j));
+    put_number(o, "attn_same_top", (double)j->n_same / (double)j->n);
+    put_number(o, "attn_dlogit", j->dlogit_max);
+    put_number(o, "attn_logit", j->logit_max);
+}
+
+static void put_workload(json_t *o, const rb_subject *s, const rb_model *m, const rb_result *r)
+{
+    char attn[64];
     json_t *types = json_object();
     for (int d = 0; d < RB_N_DTYPE; d++) {
         if (m->bytes_of[d])
@@ -169,8 +152,13 @@ static void put_workload(json_t *o, const rb_subject *s, const rb_result *r)
     put_int(o, "schema_version", 1);
     put_text(o, "phase", rb_test_phase(&r->test));
     put_text(o, "arch", rb_arch_name[m->config.arch]);
-    put_text(o, "attn_variant", rb_attn_name(&m->config, r->test.attn));
-    put_bool(o, "attn_exact", true);
+    put_text(o, "attn_variant", rb_subject_attn(s, &r->test, attn, sizeof attn));
+    put_bool(o, "attn_exact", rb_subject_exact(s, &r->test));
+    put_text(o, "attn_weights",
+             m->attn.synthetic   ? "synthetic"
+             : m->attn.converted ? "converted"
+                                 : "own");
+    put_quality(o, s, &r->test);
     const bool chooses = rb_config_is_mla(&m->config) && r->test.attn <= RB_ATTN_MLA;
     put_text(o, "mla_auto", chooses && r->test.mla_roof ? "roof" : "flops");
     put_text(o, "ffn_act", ffn_act(&m->config, &r->test));
@@ -449,7 +437,7 @@ static void put_place(json_t *o, const rb_result *r)
 static json_t *kernel_object(const rb_result *r, const rb_tally *t, rb_phase phase, rb_site site,
                              rb_op_id op)
 {
-    const rb_op *known_op = rb_op_get(op);
+    const rb_op *known_op = t->kernel ? t->kernel->op : rb_op_get(op);
     json_t *o = json_object();
     char name[96];
     put_text(o, "op", known_op ? known_op->name : "?");
@@ -543,21 +531,32 @@ void rb_record_roofs(json_t *o, const rb_machine *m, rb_told *told)
     json_object_set_new(o, "roofs", rb_roofs_array(m));
 }
 
+/* The manifest, with the digest of the model that ran. */
+static void put_env(json_t *o, const rb_subject *s, const rb_test *t)
+{
+    const char *digest = s->formed && t->model ? s->formed[t->model - 1].digest : NULL;
+    json_t *env = s->env && digest ? json_copy(s->env) : json_incref(s->env);
+    if (env && digest)
+        put_text(env, "model_digest", digest);
+    if (env)
+        json_object_set_new(o, "env", env);
+}
+
 json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
 {
     json_t *o = json_object();
+    const rb_model *m = rb_subject_model(s, &r->test);
     put_text(o, "build_commit", s->commit);
     put_text(o, "cpu_info", r->peer && !r->machine ? r->peer->cpu : s->cpu);
     put_text(o, "backends", "CPU");
-    put_model(o, s);
+    put_model(o, s, m);
     put_test(o, &r->test);
     if (r->peer)
         put_peer(o, r->peer);
     else
         put_constants(o);
-    put_workload(o, s, r);
-    if (s->env)
-        json_object_set(o, "env", s->env);
+    put_workload(o, s, m, r);
+    put_env(o, s, &r->test);
     if (r->error[0]) {
         put_text(o, "test_time", r->when);
         put_text(o, "error", r->error);
@@ -576,6 +575,7 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
     put_number(o, "oi", rb_tally_oi(&r->total));
     put_number(o, "oi_kernel", rb_tally_oi_kernel(&r->total));
     put_number(o, "oi_issued", rb_tally_oi_issued(&r->total));
+    put_number(o, "oi_attn", rb_result_oi_attn(r));
     if (r->machine)
         put_place(o, r);
     if (r->machine && told)
@@ -583,8 +583,8 @@ json_t *rb_record(const rb_subject *s, const rb_result *r, rb_told *told)
     put_int(o, "kv_bytes_per_token", r->kv_bytes_per_token);
     put_bool(o, "counts_assumed", r->total.assumed);
     put_memory(o, &r->memory);
-    if (s->model->config.n_expert)
-        put_experts(o, &s->model->config, r);
+    if (m->config.n_expert)
+        put_experts(o, &m->config, r);
     json_object_set_new(o, "kernels", kernels_array(r));
     json_object_set_new(o, "waste", waste_array(r));
     return o;

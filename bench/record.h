@@ -18,6 +18,7 @@ void rb_record_cost(json_t *o, const rb_cost *c);
 /* What a record is of: the model, every option that counts depend on, ISA and threads. Records of
  * one test have the same text. *whole: nothing of it was missing. To be freed; NULL: no memory. */
 char *rb_record_identity(const json_t *record, bool *whole);
+bool rb_record_finished(const json_t *record); /* neither failed nor interrupted */
 /* Lengths, context and sequences of a record's test, for its name. */
 rb_test rb_record_test(const json_t *record);
 /* The measured roofs of a machine, as a list. */

@@ -35,6 +35,16 @@ double rb_tally_oi_issued(const rb_tally *t)
     return issued ? (double)t->cost.flops / (double)issued : 0;
 }
 
+double rb_result_oi_attn(const rb_result *r)
+{
+    const rb_tally *cell = &r->ledger.at[0][0][0];
+    rb_tally sum = { 0 };
+    for (int i = 0; i < RB_N_PHASE * RB_N_SITE * RB_N_OP; i++)
+        if (rb_cost_bytes(&cell[i].cost).kv_read)
+            rb_tally_add(&sum, &cell[i]);
+    return rb_tally_oi(&sum);
+}
+
 double rb_result_tps(const rb_result *r)
 {
     return r->ns.median > 0 ? (double)rb_test_tokens(&r->test) * 1e9 / r->ns.median : 0;
@@ -73,26 +83,18 @@ static double compute_roof(const rb_result *r)
         .value;
 }
 
-static double ridge(const rb_result *r)
+rb_phi rb_result_phi_parts(const rb_result *r)
 {
     const double dram = r->machine ? r->machine->roof[RB_ROOF_READ_DRAM].value : 0;
-    return dram > 0 ? compute_roof(r) / dram : 0;
+    return rb_phi_of(rb_tally_oi(&r->total), rb_result_gflops(r), compute_roof(r), dram);
 }
 
 double rb_result_phi(const rb_result *r)
 {
-    const double away = ridge(r) - rb_tally_oi(&r->total);
-    const double below = compute_roof(r) - rb_result_gflops(r);
-    if (!ridge(r))
-        return NAN;
-    return away > 0 ? sqrt(away * away + below * below) : below;
+    return rb_result_phi_parts(r).mixed;
 }
 
 double rb_result_phi_log(const rb_result *r)
 {
-    const double oi = rb_tally_oi(&r->total), gflops = rb_result_gflops(r);
-    if (!ridge(r) || oi <= 0 || gflops <= 0)
-        return NAN;
-    const double away = fmax(0, log10(ridge(r) / oi)), below = log10(compute_roof(r) / gflops);
-    return sqrt(away * away + below * below);
+    return rb_result_phi_parts(r).log;
 }

@@ -38,16 +38,31 @@ rb_status rb_bench_open(rb_bench **b, rb_model *model, rb_model *shape,
     *b = calloc(1, sizeof **b);
     if (!*b)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for a benchmark");
-    (*b)->model = model;
-    (*b)->shape = shape;
     (*b)->params = *params;
     (*b)->pmu = params->dry ? NULL : rb_pmu_open("", &rb_pmu_kernel);
-    rb_status st = rb_tokens_open(&(*b)->tokens, model->config.n_vocab, params->seed, err);
+    rb_status st = rb_bench_add(*b, model, shape, err);
+    if (st == RB_OK)
+        st = rb_tokens_open(&(*b)->tokens, model->config.n_vocab, params->seed, err);
     if (st != RB_OK) {
         rb_bench_close(*b);
         *b = NULL;
     }
     return st;
+}
+
+rb_status rb_bench_add(rb_bench *b, rb_model *model, rb_model *shape, rb_error *err)
+{
+    rb_runner *grown = realloc(b->runner, (size_t)(b->n_runner + 1) * sizeof *grown);
+    if (!grown)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a benchmark");
+    b->runner = grown;
+    b->runner[b->n_runner++] = (rb_runner){ model, shape };
+    return RB_OK;
+}
+
+rb_model *rb_model_for(const rb_bench *b, const rb_test *t)
+{
+    return b->runner[t->model].model;
 }
 
 void rb_bench_close(rb_bench *b)
@@ -58,6 +73,7 @@ void rb_bench_close(rb_bench *b)
     rb_pmu_close(b->pmu);
     rb_tokens_close(&b->tokens);
     free(b->ids);
+    free(b->runner);
     free(b);
 }
 
@@ -87,28 +103,28 @@ static rb_status check_countable(const rb_model *m, const rb_test *t, rb_error *
 }
 
 /* Weights that are in memory once the model has the layers that a test asks for. */
-static uint64_t weights_for(const rb_bench *b, int64_t n_layer)
+static uint64_t weights_for(const rb_model *m, int64_t n_layer)
 {
-    const rb_model *m = b->model;
     int64_t more = n_layer > m->n_layer_alloc ? n_layer - m->n_layer_alloc : 0;
     return rb_model_bytes(m) + (uint64_t)more * (uint64_t)rb_model_layer_bytes(m);
 }
 
-rb_status rb_session_memory(rb_bench *b, const rb_session_params *params, rb_memory *m,
+rb_status rb_session_memory(rb_bench *b, int model, const rb_session_params *params, rb_memory *m,
                             rb_error *err)
 {
+    const rb_runner *r = &b->runner[model];
     rb_session_params p = *params;
     rb_session *s = NULL;
     rb_status st = RB_OK;
     p.dry = true;
     p.n_threads = 1;
-    if (p.n_layer > b->shape->n_layer_alloc) {
-        if (b->shape == b->model) /* a dry run: its session borrows the layers that move */
+    if (p.n_layer > r->shape->n_layer_alloc) {
+        if (r->shape == r->model) /* a dry run: its session borrows the layers that move */
             rb_slots_close(b);
-        st = rb_model_extend(b->shape, p.n_layer, err);
+        st = rb_model_extend(r->shape, p.n_layer, err);
     }
     if (st == RB_OK)
-        st = rb_session_open(&s, b->shape, &p, err);
+        st = rb_session_open(&s, r->shape, &p, err);
     if (st == RB_OK) {
         m->kv = (uint64_t)rb_session_kv_bytes(s);
         m->scratch = (uint64_t)rb_session_scratch_bytes(s);
@@ -120,19 +136,27 @@ rb_status rb_session_memory(rb_bench *b, const rb_session_params *params, rb_mem
 rb_status rb_bench_memory(rb_bench *b, const rb_test *t, rb_memory *m, rb_error *err)
 {
     *m = (rb_memory){ 0 };
-    const rb_status st = check_countable(b->model, t, err);
+    if (t->outside < 0 || t->outside > b->params.n_outside)
+        return rb_fail(err, RB_ERR_ARGUMENT, "test.outside is %d: the benchmark has %d", t->outside,
+                       b->params.n_outside);
+    const rb_status st = check_countable(rb_model_for(b, t), t, err);
     if (st != RB_OK)
         return st;
-    m->weights = weights_for(b, t->n_layer);
+    m->weights = weights_for(rb_model_for(b, t), t->n_layer);
     const rb_session_params p = rb_params_for(b, t);
-    return rb_session_memory(b, &p, m, err);
+    return rb_session_memory(b, t->model, &p, m, err);
 }
 
-rb_status rb_bench_check_memory(const rb_bench *b, const rb_memory *m, rb_error *err)
+uint64_t rb_bench_need(const rb_bench *b, const rb_test *t, const rb_memory *m)
 {
-    uint64_t available = rb_host_available();
-    uint64_t copies = m->weights - rb_model_bytes(b->model);
-    uint64_t need = copies + m->kv + m->scratch;
+    return rb_memory_total(m) - rb_model_bytes(rb_model_for(b, t));
+}
+
+rb_status rb_bench_check_memory(const rb_bench *b, const rb_test *t, const rb_memory *m,
+                                rb_error *err)
+{
+    const uint64_t available = rb_host_available(), need = rb_bench_need(b, t, m);
+    const uint64_t copies = need - m->kv - m->scratch;
     if (b->params.dry || !available || need <= available)
         return RB_OK;
     return rb_fail(err, RB_ERR_MEMORY,

@@ -9,6 +9,7 @@
 /* A session and what its cache holds. It runs any number of layers up to its own. */
 typedef struct rb_slot {
     rb_session *session;
+    int model; /* of the bench's */
     rb_session_params open;
     /* Cache rows [0, filled) of the first filled_layers hold what the synthetic tokens give. */
     int64_t filled, filled_layers;
@@ -19,11 +20,17 @@ enum { RB_MAX_SLOT = 8 };
 
 /* The most that tests of a plan ask of a session, so that they can share one. */
 typedef struct rb_reach {
-    int64_t n_layer, n_ctx;
+    int64_t n_layer, n_ctx, n_logits;
 } rb_reach;
 
-struct rb_bench {
+/* A model that runs, and the same one dry. */
+typedef struct rb_runner {
     rb_model *model, *shape;
+} rb_runner;
+
+struct rb_bench {
+    rb_runner *runner; /* of tests: by their number of a model */
+    int n_runner;
     rb_bench_params params;
     rb_tokens tokens;
     int32_t *ids; /* tokens of one call, n_ids of them fit */
@@ -40,14 +47,17 @@ struct rb_bench {
 double rb_flops_per_token(const rb_model *m);
 
 /* Whether what m needs beyond what is there can be had now. */
-rb_status rb_bench_check_memory(const rb_bench *b, const rb_memory *m, rb_error *err);
+rb_status rb_bench_check_memory(const rb_bench *b, const rb_test *t, const rb_memory *m,
+                                rb_error *err);
 
 /* Cache and scratch of a session, asked of a dry one. */
-rb_status rb_session_memory(rb_bench *b, const rb_session_params *params, rb_memory *m,
+rb_status rb_session_memory(rb_bench *b, int model, const rb_session_params *params, rb_memory *m,
                             rb_error *err);
+rb_model *rb_model_for(const rb_bench *b, const rb_test *t);
 
 /* ---- sessions.c ---- */
 
+/* Cache rows that a test needs a sequence: context, prompt and generation. */
 int64_t rb_context_of(const rb_test *t);
 /* What a session must be to run t alone. */
 rb_session_params rb_params_for(const rb_bench *b, const rb_test *t);
@@ -57,6 +67,12 @@ rb_status rb_slot_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *e
 void rb_slots_close(rb_bench *b);
 /* The roofs for t's threads and ISA, measured at the first call; NULL if none are wanted. */
 rb_status rb_roofs_for(rb_bench *b, const rb_test *t, rb_roofs **roofs, rb_error *err);
+
+/* ---- guess.c ---- */
+
+/* Of a repetition of t, and of what comes before the first, under the roofs that are known. */
+double rb_trial_guess(const rb_bench *b, const rb_test *t);
+double rb_warmup_guess(const rb_bench *b, const rb_test *t);
 
 /* ---- trial.c ---- */
 
@@ -81,7 +97,5 @@ void rb_trial_close(rb_trial *trial);
 /* Median, rates and statistics of the samples of r. */
 void rb_result_medians(rb_result *r);
 bool rb_bench_stopped(const rb_bench *b);
-/* A rough guess of the seconds that a repetition takes, before any is measured. */
-double rb_trial_guess(const rb_bench *b, const rb_test *t);
 
 #endif

@@ -32,31 +32,24 @@ static double elapsed_s(const schedule *s)
 
 /* ---- the budget ---- */
 
-double rb_trial_guess(const rb_bench *b, const rb_test *t)
-{
-    /* cautious figures, and better ones once the machine is known */
-    double flops_per_s = 2e10 * (double)t->n_threads, bytes_per_s = 8e9;
-    const rb_machine *m = rb_roof_pool_machine(b->params.roofs, t->n_threads, t->isa);
-    if (m && m->roof[RB_ROOF_FMA_F32].value > 0 && m->roof[RB_ROOF_READ_DRAM].value > 0) {
-        flops_per_s = 0.5e9 * m->roof[RB_ROOF_FMA_F32].value;
-        bytes_per_s = 0.5e9 * m->roof[RB_ROOF_READ_DRAM].value;
-    }
-    const rb_config *c = &b->model->config;
-    const double embed = (double)c->n_vocab * (double)c->n_embd;
-    const double met =
-        rb_flops_per_token(b->model); /* experts that a token does not take left out */
-    const double all = 2 * (double)b->model->n_params / (double)c->n_layer;
-    const double layer = (double)rb_model_layer_bytes(b->model) * (met / all);
-    const double per_layer = met - 2 * embed / (double)c->n_layer;
-    const double layers = (double)t->n_layer, tokens = (double)(t->n_prompt * t->n_seq);
-    return tokens * per_layer * layers / flops_per_s +
-           (double)t->n_gen * (layer * layers + 2 * embed) / bytes_per_s + 0.05;
-}
-
 typedef struct bid {
     int test;
-    double guess;
+    double guess, warmup;
 } bid;
+
+/* A test's part of the time that a plan takes. */
+static double need_s(const bid *b, int n_reps)
+{
+    return b->warmup + b->guess * n_reps;
+}
+
+static double sum_s(const bid *b, int n, int n_reps)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += need_s(&b[i], n_reps);
+    return sum;
+}
 
 static int costlier_first(const void *a, const void *b)
 {
@@ -70,28 +63,25 @@ static int costlier_first(const void *a, const void *b)
 static rb_status fit_budget(schedule *s, rb_error *err)
 {
     const double limit = s->b->params.budget_s - elapsed_s(s);
-    double sum = 0;
-    int n = 0;
+    const int least = s->b->params.least_reps ? s->b->params.least_reps : LEAST_REPS;
+    int n = 0, first = 0;
     s->n_reps = s->b->params.n_reps;
     if (!s->b->params.budget_s)
         return RB_OK;
     bid *bids = calloc((size_t)s->plan->n + 1, sizeof *bids);
     if (!bids)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for a plan of %d tests", s->plan->n);
-    for (int i = 0; i < s->plan->n; i++) {
-        if (!s->wanted[i])
-            continue;
-        bids[n] = (bid){ i, rb_trial_guess(s->b, &s->plan->test[i]) };
-        sum += bids[n++].guess;
-    }
-    while (s->n_reps > LEAST_REPS && sum * (s->n_reps + 1) > limit)
+    for (int i = 0; i < s->plan->n; i++)
+        if (s->wanted[i])
+            bids[n++] = (bid){ i, rb_trial_guess(s->b, &s->plan->test[i]),
+                               rb_warmup_guess(s->b, &s->plan->test[i]) };
+    while (s->n_reps > least && sum_s(bids, n, s->n_reps) > limit)
         s->n_reps--;
     qsort(bids, (size_t)n, sizeof *bids, costlier_first);
-    for (int i = 0; i + 1 < n && sum * (s->n_reps + 1) > limit; i++) {
-        s->wanted[bids[i].test] = false;
-        sum -= bids[i].guess;
+    for (; first + 1 < n && sum_s(bids + first, n - first, s->n_reps) > limit; first++) {
+        s->wanted[bids[first].test] = false;
         if (s->sink->left_out)
-            s->sink->left_out(s->sink->arg, bids[i].test, bids[i].guess * (s->n_reps + 1));
+            s->sink->left_out(s->sink->arg, bids[first].test, need_s(&bids[first], s->n_reps));
     }
     free(bids);
     return RB_OK;
@@ -145,7 +135,8 @@ static double left_s(const schedule *s)
             sum += s->trial[k].estimate_s * (s->n_reps - s->trial[k].result->n_samples);
     for (int i = s->first + s->n; i < s->plan->n; i++)
         if (s->wanted[i])
-            sum += rb_trial_guess(s->b, &s->plan->test[i]) * (s->n_reps + 1);
+            sum += rb_trial_guess(s->b, &s->plan->test[i]) * s->n_reps +
+                   rb_warmup_guess(s->b, &s->plan->test[i]);
     const double limit = s->b->params.budget_s, until = limit - elapsed_s(s);
     return limit > 0 && sum > until ? until : sum;
 }
@@ -230,24 +221,22 @@ static void open_window(schedule *s)
         const int64_t n_ctx = rb_context_of(t);
         reach->n_layer = t->n_layer > reach->n_layer ? t->n_layer : reach->n_layer;
         reach->n_ctx = n_ctx > reach->n_ctx ? n_ctx : reach->n_ctx;
+        reach->n_logits = t->n_draft + 1 > reach->n_logits ? t->n_draft + 1 : reach->n_logits;
     }
 }
 
-/* The deepest model first: copies of layers move what sessions borrow, so they are made once. */
+/* The deepest first: copies of layers move what sessions borrow, so each model's are made once. */
 static void extend_first(schedule *s)
 {
     const int64_t most = s->b->reach.n_layer;
     rb_slot *slot;
     rb_roofs *roofs;
-    if (most <= s->b->model->n_layer_alloc)
-        return;
     for (int k = 0; k < s->n; k++) {
         const rb_test *t = &s->plan->test[s->first + k];
-        if (s->over[k] || t->n_layer != most)
+        if (s->over[k] || t->n_layer != most || most <= rb_model_for(s->b, t)->n_layer_alloc)
             continue;
         if (rb_roofs_for(s->b, t, &roofs, NULL) == RB_OK) /* sessions may want to know them */
             (void)rb_slot_for(s->b, t, &slot, NULL);
-        return;
     }
 }
 

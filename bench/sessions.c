@@ -1,4 +1,4 @@
-/* Sessions and roofs that trials share. Tests that differ in layers and context alone run on one
+/* Sessions and roofs that trials share. Tests that differ in layers, context and drafts run on one
  * session, the largest that any of them needs; the session that was not used for longest goes when
  * memory or places run out. Nothing is timed here but the roofs, once for each number of threads
  * and ISA. Read next: trial.c. */
@@ -23,11 +23,15 @@ static rb_mla_rule rule_of(const rb_bench *b, const rb_test *t)
 rb_session_params rb_params_for(const rb_bench *b, const rb_test *t)
 {
     rb_session_params p = rb_session_defaults();
+    if (t->outside > 0 && t->outside <= b->params.n_outside) {
+        p.registry = b->params.outside[t->outside - 1].registry;
+        p.variant = b->params.outside[t->outside - 1].variant;
+    }
     p.n_layer = t->n_layer;
     p.n_seq = t->n_seq;
     p.n_ctx = rb_context_of(t);
     p.n_ubatch = t->n_ubatch < p.n_ctx ? t->n_ubatch : p.n_ctx;
-    p.n_logits = 1;
+    p.n_logits = t->n_draft + 1;
     p.type_k = t->type_k;
     p.type_v = t->type_v;
     p.n_threads = b->params.dry ? 1 : t->n_threads;
@@ -42,7 +46,7 @@ rb_session_params rb_params_for(const rb_bench *b, const rb_test *t)
     return p;
 }
 
-/* ... and to run the other tests that differ from it in layers and context only. */
+/* ... and to run the other tests that differ from it in layers, context and drafts only. */
 static rb_session_params shared_params(const rb_bench *b, const rb_test *t)
 {
     rb_session_params p = rb_params_for(b, t);
@@ -50,22 +54,24 @@ static rb_session_params shared_params(const rb_bench *b, const rb_test *t)
         p.n_ctx = b->reach.n_ctx;
     if (p.n_layer < b->reach.n_layer)
         p.n_layer = b->reach.n_layer;
-    if (p.n_layer > b->model->n_layer_alloc)
-        p.n_layer = b->model->n_layer_alloc;
+    if (p.n_layer > rb_model_for(b, t)->n_layer_alloc)
+        p.n_layer = rb_model_for(b, t)->n_layer_alloc;
+    if (p.n_logits < b->reach.n_logits)
+        p.n_logits = b->reach.n_logits;
     p.n_ubatch = t->n_ubatch < p.n_ctx ? t->n_ubatch : p.n_ctx;
     return p;
 }
 
-static bool can_run(const rb_slot *s, const rb_session_params *p, int64_t n_ubatch)
+static bool can_run(const rb_slot *s, const rb_session_params *p, const rb_test *t)
 {
     const rb_session_params *o = &s->open;
-    if (n_ubatch > o->n_ctx)
-        n_ubatch = o->n_ctx;
-    return s->session && o->n_layer >= p->n_layer && o->n_seq == p->n_seq && o->n_ctx >= p->n_ctx &&
-           o->n_ubatch == n_ubatch && o->type_k == p->type_k && o->type_v == p->type_v &&
-           o->n_threads == p->n_threads && o->isa == p->isa && o->capped == p->capped &&
-           o->act_f32 == p->act_f32 && o->attn == p->attn && o->gelu_erf == p->gelu_erf &&
-           o->mla_rule.flops_per_s == p->mla_rule.flops_per_s &&
+    const int64_t n_ubatch = t->n_ubatch < o->n_ctx ? t->n_ubatch : o->n_ctx;
+    return s->session && s->model == t->model && o->n_layer >= p->n_layer && o->n_seq == p->n_seq &&
+           o->n_ctx >= p->n_ctx && o->n_logits >= p->n_logits && o->n_ubatch == n_ubatch &&
+           o->type_k == p->type_k && o->type_v == p->type_v && o->n_threads == p->n_threads &&
+           o->isa == p->isa && o->capped == p->capped && o->act_f32 == p->act_f32 &&
+           o->attn == p->attn && o->variant == p->variant && o->registry == p->registry &&
+           o->gelu_erf == p->gelu_erf && o->mla_rule.flops_per_s == p->mla_rule.flops_per_s &&
            o->mla_rule.bytes_per_s == p->mla_rule.bytes_per_s;
 }
 
@@ -101,13 +107,13 @@ static rb_slot *free_slot(rb_bench *b)
 }
 
 /* Frees sessions until what p needs fits beside them; false: it never will. */
-static bool make_room(rb_bench *b, const rb_session_params *p)
+static bool make_room(rb_bench *b, int model, const rb_session_params *p)
 {
     rb_memory m = { 0 };
     uint64_t available = rb_host_available();
     if (!available || b->params.dry)
         return true;
-    if (rb_session_memory(b, p, &m, NULL) != RB_OK)
+    if (rb_session_memory(b, model, p, &m, NULL) != RB_OK)
         return false;
     for (rb_slot *s; m.kv + m.scratch > available && (s = oldest(b));) {
         available +=
@@ -117,12 +123,14 @@ static bool make_room(rb_bench *b, const rb_session_params *p)
     return m.kv + m.scratch <= available;
 }
 
-static rb_status open_slot(rb_bench *b, const rb_session_params *p, rb_slot **slot, rb_error *err)
+static rb_status open_slot(rb_bench *b, int model, const rb_session_params *p, rb_slot **slot,
+                           rb_error *err)
 {
     rb_slot *s = free_slot(b);
     close_slot(s);
-    const rb_status st = rb_session_open(&s->session, b->model, p, err);
+    const rb_status st = rb_session_open(&s->session, b->runner[model].model, p, err);
     if (st == RB_OK) {
+        s->model = model;
         s->open = *p;
         rb_session_set_stop(s->session, b->params.stop, b->params.arg);
     }
@@ -133,17 +141,18 @@ static rb_status open_slot(rb_bench *b, const rb_session_params *p, rb_slot **sl
 /* One session for all tests of its kind if there is room for it, else one for this test alone. */
 static rb_status open_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *err)
 {
-    if (t->n_layer > b->model->n_layer_alloc) {
+    rb_model *m = rb_model_for(b, t);
+    if (t->n_layer > m->n_layer_alloc) {
         rb_slots_close(b); /* sessions borrow the layers that move */
-        const rb_status st = rb_model_extend(b->model, t->n_layer, err);
+        const rb_status st = rb_model_extend(m, t->n_layer, err);
         if (st != RB_OK)
             return st;
     }
     const rb_session_params shared = shared_params(b, t), own = rb_params_for(b, t);
-    if (make_room(b, &shared) && open_slot(b, &shared, slot, err) == RB_OK)
+    if (make_room(b, t->model, &shared) && open_slot(b, t->model, &shared, slot, err) == RB_OK)
         return RB_OK;
-    make_room(b, &own);
-    return open_slot(b, &own, slot, err);
+    make_room(b, t->model, &own);
+    return open_slot(b, t->model, &own, slot, err);
 }
 
 rb_status rb_slot_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *err)
@@ -151,7 +160,7 @@ rb_status rb_slot_for(rb_bench *b, const rb_test *t, rb_slot **slot, rb_error *e
     const rb_session_params own = rb_params_for(b, t);
     rb_slot *s = NULL;
     for (int i = 0; i < RB_MAX_SLOT && !s; i++)
-        s = can_run(&b->slot[i], &own, t->n_ubatch) ? &b->slot[i] : NULL;
+        s = can_run(&b->slot[i], &own, t) ? &b->slot[i] : NULL;
     const rb_status st = s ? RB_OK : open_for(b, t, &s, err);
     if (st != RB_OK)
         return st;

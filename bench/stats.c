@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "bench.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,12 +180,12 @@ static void find_moments(rb_stats *s, const double *x)
 
 rb_stats rb_stats_of(const double *samples, int n)
 {
-    rb_stats s = { .drift = NAN };
-    ranked *r = n > 0 ? malloc((size_t)n * sizeof *r) : NULL;
-    int64_t *rank = n > 0 ? malloc((size_t)n * sizeof *rank) : NULL;
-    if (!r || !rank)
-        goto done;
-    s.n = n;
+    rb_stats s = { .drift = NAN, .n = n };
+    ranked r[RB_MAX_REPS];
+    int64_t rank[RB_MAX_REPS];
+    assert(n >= 0 && n <= RB_MAX_REPS);
+    if (!n)
+        return s;
     for (int i = 0; i < n; i++)
         r[i] = (ranked){ samples[i], i };
     qsort(r, (size_t)n, sizeof *r, by_value);
@@ -207,9 +208,6 @@ rb_stats rb_stats_of(const double *samples, int n)
     s.outlier_at = outlier_distance(s.mad, deviation);
     for (int i = 0; i < n; i++)
         s.n_outlier += rb_stats_outlier(&s, samples[i]);
-done:
-    free(r);
-    free(rank);
     return s;
 }
 

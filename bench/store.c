@@ -58,9 +58,16 @@ char *rb_record_identity(const json_t *row, bool *whole)
         *whole = *whole && value && !json_is_null(value);
         json_array_append(id, value ? value : json_null());
     }
+    json_array_append_new(id, json_integer(rb_field_int(row, "n_draft"))); /* older ones had none */
     char *text = json_dumps(id, JSON_COMPACT);
     json_decref(id);
     return text;
+}
+
+bool rb_record_finished(const json_t *record)
+{
+    return !json_object_get(record, "error") &&
+           !json_is_true(json_object_get(record, "interrupted"));
 }
 
 /* A row that lacks something is of no known test. */
@@ -76,7 +83,7 @@ static char *identity(const json_t *row)
 
 static void remember(rb_store *s, const json_t *row)
 {
-    if (json_object_get(row, "error") || json_is_true(json_object_get(row, "interrupted")))
+    if (!rb_record_finished(row))
         return;
     char *id = identity(row);
     if (id)

@@ -1,9 +1,12 @@
 /* Markdown tables with aligned columns. Widths are known before the first row is written, so that
  * rows can be flushed as they come; a cell that is wider than its column is still written in full.
+ * On a terminal that is too narrow columns that can be spared are left out, which is said.
  * Read next: report.c. */
 #include "table.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 /* Characters, not bytes, of UTF-8 text. */
 static int width_of(const char *text)
@@ -28,8 +31,41 @@ void rb_table_fit(rb_table *t, rb_cells cells)
         t->width[c] = width_of(cells[c]) > t->width[c] ? width_of(cells[c]) : t->width[c];
 }
 
+int rb_terminal_width(FILE *out)
+{
+    struct winsize size = { 0 };
+    if (!isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) != 0)
+        return 0;
+    return size.ws_col;
+}
+
+static int row_width(const rb_table *t)
+{
+    int n = 1;
+    for (int c = 0; c < t->n; c++)
+        n += t->hidden[c] ? 0 : t->width[c] + 3;
+    return n;
+}
+
+void rb_table_narrow(rb_table *t, FILE *out, const char *const *spare)
+{
+    const int room = rb_terminal_width(out);
+    bool told = false;
+    for (; room && *spare && row_width(t) > room; spare++)
+        for (int c = 0; c < t->n; c++) {
+            if (strcmp(t->head[c], *spare) != 0)
+                continue;
+            t->hidden[c] = true;
+            fprintf(out, "%s%s", told ? ", " : "Not shown, as the terminal is narrow: ", *spare);
+            told = true;
+        }
+    fputs(told ? "\n\n" : "", out);
+}
+
 static void put_cell(FILE *out, const rb_table *t, int c, const char *text)
 {
+    if (t->hidden[c])
+        return;
     int pad = t->width[c] - width_of(text);
     pad = pad > 0 ? pad : 0;
     fputs("| ", out);
@@ -45,6 +81,8 @@ void rb_table_head(FILE *out, const rb_table *t)
         put_cell(out, t, c, t->head[c]);
     fputs("|\n", out);
     for (int c = 0; c < t->n; c++) {
+        if (t->hidden[c])
+            continue;
         fputs(t->right[c] ? "| " : "| :", out);
         for (int i = 1; i < t->width[c]; i++)
             fputc('-', out);

@@ -12,6 +12,7 @@ enum { RB_TRACE_THREAD = 1 << 14, RB_TRACE_FILE = 1 << 18 };
 
 typedef struct rb_traces rb_traces;
 
+/* An empty file of traces, and how many tests it holds. */
 rb_status rb_traces_open(rb_traces **ts, rb_error *err);
 void rb_traces_close(rb_traces *ts); /* NULL is fine */
 int rb_traces_n(const rb_traces *ts);

@@ -29,13 +29,13 @@ static rb_status need_ids(rb_bench *b, int64_t n, rb_error *err)
 
 /* ---- running the model ---- */
 
-/* One call of the session at position `at`. */
+/* One call of the session at position `at`. all: logits of every token. */
 static rb_status call_session(rb_bench *b, rb_slot *s, const rb_test *t, rb_phase phase, int64_t at,
-                              int64_t n, uint64_t *ns, rb_error *err)
+                              int64_t n, bool all, uint64_t *ns, rb_error *err)
 {
     rb_tokens_fill(&b->tokens, b->ids, t->n_seq, at, n);
     const uint64_t start = rb_now_ns();
-    const rb_status st = rb_session_run(s->session, phase, b->ids, n, false, err);
+    const rb_status st = rb_session_run(s->session, phase, b->ids, n, all, err);
     *ns += rb_now_ns() - start;
     return st;
 }
@@ -63,7 +63,7 @@ static rb_status run_once(rb_bench *b, rb_slot *s, const rb_test *t, uint64_t *n
     rb_session_set_past(s->session, t->n_depth);
     const uint64_t start = rb_now_ns();
     if (t->n_prompt && st == RB_OK)
-        st = rb_session_run(s->session, RB_PREFILL, ids, t->n_prompt, false, err);
+        st = rb_session_run(s->session, RB_PREFILL, ids, t->n_prompt, t->n_draft > 0, err);
     ids += t->n_seq * t->n_prompt;
     for (int64_t i = 0; i < t->n_gen && st == RB_OK && !rb_bench_stopped(b); i++)
         st = rb_session_run(s->session, RB_DECODE, ids + i * t->n_seq, 1, false, err);
@@ -79,8 +79,8 @@ static rb_status fill_context(rb_bench *b, rb_slot *s, rb_result *r, bool *done,
     const rb_test *t = &r->test;
     if (t->n_layer > s->filled_layers)
         s->filled = 0;
-    const double cost =
-        rb_flops_per_token(b->model) * (double)(t->n_layer * t->n_seq * (t->n_depth - s->filled));
+    const double cost = rb_flops_per_token(rb_model_for(b, t)) *
+                        (double)(t->n_layer * t->n_seq * (t->n_depth - s->filled));
     const double most = b->params.max_fill_flops ? b->params.max_fill_flops : default_fill_flops;
     rb_status st = RB_OK;
     uint64_t ns = 0;
@@ -93,7 +93,7 @@ static rb_status fill_context(rb_bench *b, rb_slot *s, rb_result *r, bool *done,
             if (st != RB_OK)
                 return st;
             rb_session_set_past(s->session, s->filled);
-            st = call_session(b, s, t, RB_PREFILL, s->filled, n, &ns, err);
+            st = call_session(b, s, t, RB_PREFILL, s->filled, n, false, &ns, err);
             s->filled += n;
             s->filled_layers = t->n_layer;
             *done = !rb_bench_stopped(b);
@@ -106,21 +106,21 @@ static rb_status fill_context(rb_bench *b, rb_slot *s, rb_result *r, bool *done,
 
 /* ---- warm-up ---- */
 
-/* A block of a warm-up: a few decode steps, or a piece of the prompt. */
+/* A block of a warm-up: a few decode steps, or a piece of the prompt, all of a draft. */
 static rb_status run_block(rb_bench *b, rb_slot *s, const rb_test *t, uint64_t *ns, rb_error *err)
 {
     enum { STEPS = 4, PIECE = 64 };
     rb_status st = RB_OK;
     *ns = 0;
     if (!t->n_gen) {
-        int64_t n = t->n_prompt < PIECE ? t->n_prompt : PIECE;
+        int64_t n = t->n_prompt < PIECE || t->n_draft ? t->n_prompt : PIECE;
         n = n < t->n_ubatch ? n : t->n_ubatch;
         rb_session_set_past(s->session, t->n_depth);
-        return call_session(b, s, t, RB_PREFILL, t->n_depth, n, ns, err);
+        return call_session(b, s, t, RB_PREFILL, t->n_depth, n, t->n_draft > 0, ns, err);
     }
     for (int64_t i = 0; i < STEPS && st == RB_OK; i++) {
         rb_session_set_past(s->session, t->n_depth);
-        st = call_session(b, s, t, RB_DECODE, t->n_depth, 1, ns, err);
+        st = call_session(b, s, t, RB_DECODE, t->n_depth, 1, false, ns, err);
     }
     return st;
 }
@@ -147,7 +147,7 @@ static rb_status touch(rb_bench *b, rb_slot *s, const rb_test *t, rb_error *err)
 {
     uint64_t ns = 0;
     rb_session_set_past(s->session, t->n_depth);
-    return call_session(b, s, t, RB_DECODE, t->n_depth, 1, &ns, err);
+    return call_session(b, s, t, RB_DECODE, t->n_depth, 1, false, &ns, err);
 }
 
 /* ---- what a repetition leaves ---- */
@@ -243,12 +243,12 @@ static void model_dram(rb_bench *b, rb_result *r)
     rb_slot s = { 0 };
     uint64_t ns = 0;
     bool done = false;
-    if (!cache || rb_bench_stopped(b))
+    if (!cache || b->params.no_dram || rb_bench_stopped(b))
         return;
     params.dry = true;
     params.n_threads = t->n_threads;
     params.cache_bytes = (int64_t)cache;
-    rb_status st = rb_session_open(&s.session, b->model, &params, NULL);
+    rb_status st = rb_session_open(&s.session, rb_model_for(b, t), &params, NULL);
     if (st == RB_OK)
         st = need_ids(b, rb_test_tokens(t), NULL);
     if (st == RB_OK)
@@ -276,7 +276,7 @@ void rb_trial_open(rb_bench *b, rb_trial *trial, const rb_test *t, rb_result *r)
     strftime(r->when, sizeof r->when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     rb_status st = rb_bench_memory(b, t, &r->memory, &err);
     if (st == RB_OK)
-        st = rb_bench_check_memory(b, &r->memory, &err);
+        st = rb_bench_check_memory(b, t, &r->memory, &err);
     if (st != RB_OK)
         snprintf(r->error, sizeof r->error, "%s", err.text);
     trial->estimate_s = rb_trial_guess(b, t);
@@ -378,7 +378,7 @@ static rb_status trace_one(rb_bench *b, rb_trial *trial, rb_error *err)
     st = run_once(b, s, t, &ns, &done, err);
     rb_session_trace(s->session, NULL);
     if (st == RB_OK && done)
-        rb_traces_keep(b->params.traces, trace, b->model, t);
+        rb_traces_keep(b->params.traces, trace, rb_model_for(b, t), t);
     else
         rb_trace_close(trace);
     return st;

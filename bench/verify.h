@@ -6,6 +6,7 @@
 #define RB_VERIFY_H
 
 #include "oracle.h"
+#include "outside.h"
 #include "roofs.h"
 
 typedef enum {
@@ -38,15 +39,6 @@ typedef enum {
     RB_N_FAULT
 } rb_fault;
 extern const char *const rb_fault_name[RB_N_FAULT];
-
-typedef enum { RB_PASSED, RB_FAILED, RB_SKIPPED } rb_verdict;
-
-typedef struct rb_finding {
-    rb_verdict verdict;
-    char text[512];                 /* what was checked, what is wrong, or why it was skipped */
-    char where[192];                /* of what is wrong: in which run or of which roof */
-    char expected[48], claimed[48]; /* the two numbers that differ; "" where there are none */
-} rb_finding;
 
 typedef struct rb_verify_params {
     int n_threads;

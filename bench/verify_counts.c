@@ -11,6 +11,7 @@
 typedef struct point {
     rb_phase phase;
     int64_t n, p;
+    bool all; /* logits of every token */
 } point;
 
 typedef struct setting {
@@ -21,8 +22,9 @@ typedef struct setting {
 } setting;
 
 static const point points[] = {
-    { RB_PREFILL, 512, 0 }, { RB_PREFILL, 77, 1000 }, { RB_PREFILL, 1, 0 },
-    { RB_DECODE, 1, 511 },  { RB_DECODE, 1, 4095 },   { RB_DECODE, 1, 0 },
+    { RB_PREFILL, 512, 0, false }, { RB_PREFILL, 77, 1000, false }, { RB_PREFILL, 1, 0, false },
+    { RB_DECODE, 1, 511, false },  { RB_DECODE, 1, 4095, false },   { RB_DECODE, 1, 0, false },
+    { RB_PREFILL, 5, 512, true },
 };
 static const setting settings[] = {
     { true, 1, RB_F16, RB_F16, false },
@@ -33,6 +35,7 @@ enum {
     N_POINT = sizeof points / sizeof *points,
     N_SETTING = sizeof settings / sizeof *settings,
     N_CTX = 4096,
+    N_LOGITS = 5,
     MOST_ORDERS = 3,
 };
 
@@ -52,7 +55,7 @@ static rb_status count_point(rb_counts *c, rb_session *s, const rb_config *confi
     rb_counted *one = &c->of[c->n];
     rb_session_clear(s);
     rb_session_set_past(s, at->p);
-    const rb_status status = rb_session_run(s, at->phase, NULL, at->n, false, err);
+    const rb_status status = rb_session_run(s, at->phase, NULL, at->n, at->all, err);
     if (status != RB_OK)
         return status;
     one->run = (rb_oracle_run){ .phase = at->phase,
@@ -61,7 +64,7 @@ static rb_status count_point(rb_counts *c, rb_session *s, const rb_config *confi
                                 .n_seq = how->n_seq,
                                 .n = at->n,
                                 .p = at->p,
-                                .n_out = 1,
+                                .n_out = at->all ? at->n : 1,
                                 .n_ids = n_tok < config->n_vocab ? n_tok : config->n_vocab,
                                 .type_k = how->type_k,
                                 .type_v = attn == RB_ATTN_OWN || attn == RB_ATTN_MLA_NAIVE_FULL
@@ -81,6 +84,7 @@ static rb_status count_setting(rb_counts *c, const rb_model *shape, const settin
     rb_session_params p = rb_session_defaults();
     rb_session *s;
     p.n_ctx = N_CTX;
+    p.n_logits = N_LOGITS;
     p.n_seq = how->n_seq;
     p.type_k = how->type_k;
     p.type_v = how->type_v;

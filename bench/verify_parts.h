@@ -18,6 +18,8 @@ typedef struct rb_counts {
     rb_counted *of;
     int n;
 } rb_counts;
+/* Each check has such a pair: gather counts or measures once; judge holds that against what must
+ * be, with a fault injected into the claim (RB_FAULT_NONE: none). */
 rb_status rb_counts_gather(rb_counts *c, const rb_model *shape, rb_error *err);
 void rb_counts_judge(const rb_counts *c, const rb_model *shape, rb_fault fault, rb_finding *found);
 
@@ -39,6 +41,7 @@ typedef struct rb_proofs {
     int n;
     char scaled[RB_SCALED_TEXT]; /* what was made smaller; "": nothing */
 } rb_proofs;
+/* The pair of this check. */
 rb_status rb_proofs_gather(rb_evidence *e, rb_error *err);
 void rb_proofs_judge(const rb_evidence *e, rb_fault fault, rb_finding *found);
 
@@ -62,6 +65,7 @@ typedef struct rb_variants {
     double tolerance;
     char scaled[RB_SCALED_TEXT];
 } rb_variants;
+/* The pair of this check. */
 rb_status rb_variants_gather(rb_evidence *e, rb_error *err);
 void rb_variants_judge(const rb_evidence *e, rb_fault fault, rb_finding *found);
 
@@ -72,6 +76,7 @@ typedef struct rb_standing {
     double gemv_pct; /* of the read roof of DRAM, of a cold y = W x; 0: nothing is known */
     char gemv[96];   /* its kernel, or why nothing is known */
 } rb_standing;
+/* The pair of this check. */
 rb_status rb_standing_gather(rb_evidence *e, rb_error *err);
 void rb_standing_judge(const rb_standing *s, rb_fault fault, rb_finding *found);
 
@@ -83,6 +88,7 @@ typedef struct rb_controllers {
     uint64_t sum;         /* of what was read, so that it had to be */
     char text[192];       /* which controllers, or why none */
 } rb_controllers;
+/* The pair of this check. */
 rb_status rb_controllers_gather(rb_evidence *e, rb_error *err);
 void rb_controllers_judge(const rb_controllers *c, rb_fault fault, rb_finding *found);
 

@@ -79,11 +79,10 @@ static double spared(const waste_list *l, const rb_tally *t, uint64_t weight_byt
 }
 
 /* Launches that come once a micro-batch read the same weights each time. */
-static void add_rereads(waste_list *l, const rb_tally *t, rb_site site, rb_op_id op,
-                        uint64_t batches)
+static void add_rereads(waste_list *l, const rb_tally *t, rb_site site, uint64_t batches)
 {
     const uint64_t weights = t->cost.rd[RB_WEIGHT];
-    if (batches < 2 || t->calls % batches || weights % batches || gathers(rb_op_get(op)))
+    if (batches < 2 || t->calls % batches || weights % batches || gathers(t->kernel->op))
         return;
     const uint64_t again = weights / batches * (batches - 1);
     add(l, (rb_waste){ .what = "weights read again by later micro-batches",
@@ -148,7 +147,7 @@ int rb_waste_of(const rb_result *r, rb_waste out[RB_MAX_WASTE])
                     continue;
                 add_flops(&l, at, (rb_site)site);
                 if (phase == RB_PREFILL)
-                    add_rereads(&l, at, (rb_site)site, (rb_op_id)op, batches);
+                    add_rereads(&l, at, (rb_site)site, batches);
             }
     if (batches > 1) {
         const rb_tally prefill = rb_ledger_phase(&r->ledger, RB_PREFILL);

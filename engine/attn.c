@@ -41,21 +41,44 @@ rb_status rb_attn_by_name(const rb_config *c, const char *name, rb_attn *attn, r
                    mla ? ", in the orders mla-naive-full, mla-naive-latent and mla-absorbed" : "");
 }
 
-const rb_attn_variant *rb_attn_variant_of(const rb_config *c, rb_attn attn)
+const rb_attn_variant *rb_attn_variant_of(const rb_session *s, rb_attn attn)
 {
+    const rb_config *c = &s->model->config;
     static const rb_attn_variant *const variant[RB_N_ATTN] = {
         [RB_ATTN_OWN] = &rb_attn_gqa,
         [RB_ATTN_MLA_NAIVE_FULL] = &rb_attn_mla_naive_full,
         [RB_ATTN_MLA_NAIVE_LATENT] = &rb_attn_mla_naive_latent,
         [RB_ATTN_MLA_ABSORBED] = &rb_attn_mla_absorbed,
     };
-    return c->late_rope ? &rb_attn_lrkv : c->d_value_up ? &rb_attn_gta : variant[attn];
+    return s->params.variant ? s->params.variant
+           : c->late_rope    ? &rb_attn_lrkv
+           : c->d_value_up   ? &rb_attn_gta
+                             : variant[attn];
+}
+
+rb_attn_geom rb_attn_geom_heads(const rb_config *c)
+{
+    return (rb_attn_geom){ .n_head_k = c->n_head_kv,
+                           .d_k = c->d_head_k,
+                           .n_head_v = rb_config_n_head_v(c),
+                           .d_v = c->d_head_v,
+                           .d_out = c->d_head_v };
+}
+
+rb_attn_geom rb_attn_geom_latent(const rb_config *c)
+{
+    return (rb_attn_geom){ .n_head_k = 1,
+                           .d_k = c->kv_lora_rank,
+                           .n_head_v = 1,
+                           .d_v = rb_config_d_shared(c),
+                           .d_out = c->d_head_v,
+                           .one_type = true };
 }
 
 /* Whether calls may take either order of a latent cache. */
 static bool has_choice(const rb_session *s)
 {
-    return rb_config_is_mla(&s->model->config) &&
+    return !s->params.variant && rb_config_is_mla(&s->model->config) &&
            (s->params.attn == RB_ATTN_OWN || s->params.attn == RB_ATTN_MLA);
 }
 
@@ -70,9 +93,14 @@ rb_attn rb_attn_possible(const rb_session *s, int i)
 void rb_attn_merge_heads(const rb_session *s, rb_exec *ex, int64_t layer, rb_view o, rb_view y)
 {
     const rb_layer *w = &s->model->layer[layer];
-    const rb_view rows = rb_view_reshape(o, 1, o.n[0] * o.n[1], 1, o.n[2] * o.n[3]);
     ex->site = RB_SITE_O;
-    rb_op_matmul(ex, rows, 1, &(rb_linear){ .y = y, .w = w->wo, .bias = w->bo });
+    rb_op_matmul(ex, rb_attn_rows(o), 1, &(rb_linear){ .y = y, .w = w->wo, .bias = w->bo });
+}
+
+rb_view rb_attn_rows(rb_view heads)
+{
+    const int64_t *n = heads.n;
+    return rb_view_reshape(heads, 1, n[0] * n[1], 1, n[2] * n[3]);
 }
 
 /* Least time of a layer's attention under the rule: FLOPs, or seconds. */

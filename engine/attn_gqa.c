@@ -79,4 +79,6 @@ static void expose(const rb_session *s, rb_exec *ex, int64_t layer, rb_attend_in
     in->v = s->kv[layer].v;
 }
 
-const rb_attn_variant rb_attn_gqa = { project, expose, rb_attn_merge_heads, false, false };
+const rb_attn_variant rb_attn_gqa = {
+    .geom = rb_attn_geom_heads, .project = project, .expose = expose, .merge = rb_attn_merge_heads
+};

@@ -31,4 +31,6 @@ static void merge(const rb_session *s, rb_exec *ex, int64_t layer, rb_view o, rb
     rb_attn_merge_heads(s, ex, layer, up, y);
 }
 
-const rb_attn_variant rb_attn_gta = { project, expose, merge, false, false };
+const rb_attn_variant rb_attn_gta = {
+    .geom = rb_attn_geom_heads, .project = project, .expose = expose, .merge = merge
+};

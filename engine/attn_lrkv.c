@@ -47,4 +47,6 @@ static void expose(const rb_session *s, rb_exec *ex, int64_t layer, rb_attend_in
                rb_pad_rope_table(s, layer), rb_pad_key_positions(s), c->rope_pairing);
 }
 
-const rb_attn_variant rb_attn_lrkv = { project, expose, rb_attn_merge_heads, true, false };
+const rb_attn_variant rb_attn_lrkv = {
+    .geom = rb_attn_geom_latent, .project = project, .expose = expose, .merge = rb_attn_merge_heads
+};

@@ -161,8 +161,10 @@ static void expose_full(const rb_session *s, rb_exec *ex, int64_t layer, rb_atte
     in->v = s->kv[layer].v;
 }
 
-const rb_attn_variant rb_attn_mla_naive_full = { project_full, expose_full, rb_attn_merge_heads,
-                                                 false, false };
+const rb_attn_variant rb_attn_mla_naive_full = { .geom = rb_attn_geom_heads,
+                                                 .project = project_full,
+                                                 .expose = expose_full,
+                                                 .merge = rb_attn_merge_heads };
 
 /* ---- naive_latent ---- */
 
@@ -194,8 +196,10 @@ static void expose_latent(const rb_session *s, rb_exec *ex, int64_t layer, rb_at
     in->v = after_nope(s, kv, c->d_head_v);
 }
 
-const rb_attn_variant rb_attn_mla_naive_latent = { project_latent, expose_latent,
-                                                   rb_attn_merge_heads, true, false };
+const rb_attn_variant rb_attn_mla_naive_latent = { .geom = rb_attn_geom_latent,
+                                                   .project = project_latent,
+                                                   .expose = expose_latent,
+                                                   .merge = rb_attn_merge_heads };
 
 /* ---- absorbed ---- */
 
@@ -235,5 +239,14 @@ static void merge_absorbed(const rb_session *s, rb_exec *ex, int64_t layer, rb_v
     rb_attn_merge_heads(s, ex, layer, up, y);
 }
 
-const rb_attn_variant rb_attn_mla_absorbed = { project_absorbed, expose_absorbed, merge_absorbed,
-                                               true, true };
+static rb_attn_geom geom_absorbed(const rb_config *c)
+{
+    rb_attn_geom g = rb_attn_geom_latent(c);
+    g.d_out = c->kv_lora_rank;
+    return g;
+}
+
+const rb_attn_variant rb_attn_mla_absorbed = { .geom = geom_absorbed,
+                                               .project = project_absorbed,
+                                               .expose = expose_absorbed,
+                                               .merge = merge_absorbed };

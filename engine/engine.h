@@ -4,9 +4,7 @@
 #ifndef RB_ENGINE_H
 #define RB_ENGINE_H
 
-#include "../models/models.h"
-
-typedef struct rb_session rb_session;
+#include "variant.h"
 
 /* How attention is executed. A model's own: MHA, GQA or MQA as its heads are; latent models have
  * three orders of the same result (DeepSeek-AI 2024 (V2), sec. 2.1; ATTENTION in COUNTING's terms).
@@ -41,12 +39,16 @@ typedef struct rb_session_params {
     rb_dtype type_k, type_v; /* rb_is_cache_dtype; of latents all is of type_k */
     rb_attn attn;
     rb_mla_rule mla_rule;
+    const rb_attn_variant *variant; /* of attention, from outside, whatever attn says; borrowed.
+                                       NULL: the model's own */
+    const rb_registry *registry;    /* of kernels from outside, borrowed; NULL: none */
     int n_threads;
     rb_isa isa;
     bool capped;         /* an ISA cap was set: no BLAS */
     bool act_f32;        /* keep activations f32 even where a row would quantise them */
     bool no_fuse;        /* one launch per matrix: COUNTING's activation bytes */
     bool gelu_erf;       /* GELU exactly, not by tanh; which is a model's own its config says */
+    bool keep_inputs;    /* for rb_session_attn_input */
     bool dry;            /* count only; the model may be dry too */
     int64_t cache_bytes; /* of a last cache in whose model DRAM traffic is booked (reuse.h in
                             kernels/); 0: none. It takes time: for dry sessions */
@@ -70,6 +72,12 @@ rb_status rb_session_run(rb_session *s, rb_phase phase, const int32_t *tokens, i
  * NULL in a dry session. Valid until the next run. */
 const float *rb_session_logits(const rb_session *s);
 
+/* What attention of a layer read in the last micro-batch of a run, where params.keep_inputs is set:
+ * the output of attn_norm, [n_seq][n_tok][n_embd] f32. NULL in a dry session. Valid until the next
+ * run. */
+const float *rb_session_attn_input(const rb_session *s, int64_t layer);
+
+/* Tokens in the cache of each sequence. */
 int64_t rb_session_n_past(const rb_session *s);
 /* Forgets (n_past smaller) or pretends (n_past larger: cache rows hold whatever they hold, zero at
  * first) so that a benchmark can decode at a depth. 0 <= n_past <= n_ctx. */
@@ -106,6 +114,21 @@ int64_t rb_session_kv_bytes(const rb_session *s);
 int64_t rb_session_scratch_bytes(const rb_session *s);
 /* Cache bytes of one token over the layers that run. */
 int64_t rb_session_kv_bytes_per_token(const rb_session *s);
+
+/* E[x x^T] of what attention reads in each layer, over a text of n ids: in windows of the session's
+ * context, each from an empty cache. The session has one sequence and keeps inputs; types of its
+ * cache and its activations are best f32. Sums are doubles. Closed by rb_calibration_close. Fails
+ * with "interrupted" once stop says so, and where inputs are not finite. */
+typedef struct rb_calibrate_params {
+    bool (*stop)(void *arg);                                  /* before each pass; may be NULL */
+    void (*tell)(void *arg, int64_t n_done, int64_t n_token); /* likewise */
+    void *arg;
+} rb_calibrate_params;
+rb_status rb_calibrate(rb_calibration **cal, rb_session *s, const int32_t *ids, int64_t n,
+                       const rb_calibrate_params *how, rb_error *err);
+void rb_calibration_close(rb_calibration *cal); /* NULL is fine */
+/* Bytes of that of a model. */
+uint64_t rb_calibration_bytes(const rb_config *c);
 
 /* Index of the largest of n logits (the lowest index of equals). */
 int32_t rb_argmax(const float *logits, int64_t n);

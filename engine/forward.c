@@ -50,14 +50,16 @@ static void add_residual(rb_exec *ex, rb_view x, rb_view y)
 static void attention(const rb_session *s, rb_exec *ex, int64_t layer, rb_view x, rb_view y)
 {
     const rb_config *c = &s->model->config;
-    const rb_attn_variant *v = rb_attn_variant_of(c, s->attn);
-    const rb_view o =
-        rb_pad_heads(s, &s->pad.o, c->n_head, v->latent_out ? c->kv_lora_rank : c->d_head_v);
+    const rb_attn_variant *v = rb_attn_variant_of(s, s->attn);
+    const rb_view o = rb_pad_heads(s, &s->pad.o, c->n_head, v->geom(c).d_out);
     rb_attend_in in = { 0 };
     v->project(s, ex, layer, x, &in);
     v->expose(s, ex, layer, &in);
     ex->site = RB_SITE_ATTN;
-    rb_op_attend(ex, o, &in, rb_score_scale(c), s->past);
+    if (v->attend)
+        v->attend(s, ex, layer, &in, o);
+    else
+        rb_op_attend(ex, o, &in, rb_score_scale(c), s->past);
     v->merge(s, ex, layer, o, y);
 }
 
@@ -87,9 +89,10 @@ static void run_layer(const rb_session *s, rb_exec *ex, int64_t l, rb_view x)
     const rb_layer *w = &s->model->layer[l];
     const rb_view y = rb_pad_rows(s, &s->pad.y, c->n_embd);
     const rb_view normed = rb_pad_rows(s, &s->pad.normed, c->n_embd);
+    const rb_view attn_in = rb_pad_attn_input(s, l);
     ex->layer = l;
-    norm(s, ex, RB_SITE_ATTN_NORM, normed, x, w->attn_norm, w->attn_norm_b);
-    attention(s, ex, l, normed, y);
+    norm(s, ex, RB_SITE_ATTN_NORM, attn_in, x, w->attn_norm, w->attn_norm_b);
+    attention(s, ex, l, attn_in, y);
     if (!c->parallel_residual)
         add_residual(ex, x, y);
     norm(s, ex, RB_SITE_FFN_NORM, normed, x, w->ffn_norm, w->ffn_norm_b);

@@ -35,51 +35,51 @@ static rb_status open_one(const rb_session *s, rb_buffer *buffer, rb_view *view,
     return status;
 }
 
-/* What is stored by itself (rows of heads; of latent attention the parts that are rotated and those
- * that are not) is quantised by itself. */
-static rb_status check_blocks(const rb_session *s, bool latent, rb_error *err)
+/* What is stored by itself, and so quantised by itself. */
+typedef struct part {
+    const char *what;
+    int64_t columns;
+    rb_dtype dtype;
+} part;
+
+static rb_status check_blocks(const part *p, size_t n, rb_error *err)
 {
-    const rb_config *c = &s->model->config;
-    const rb_dtype k = s->params.type_k, v = latent ? k : s->params.type_v;
-    const bool mla = rb_config_is_mla(c);
-    const int64_t shared = rb_config_d_shared(c);
-    const struct {
-        const char *what;
-        int64_t columns;
-        rb_dtype dtype;
-    } part[] = { { latent ? "the latent"
-                   : mla  ? "what is not rotated of a head of K"
-                          : "a head of K",
-                   latent ? c->kv_lora_rank
-                   : mla  ? rb_config_d_nope(c)
-                          : c->d_head_k,
-                   k },
-                 { "the rotated part of K", mla ? shared : 0, k },
-                 { "a head of V", latent ? 0 : c->d_head_v, v } };
-    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
-        const rb_dtype_info *d = rb_dtype_get(part[i].dtype);
-        if (part[i].columns % d->block)
+    for (size_t i = 0; i < n; i++) {
+        const rb_dtype_info *d = rb_dtype_get(p[i].dtype);
+        if (p[i].columns % d->block)
             return rb_fail(err, RB_ERR_UNSUPPORTED,
                            "a cache of %s holds multiples of %d columns, %s has %lld: choose f32, "
                            "f16 or bf16",
-                           d->name, d->block, part[i].what, (long long)part[i].columns);
+                           d->name, d->block, p[i].what, (long long)p[i].columns);
     }
     return RB_OK;
 }
 
-rb_status rb_kv_open(rb_session *s, rb_error *err)
+/* Rows of heads; of latent attention the parts that are rotated and those that are not. */
+static rb_status check_parts(const rb_session *s, const rb_attn_geom *g, rb_error *err)
 {
     const rb_config *c = &s->model->config;
+    const rb_dtype k = s->params.type_k, v = g->one_type ? k : s->params.type_v;
+    const part heads[] = { { "a head of K", g->d_k, k }, { "a head of V", g->d_v, v } };
+    const part latent[] = { { "the latent", g->d_k, k }, { "the rotated part of K", g->d_v, k } };
+    const part expanded[] = { { "what is not rotated of a head of K", rb_config_d_nope(c), k },
+                              { "the rotated part of K", rb_config_d_shared(c), k },
+                              { "a head of V", g->d_v, v } };
+    if (s->params.variant || !c->kv_lora_rank)
+        return check_blocks(heads, sizeof heads / sizeof *heads, err);
+    return g->one_type ? check_blocks(latent, sizeof latent / sizeof *latent, err)
+                       : check_blocks(expanded, sizeof expanded / sizeof *expanded, err);
+}
+
+rb_status rb_kv_open(rb_session *s, rb_error *err)
+{
     const rb_session_params *p = &s->params;
-    const bool latent = rb_attn_variant_of(c, rb_attn_possible(s, 0))->latent_cache;
-    const rb_status whole = check_blocks(s, latent, err);
+    const rb_attn_geom g = rb_attn_variant_of(s, rb_attn_possible(s, 0))->geom(&s->model->config);
+    const piece k = { g.n_head_k, g.d_k, p->type_k };
+    const piece v = { g.n_head_v, g.d_v, g.one_type ? p->type_k : p->type_v };
+    const rb_status whole = check_parts(s, &g, err);
     if (whole != RB_OK)
         return whole;
-    const piece k = { latent ? 1 : c->n_head_kv, latent ? c->kv_lora_rank : c->d_head_k,
-                      p->type_k };
-    const piece v = { latent ? 1 : rb_config_n_head_v(c),
-                      latent ? rb_config_d_shared(c) : c->d_head_v,
-                      latent ? p->type_k : p->type_v };
     s->kv = calloc((size_t)p->n_layer, sizeof *s->kv);
     if (!s->kv)
         return rb_fail(err, RB_ERR_MEMORY, "no memory for the cache of %lld layers",

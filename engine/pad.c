@@ -17,6 +17,21 @@ rb_view rb_pad_heads(const rb_session *s, const rb_buffer *b, int64_t heads, int
     return rb_view_dense(b, RB_F32, RB_ACT, 0, s->params.n_seq, s->batch.n_tok, heads, d);
 }
 
+static int64_t most_rows(const rb_session *s)
+{
+    return s->params.n_seq * s->params.n_ubatch;
+}
+
+rb_view rb_pad_attn_input(const rb_session *s, int64_t layer)
+{
+    const int64_t columns = s->model->config.n_embd;
+    if (!s->params.keep_inputs)
+        return rb_pad_rows(s, &s->pad.normed, columns);
+    const int64_t before = layer * most_rows(s) * columns * (int64_t)sizeof(float);
+    return rb_view_dense(&s->pad.attn_in, RB_F32, RB_ACT, before, 1,
+                         s->params.n_seq * s->batch.n_tok, 1, columns);
+}
+
 /* One for all layers, but where each tells which angles are its own. */
 static int64_t n_tables(const rb_session *s)
 {
@@ -68,6 +83,27 @@ static rb_status open_all(const rb_session *s, const want *w, size_t n, rb_error
             return status;
     }
     return RB_OK;
+}
+
+/* Columns of attention's output, in whatever order calls may take. */
+static int64_t widest_out(const rb_session *s)
+{
+    const rb_config *c = &s->model->config;
+    int64_t widest = 0;
+    for (int i = 0; rb_attn_possible(s, i) < RB_N_ATTN; i++) {
+        const int64_t d = rb_attn_variant_of(s, rb_attn_possible(s, i))->geom(c).d_out;
+        widest = d > widest ? d : widest;
+    }
+    return c->n_head * widest;
+}
+
+static rb_status open_own(rb_session *s, int64_t rows, rb_error *err)
+{
+    const rb_attn_geom g = s->params.variant->geom(&s->model->config);
+    rb_status status = RB_OK;
+    for (int i = 0; i < RB_MAX_PAD && status == RB_OK; i++)
+        status = open_rows(s, &s->pad.own[i], rows, g.pad[i], err);
+    return status;
 }
 
 static bool may_run(const rb_session *s, rb_attn attn)
@@ -132,16 +168,15 @@ rb_status rb_pad_open(rb_session *s, rb_error *err)
 {
     const rb_config *c = &s->model->config;
     const rb_session_params *p = &s->params;
-    const int64_t rows = p->n_seq * p->n_ubatch, heads = p->n_seq * p->n_logits;
+    const int64_t rows = most_rows(s), heads = p->n_seq * p->n_logits;
     const int64_t n_ff = !rb_config_is_moe(c, 0) ? c->n_ff : 0; /* dense layers lead */
-    const bool mla = rb_config_is_mla(c), wide = mla && may_run(s, RB_ATTN_MLA_ABSORBED);
-    const int64_t o = wide && c->kv_lora_rank > c->d_head_v ? c->kv_lora_rank : c->d_head_v;
     rb_scratchpad *pad = &s->pad;
     const want w[] = {
         { &pad->x, rows, c->n_embd },
         { &pad->normed, rows, c->n_embd },
+        { &pad->attn_in, rows * p->n_layer, p->keep_inputs ? c->n_embd : 0 },
         { &pad->y, rows, c->n_embd },
-        { &pad->o, rows, c->n_head * o },
+        { &pad->o, rows, widest_out(s) },
         { &pad->gate, rows, c->ffn == RB_FFN_SWIGLU ? n_ff : 0 },
         { &pad->up, rows, n_ff },
         { &pad->last, heads, c->n_embd },
@@ -150,7 +185,9 @@ rb_status rb_pad_open(rb_session *s, rb_error *err)
     };
     rb_status status = open_all(s, w, sizeof w / sizeof *w, err);
     if (status == RB_OK)
-        status = c->kv_lora_rank ? open_latent(s, rows, err) : open_plain(s, rows, err);
+        status = p->variant        ? open_own(s, rows, err)
+                 : c->kv_lora_rank ? open_latent(s, rows, err)
+                                   : open_plain(s, rows, err);
     if (status == RB_OK && c->n_expert)
         status = open_experts(s, rows, err);
     if (status == RB_OK)

@@ -38,6 +38,10 @@ static rb_status check_params(const rb_model *model, rb_session_params *p, rb_er
                        (long long)p->n_seq, (long long)p->n_ctx, (long long)p->n_ubatch);
     if (p->n_ubatch > p->n_ctx)
         p->n_ubatch = p->n_ctx;
+    const rb_attn_variant *v = p->variant;
+    if (v && (!v->name || !v->geom || !v->project || !v->expose || !v->merge))
+        return rb_fail(err, RB_ERR_ARGUMENT,
+                       "a variant of attention wants name, geom, project, expose and merge");
     if (!rb_is_cache_dtype(p->type_k) || !rb_is_cache_dtype(p->type_v))
         return rb_fail(err, RB_ERR_ARGUMENT, "the cache holds f32, f16, bf16, q8_0 or q4_0");
     if (p->attn < RB_ATTN_OWN || p->attn >= RB_N_ATTN ||
@@ -86,7 +90,8 @@ static rb_status plan_scratch(rb_session *s, rb_team *dry, rb_error *err)
 static rb_status open_team(rb_session *s, rb_error *err)
 {
     const rb_session_params *p = &s->params;
-    rb_team_params team = { .n_threads = p->n_threads,
+    rb_team_params team = { .registry = p->registry,
+                            .n_threads = p->n_threads,
                             .isa = p->isa,
                             .capped = p->capped,
                             .dry = p->dry,
@@ -206,9 +211,46 @@ rb_status rb_session_run(rb_session *s, rb_phase phase, const int32_t *tokens, i
     return RB_OK;
 }
 
+const rb_model *rb_session_model(const rb_session *s)
+{
+    return s->model;
+}
+
+rb_view rb_session_cache(const rb_session *s, int64_t layer, int piece)
+{
+    return piece ? s->kv[layer].v : s->kv[layer].k;
+}
+
+const int64_t *rb_session_past(const rb_session *s)
+{
+    return s->past;
+}
+
+rb_view rb_session_pad(const rb_session *s, int i, int64_t n_head, int64_t d)
+{
+    return rb_pad_heads(s, &s->pad.own[i], n_head, d);
+}
+
+rb_view rb_session_rope_table(const rb_session *s, int64_t layer)
+{
+    return rb_pad_rope_table(s, layer);
+}
+
+rb_view rb_session_positions(const rb_session *s)
+{
+    return rb_pad_positions(s);
+}
+
 const float *rb_session_logits(const rb_session *s)
 {
     return s->pad.logits.data;
+}
+
+const float *rb_session_attn_input(const rb_session *s, int64_t layer)
+{
+    const float *all = s->pad.attn_in.data;
+    const int64_t rows = s->params.n_seq * s->params.n_ubatch;
+    return all ? all + layer * rows * s->model->config.n_embd : NULL;
 }
 
 int64_t rb_session_n_past(const rb_session *s)

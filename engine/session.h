@@ -17,12 +17,14 @@ typedef struct rb_kv_layer {
  * n_seq * n_ubatch tokens unless it says so. What a model does not need has no bytes. */
 typedef struct rb_scratchpad {
     rb_buffer x, normed, y;
+    rb_buffer attn_in; /* kept: what attention reads, layer by layer */
     rb_buffer q, k, v, qkv, o;
     rb_buffer q_a, kv_a; /* latent attention: what q comes from, the latent and rotated key */
     rb_buffer kv;        /* ... K and V expanded: of the new tokens, or of the whole context */
     rb_buffer q_latent, o_head; /* ... absorbed: q in the latent's space, and o out of it */
     rb_buffer attn_gate;        /* grouped-tied attention; what it decodes is o_head */
     rb_buffer gate, up;
+    rb_buffer own[RB_MAX_PAD];       /* of a variant from outside */
     rb_buffer router, share, shared; /* scores and shares of experts; the shared expert's y */
     rb_buffer expert;                /* ctrl, i32: ids of the chosen experts */
     rb_buffer last, logits;          /* [n_seq * n_logits] rows */
@@ -39,21 +41,6 @@ typedef struct rb_batch {
     int64_t n_logits; /* rows of logits per sequence in the whole run */
     bool ids_known;
 } rb_batch;
-
-struct rb_session;
-
-/* A variant of attention: three hooks made of launches, around the one attention core. */
-typedef struct rb_attn_variant {
-    /* Normed x to q (in->q, q2), and to new cache rows. */
-    void (*project)(const struct rb_session *s, rb_exec *ex, int64_t layer, rb_view x,
-                    rb_attend_in *in);
-    /* The cache as K and V (in->k, k2, v). */
-    void (*expose)(const struct rb_session *s, rb_exec *ex, int64_t layer, rb_attend_in *in);
-    /* Attention's output o to y. */
-    void (*merge)(const struct rb_session *s, rb_exec *ex, int64_t layer, rb_view o, rb_view y);
-    bool latent_cache;
-    bool latent_out; /* columns of o: the latent's, else those of V */
-} rb_attn_variant;
 
 extern const rb_attn_variant rb_attn_gqa, rb_attn_mla_naive_full, rb_attn_mla_naive_latent,
     rb_attn_mla_absorbed, rb_attn_lrkv, rb_attn_gta;
@@ -92,20 +79,24 @@ void rb_linears(const rb_session *s, rb_exec *ex, rb_view x, rb_site site, int n
 
 /* ---- attn.c ---- */
 
-const rb_attn_variant *rb_attn_variant_of(const rb_config *c, rb_attn attn);
+/* What executes attention in that order. */
+const rb_attn_variant *rb_attn_variant_of(const rb_session *s, rb_attn attn);
+/* The shape of variants that cache K and V by heads, and of those that cache a latent. */
+rb_attn_geom rb_attn_geom_heads(const rb_config *c);
+rb_attn_geom rb_attn_geom_latent(const rb_config *c);
 /* The order that s->params.attn means for the current batch. */
 rb_attn rb_attn_choose(rb_session *s);
 /* The i-th order that calls may take, RB_N_ATTN past the last. */
 rb_attn rb_attn_possible(const rb_session *s, int i);
 /* K (but for its shared columns, which may be all) and V of every head, from latents c. */
 void rb_attn_expand(const rb_session *s, rb_exec *ex, const rb_layer *w, rb_view c, rb_view kv);
-/* y = W_o o: the merge of variants whose o is of heads of V. */
-void rb_attn_merge_heads(const rb_session *s, rb_exec *ex, int64_t layer, rb_view o, rb_view y);
 
 /* ---- pad.c ---- */
 
 /* Views of the pad for the current micro-batch: {1, n_seq * n_tok, 1, columns}. */
 rb_view rb_pad_rows(const rb_session *s, const rb_buffer *b, int64_t columns);
+/* What attention of a layer reads: rows of its own where inputs are kept. */
+rb_view rb_pad_attn_input(const rb_session *s, int64_t layer);
 /* The same rows as {n_seq, n_tok, heads, d}. */
 rb_view rb_pad_heads(const rb_session *s, const rb_buffer *b, int64_t heads, int64_t d);
 /* Rotary angles of every position, and where the tokens of the micro-batch stand; where K is
@@ -120,6 +111,8 @@ void rb_rope_fill(rb_session *s);
 
 /* ---- kv.c ---- */
 
+/* The cache of every layer, zeroed, in the types of s->params; a dry session gets its shapes
+ * only. RB_ERR_UNSUPPORTED where rows are no whole blocks of a type. */
 rb_status rb_kv_open(rb_session *s, rb_error *err);
 void rb_kv_close(rb_session *s);
 

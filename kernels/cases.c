@@ -531,6 +531,7 @@ static rb_status make(maker *m)
         return make_roof(m, 3, false);
     case RB_OP_ROOF_LAUNCH:
         return make_roof(m, 1, true);
+    case RB_OP_OWN:
     case RB_N_OP:
         break;
     }

@@ -46,6 +46,7 @@ typedef struct rb_tally {
     bool assumed;        /* some distinct count was assumed, not seen (dry run) */
 } rb_tally;
 
+/* Sums field by field; whether two costs are equal to the last digit. */
 void rb_cost_add(rb_cost *sum, const rb_cost *c);
 void rb_dram_add(rb_dram *sum, const rb_dram *d);
 uint64_t rb_dram_bytes(const rb_dram *d); /* all three */
@@ -108,6 +109,7 @@ typedef enum {
 } rb_site;
 extern const char *const rb_site_name[RB_N_SITE];
 
+enum { RB_N_OWN = 4 };
 typedef enum {
     RB_OP_EMBED,
     RB_OP_RMSNORM,
@@ -133,13 +135,15 @@ typedef enum {
     RB_OP_ROOF_COPY,
     RB_OP_ROOF_TRIAD,
     RB_OP_ROOF_LAUNCH,
-    RB_N_OP
+    RB_OP_OWN, /* the first of RB_N_OWN ids of operations that others bring; names are theirs */
+    RB_N_OP = RB_OP_OWN + RB_N_OWN
 } rb_op_id;
 
 typedef struct rb_ledger {
     rb_tally at[RB_N_PHASE][RB_N_SITE][RB_N_OP];
 } rb_ledger;
 
+/* All zero. */
 void rb_ledger_clear(rb_ledger *l);
 /* Sum over sites and ops of one phase. */
 rb_tally rb_ledger_phase(const rb_ledger *l, rb_phase phase);

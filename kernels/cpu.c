@@ -15,6 +15,8 @@ static bool has_f16c(void)
     unsigned a, b, c, d;
     return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
+#else
+#include <sys/auxv.h>
 #endif
 
 bool rb_isa_supported(rb_isa isa)
@@ -36,6 +38,8 @@ bool rb_isa_supported(rb_isa isa)
 #elif defined __aarch64__
     case RB_ISA_NEON:
         return true;
+    case RB_ISA_DOTPROD:
+        return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
 #endif
     default:
         return false;
@@ -71,8 +75,8 @@ rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err)
         *isa = i;
         return RB_OK;
     }
-    return rb_fail(err, RB_ERR_ARGUMENT, "ISA %s: unknown; scalar, avx2, avx512 and neon exist",
-                   name);
+    return rb_fail(err, RB_ERR_ARGUMENT,
+                   "ISA %s: unknown; scalar, avx2, avx512, neon and dotprod exist", name);
 }
 
 rb_status rb_isa_detect(rb_isa *isa, bool *capped, rb_error *err)

@@ -203,7 +203,7 @@ RB_INLINE void v_store_q4(u8 *p, vf low, vf high)
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(k));
 }
 
-#elif defined RB_BUILD_neon
+#elif defined RB_BUILD_neon || defined RB_BUILD_dotprod
 
 RB_INLINE void s_store_f16(u8 *p, sf a)
 {

@@ -261,19 +261,24 @@ RB_INLINE v8 v8_zero(void)
     return v_zero();
 }
 
-/* Four sums of four byte products each. */
-RB_INLINE int32x4_t dot16(int8x16_t wv, int8x16_t xv)
+/* sum + four sums of four byte products each. */
+RB_INLINE int32x4_t dot16(int32x4_t sum, int8x16_t wv, int8x16_t xv)
 {
+#if defined __ARM_FEATURE_DOTPROD
+    return vdotq_s32(sum, wv, xv);
+#else
     const int32x4_t lo = vpaddlq_s16(vmull_s8(vget_low_s8(wv), vget_low_s8(xv)));
     const int32x4_t hi = vpaddlq_s16(vmull_high_s8(wv, xv));
-    return vpaddq_s32(lo, hi);
+    return vaddq_s32(sum, vpaddq_s32(lo, hi));
+#endif
 }
 
 RB_INLINE v8 v8_dot4(v8 acc, const u8 *w, const u8 *x, sf d)
 {
     const int8_t *wp = (const int8_t *)w, *xp = (const int8_t *)x;
-    const int32x4_t lo = dot16(vld1q_s8(wp), vld1q_s8(xp));
-    const int32x4_t hi = dot16(vld1q_s8(wp + 16), vld1q_s8(xp + 16));
+    const int32x4_t none = vdupq_n_s32(0);
+    const int32x4_t lo = dot16(none, vld1q_s8(wp), vld1q_s8(xp));
+    const int32x4_t hi = dot16(none, vld1q_s8(wp + 16), vld1q_s8(xp + 16));
     return v_fma(pair(vcvtq_f32_s32(lo), vcvtq_f32_s32(hi)), v_set(d), acc);
 }
 
@@ -331,8 +336,8 @@ RB_INLINE vi vi_dot4(vi acc, vi w, const u8 *x)
     int32_t four;
     memcpy(&four, x, sizeof four);
     const int8x16_t xv = vreinterpretq_s8_s32(vdupq_n_s32(four));
-    return ipair(vaddq_s32(acc.val[0], dot16(vreinterpretq_s8_s32(w.val[0]), xv)),
-                 vaddq_s32(acc.val[1], dot16(vreinterpretq_s8_s32(w.val[1]), xv)));
+    return ipair(dot16(acc.val[0], vreinterpretq_s8_s32(w.val[0]), xv),
+                 dot16(acc.val[1], vreinterpretq_s8_s32(w.val[1]), xv));
 }
 
 RB_INLINE vi vi_dot4u(vi acc, vi w, const u8 *x)

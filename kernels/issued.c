@@ -28,7 +28,7 @@ rb_issued rb_issued_over_rows(const rb_view *index, int64_t n_rows, const rb_cal
     const int32_t *id = (const int32_t *)rb_at(index, 0, 0, 0);
     int64_t *n = calloc((size_t)n_rows, sizeof *n);
     if (!n)
-        abort(); /* a number for each expert of a layer; the launch door has no error to return */
+        rb_out_of_memory(); /* a number for each expert of a layer */
     for (int64_t i = 0; i < n_draws; i++)
         n[id[i]]++;
     for (int64_t r = 0; r < n_rows; r++)

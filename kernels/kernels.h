@@ -7,6 +7,7 @@
 #include "types.h"
 #include "cost.h"
 #include "op.h"
+#include "register.h"
 #include "launch.h"
 #include "trace.h"
 #include "ops.h"

@@ -78,28 +78,41 @@ bool rb_kernel_fits(const rb_kernel *k, const rb_call *call)
     return !k->accepts || k->accepts(call);
 }
 
+static rb_status add_candidate(rb_team *team, rb_isa isa, const rb_kernel *k, rb_error *err)
+{
+    if (k->isa != isa || !usable(&team->params, k))
+        return RB_OK;
+    const rb_kernel **of = team->candidate[k->op->id];
+    int n = 0;
+    while (of[n])
+        n++;
+    if (n == MAX_CANDIDATES)
+        return rb_fail(err, RB_ERR_ARGUMENT, "more than %d kernels registered for %s",
+                       MAX_CANDIDATES, k->op->name);
+    of[n] = k;
+    return RB_OK;
+}
+
+/* By ISA; of each, rows from outside before those of the build. */
 static rb_status list_candidates(rb_team *team, rb_error *err)
 {
-    int n[RB_N_OP] = { 0 };
-    for (int isa = RB_ISA_BLAS; isa >= RB_ISA_SCALAR; isa--)
-        for (int i = 0; i < rb_registry_size(); i++) {
-            const rb_kernel *k = rb_registry_row(i);
-            if ((int)k->isa != isa || !usable(&team->params, k))
-                continue;
-            if (n[k->op->id] == MAX_CANDIDATES)
-                return rb_fail(err, RB_ERR_ARGUMENT, "more than %d kernels registered for %s",
-                               MAX_CANDIDATES, k->op->name);
-            team->candidate[k->op->id][n[k->op->id]++] = k;
-        }
-    return RB_OK;
+    rb_status status = RB_OK;
+    for (int isa = RB_ISA_BLAS; isa >= RB_ISA_SCALAR; isa--) {
+        const rb_kernel *own;
+        for (int i = 0; status == RB_OK && (own = rb_registered(team->params.registry, i)); i++)
+            status = add_candidate(team, (rb_isa)isa, own, err);
+        for (int i = 0; status == RB_OK && i < rb_registry_size(); i++)
+            status = add_candidate(team, (rb_isa)isa, rb_registry_row(i), err);
+    }
+    return status;
 }
 
 /* ---- checks: a call that does not fit is a programmer's mistake ---- */
 
 static void die(const rb_op *op, const char *arg, const char *what)
 {
-    fprintf(stderr, "rbench: %s%s%s: %s\n", op->name, arg ? ": operand " : "", arg ? arg : "",
-            what);
+    fprintf(stderr, "rbench: %s%s%s: %s\n", op ? op->name : "an operation from outside",
+            arg ? ": operand " : "", arg ? arg : "", what);
     abort();
 }
 
@@ -362,7 +375,7 @@ static const rb_kernel *checked_row(const rb_exec *ex, rb_op_id id, const rb_cal
     const rb_kernel *first = ex->team->candidate[id][0];
     const rb_op *op = first ? first->op : rb_op_get(id);
     const char *arg_name = NULL;
-    const char *wrong = rb_call_error(op, call, &arg_name);
+    const char *wrong = op ? rb_call_error(op, call, &arg_name) : "no kernel of it is registered";
     const rb_kernel *k = wrong ? NULL : rb_select(ex->team, id, call);
     if (!wrong && !k)
         wrong = "no kernel for these dtypes";
@@ -457,19 +470,7 @@ static void launch_proven(const rb_exec *ex, const rb_kernel *k, const rb_call *
     else
         rb_prove_claim(twin, call, &claim,
                        ex->team->ledger.at[ex->phase][ex->site][k->op->id].calls, &one);
-    sum->flops += one.flops;
-    sum->special += one.special;
-    sum->int_macs += one.int_macs;
-    sum->bf16_macs += one.bf16_macs;
-    for (int i = 0; i < 3; i++)
-        sum->dequant[i] += one.dequant[i];
-    sum->issued_rd += one.issued_rd;
-    sum->issued_wr += one.issued_wr;
-    if (one.mismatch[0] != '\0' && sum->mismatch[0] == '\0') {
-        char name[96];
-        snprintf(sum->mismatch, sizeof sum->mismatch, "%s: %.380s",
-                 rb_kernel_name(k, name, sizeof name), one.mismatch);
-    }
+    rb_proof_add(sum, &one, k);
     book(ex, k, call, (launch_times){ 0 });
 }
 

@@ -7,6 +7,7 @@
 
 #include "op.h"
 #include "prove.h"
+#include "register.h"
 #include "threads.h"
 #include "trace.h"
 
@@ -25,6 +26,7 @@ typedef struct rb_team_params {
     int64_t cache_bytes;   /* of a cache that all launches pass through in a model: DRAM traffic is
                               booked; 0: none */
     const rb_kernel *only; /* NULL, or the one row that this team has, whatever ISA and BLAS say */
+    const rb_registry *registry; /* NULL, or rows from outside; borrowed */
 } rb_team_params;
 
 /* What one thread holds inside a step. The caller sets phase and site before each launch. */
@@ -36,6 +38,8 @@ typedef struct rb_exec {
     int64_t layer; /* for routing and trace; -1: around the layers */
 } rb_exec;
 
+/* Fails where n_threads is not possible, this CPU cannot run `only`, or without memory. A dry and a
+ * proving team have one thread, whatever n_threads says. */
 rb_status rb_team_open(rb_team **team, const rb_team_params *params, rb_error *err);
 void rb_team_close(rb_team *team); /* NULL is fine */
 
@@ -81,6 +85,7 @@ const rb_costed *rb_team_last(const rb_team *team, rb_phase phase, rb_site site)
  * threads as the team. */
 void rb_team_trace(rb_team *team, rb_trace *trace);
 
+/* What launches have booked so far; valid while the team is, to be read between steps. */
 rb_ledger *rb_team_ledger(rb_team *team);
 /* What a proving team saw executed, summed; mismatch holds the first one, empty if all was proven.
  */

@@ -1,6 +1,6 @@
 /* matmul in f32 with weights in packed panels of 16 rows: lanes are rows, x is broadcast, and no
- * sum is taken across lanes. Work unit: a panel, or a tile's panels. One token: plain weights
- * stream through registers once, which is what reading memory at its speed takes. More: a first
+ * sum is taken across lanes. Work unit: a panel, or a tile's panels. Few tokens: plain weights (of
+ * blocks with one) stream through registers once, which is what memory's speed takes. More: a first
  * phase lays x out tile by tile; then slabs of a group of panels are decoded once into this
  * thread's scratch (f32 stays where it lies) and multiplied by every tile. Refuses: rows that are
  * no panel (views are never padded). Read next: matmul_packed_i8.c. */
@@ -42,32 +42,28 @@ static void fill_slab(f32 *to, const void *w, int64_t k0, int64_t n, rb_dtype ba
 /* Bytes of a row that n elements of a slab take. */
 static int64_t slab_loads(rb_dtype base, int64_t n);
 
-#include "tiles.h"
-
-/* Accumulators of a panel with one token; they hide the latency of a multiply-add. */
-enum { CHAINS = V_LANES == 1 ? 2 : 4 };
-
-/* Up to so many tokens, plain weights are multiplied as they stream by, without scratch. */
-enum { FEW = V_LANES == 16 ? 8 : V_LANES == 8 ? 6 : 1 };
-_Static_assert((int)FEW <= (int)TILE_TOKENS && (int)FEW <= (int)RB_FEW_TOKENS, "one tile, planned");
-
 /* ---- plain types: the vectors v of 16 rows ---- */
 
-RB_INLINE vf column(const void *w, int64_t k, int v, rb_dtype base)
+RB_INLINE element one_element(const void *w, int64_t k, int v, rb_dtype base)
 {
     return load_plain(w, k * PANEL + v * V_LANES, V_LANES, base);
 }
 
 /* Columns k and k + 1; of bf16 they stand side by side, k even, and there is no other way. */
-RB_INLINE void two_columns(vf out[2], const void *w, int64_t k, int v, rb_dtype base)
+RB_INLINE void two_elements(vf out[2], const void *w, int64_t k, int v, rb_dtype base)
 {
     if (base == RB_BF16) {
         v_load2_bf16((const bf16 *)w + k * PANEL + 2 * v * V_LANES, &out[0], &out[1]);
     } else {
-        out[0] = column(w, k, v, base);
-        out[1] = column(w, k + 1, v, base);
+        out[0] = one_element(w, k, v, base);
+        out[1] = one_element(w, k + 1, v, base);
     }
 }
+
+#include "tiles.h"
+
+/* Accumulators of a panel with one token; they hide the latency of a multiply-add. */
+enum { CHAINS = V_LANES == 1 ? 2 : 4 };
 
 /* ---- decoding to f32 ---- */
 
@@ -128,13 +124,13 @@ RB_INLINE void decode_plain(f32 *dst, const void *w, int64_t k0, int64_t n, rb_d
         UNROLL
         for (int v = 0; v < VECS; v++) {
             vf two[2];
-            two_columns(two, w, k0 + k, v, base);
+            two_elements(two, w, k0 + k, v, base);
             v_store(dst + k * PANEL + v * V_LANES, two[0]);
             v_store(dst + (k + 1) * PANEL + v * V_LANES, two[1]);
         }
     }
     for (int v = 0; k < n && v < VECS; v++)
-        v_store(dst + k * PANEL + v * V_LANES, column(w, k0 + k, v, base));
+        v_store(dst + k * PANEL + v * V_LANES, one_element(w, k0 + k, v, base));
 }
 
 /* What is said of n decoded columns of a plain type. */
@@ -195,7 +191,7 @@ RB_INLINE void dot_columns(one_sum *s, const void *w, const f32 *x, int64_t n, r
             UNROLL
             for (int v = 0; v < VECS; v++) {
                 vf two[2];
-                two_columns(two, w, k + a, v, base);
+                two_elements(two, w, k + a, v, base);
                 s->acc[a][v] = v_fma(two[0], x0, s->acc[a][v]);
                 s->acc[a + 1][v] = v_fma(two[1], x1, s->acc[a + 1][v]);
             }
@@ -206,7 +202,7 @@ RB_INLINE void dot_columns(one_sum *s, const void *w, const f32 *x, int64_t n, r
         UNROLL
         for (int v = 0; v < VECS; v++) {
             vf two[2];
-            two_columns(two, w, k, v, base);
+            two_elements(two, w, k, v, base);
             s->acc[0][v] = v_fma(two[0], x0, s->acc[0][v]);
             s->acc[1][v] = v_fma(two[1], x1, s->acc[1][v]);
         }
@@ -216,7 +212,7 @@ RB_INLINE void dot_columns(one_sum *s, const void *w, const f32 *x, int64_t n, r
     const vf last = v_bcast(x + k);
     UNROLL
     for (int v = 0; v < VECS; v++)
-        s->acc[0][v] = v_fma(column(w, k, v, base), last, s->acc[0][v]);
+        s->acc[0][v] = v_fma(one_element(w, k, v, base), last, s->acc[0][v]);
 }
 
 RB_INLINE void one_begin(one_sum *s)
@@ -282,87 +278,7 @@ static void panel_one_token(const rb_call *c, int i, int64_t m, f32 *own)
     }
 }
 
-/* ---- few tokens, plain weights: x is one tile [k][token] ---- */
-
-typedef struct few_sum {
-    vf acc[FEW][VECS];
-} few_sum;
-
-RB_INLINE void few_add(few_sum *s, const vf w[VECS], const f32 *x, int n_tok)
-{
-    UNROLL
-    for (int t = 0; t < n_tok; t++) {
-        const vf xv = v_bcast(x + t);
-        UNROLL
-        for (int v = 0; v < VECS; v++)
-            s->acc[t][v] = v_fma(w[v], xv, s->acc[t][v]);
-    }
-}
-
-RB_INLINE void panel_few(const rb_call *c, int i, int64_t m, const f32 *x, rb_dtype base, int n_tok)
-{
-    const int64_t n = c->t[X].n[3];
-    const void *w = panel_data(c, i, m);
-    few_sum s;
-    vf first[VECS], second[VECS];
-    UNROLL
-    for (int t = 0; t < n_tok; t++) {
-        UNROLL
-        for (int v = 0; v < VECS; v++)
-            s.acc[t][v] = v_zero();
-    }
-    int64_t k = 0;
-    for (; k + 2 <= n; k += 2, x += 2 * n_tok) {
-        UNROLL
-        for (int v = 0; v < VECS; v++) {
-            vf two[2];
-            two_columns(two, w, k, v, base);
-            first[v] = two[0];
-            second[v] = two[1];
-        }
-        few_add(&s, first, x, n_tok);
-        few_add(&s, second, x + n_tok, n_tok);
-    }
-    if (base != RB_BF16 && k < n) {
-        UNROLL
-        for (int v = 0; v < VECS; v++)
-            first[v] = column(w, k, v, base);
-        few_add(&s, first, x, n_tok);
-    }
-    UNROLL
-    for (int t = 0; t < n_tok; t++) {
-        UNROLL
-        for (int v = 0; v < VECS; v++)
-            put_lanes(c, i, t, m + v * V_LANES, s.acc[t][v]);
-    }
-}
-
-RB_INLINE void panel_few_as(const rb_call *c, int i, int64_t m, const f32 *x, rb_dtype base)
-{
-    switch (n_tokens(c)) {
-    case 2:
-        panel_few(c, i, m, x, base, FEW < 2 ? FEW : 2);
-        break;
-    case 3:
-        panel_few(c, i, m, x, base, FEW < 3 ? FEW : 3);
-        break;
-    case 4:
-        panel_few(c, i, m, x, base, FEW < 4 ? FEW : 4);
-        break;
-    case 5:
-        panel_few(c, i, m, x, base, FEW < 5 ? FEW : 5);
-        break;
-    case 6:
-        panel_few(c, i, m, x, base, FEW < 6 ? FEW : 6);
-        break;
-    case 7:
-        panel_few(c, i, m, x, base, FEW < 7 ? FEW : 7);
-        break;
-    default:
-        panel_few(c, i, m, x, base, FEW);
-        break;
-    }
-}
+/* ---- few tokens, plain weights ---- */
 
 static void panel_few_tokens(const rb_call *c, int i, int64_t m, const f32 *x)
 {

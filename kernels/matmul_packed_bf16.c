@@ -1,7 +1,7 @@
 /* matmul with bf16 weights in packed panels by the CPU's dot products of bf16: x is rounded to bf16
- * pairs in a first phase, a lane is a row, and each step multiplies two columns. One token: weights
- * stream through registers; more: tiles.h. Work unit: a panel, or a tile's panels. Refuses f32
- * activations, which are matmul_packed.c's. Read next: tiles.h. */
+ * pairs in a first phase, a lane is a row, and each step multiplies two columns. Few tokens:
+ * weights stream through registers; more: slabs (both in tiles.h). Work unit: a panel, or a tile's
+ * panels. Refuses f32 activations, which are matmul_packed.c's. Read next: tiles.h. */
 #include "quants.h"
 
 /* What tiles.h multiplies: two columns. */
@@ -41,6 +41,19 @@ static void fill_slab(f32 *to, const void *w, int64_t k0, int64_t n, rb_dtype ba
 static int64_t slab_loads(rb_dtype base, int64_t n)
 {
     return rb_row_bytes(base, n * ELEMENT_COLUMNS);
+}
+
+/* Element k of vector v of a panel's rows. */
+RB_INLINE element one_element(const void *w, int64_t k, int v, rb_dtype base)
+{
+    (void)base;
+    return element_load((const f32 *)w + k * PANEL + v * V_LANES);
+}
+
+RB_INLINE void two_elements(element out[2], const void *w, int64_t k, int v, rb_dtype base)
+{
+    out[0] = one_element(w, k, v, base);
+    out[1] = one_element(w, k + 1, v, base);
 }
 
 #include "tiles.h"
@@ -98,9 +111,14 @@ static void panel_one(const rb_call *c, int i, int64_t m, const f32 *x)
 
 /* ---- the row ---- */
 
+static bool by_slabs(const rb_call *c)
+{
+    return n_tokens(c) > FEW;
+}
+
 static int64_t units(const rb_call *c, int phase)
 {
-    return phase == 0 ? slabs_of(c) : n_tokens(c) > 1 ? n_tiles(c) : n_panels(c);
+    return phase == 0 ? slabs_of(c) : by_slabs(c) ? n_tiles(c) : n_panels(c);
 }
 
 static int64_t shared_bytes(const rb_call *c)
@@ -110,7 +128,7 @@ static int64_t shared_bytes(const rb_call *c)
 
 static int64_t own_bytes(const rb_call *c)
 {
-    return n_tokens(c) > 1 ? SLABS_BYTES : LAY_BYTES;
+    return by_slabs(c) ? SLABS_BYTES : LAY_BYTES;
 }
 
 static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
@@ -118,11 +136,14 @@ static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *
     for (int64_t u = first; u < last;) {
         if (phase == 0) {
             lay_out(c, u++, shared, own);
-        } else if (n_tokens(c) > 1) {
+        } else if (by_slabs(c)) {
             u += run_slabs(c, u, last, shared, own);
         } else {
             const panel p = panel_at(c, u++);
-            panel_one(c, p.out, p.m, shared);
+            if (n_tokens(c) > 1)
+                panel_few_as(c, p.out, p.m, shared, RB_BF16);
+            else
+                panel_one(c, p.out, p.m, shared);
         }
     }
 }
@@ -132,11 +153,12 @@ static rb_issued issued(const rb_call *c)
     const int64_t n = n_elements(c);
     rb_issued sum = lay_out_issued(c);
     for (int i = 0; i < N_OUT; i++) {
-        if (n_tokens(c) > 1) {
+        if (by_slabs(c)) {
             issue_part(&sum, 1, slabs_issued(c, i));
             continue;
         }
-        issue(&sum, panels_of(c, i), PANEL * slab_loads(RB_BF16, n) + f32_bytes(n), 0);
+        issue(&sum, panels_of(c, i), PANEL * slab_loads(RB_BF16, n) + f32_bytes(n * n_tokens(c)),
+              0);
         issue_part(&sum, 1, put_issued(c, i));
     }
     return sum;

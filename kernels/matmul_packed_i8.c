@@ -1,91 +1,13 @@
 /* matmul with quantised weights in packed panels, in integers, for any number of tokens: the first
  * phase quantises x to signed bytes per block of 32 and lays it out tile by tile; the second takes
- * sums of four byte products in lanes that are rows, and scales each group. One token: quants are
- * unpacked in registers as they stream by; more: once into this thread's scratch. Work units: a
- * span of blocks of one token; a panel. Refuses: rows that are no panel (views are never padded).
- * Read next: quants.h, matmul_packed.c. */
-#include "quantise.h"
-#include "quants.h"
+ * sums of four byte products in lanes that are rows, and scales each group. Up to a tile of tokens
+ * quants are unpacked in registers as they stream by; of more, once into this thread's scratch.
+ * Work units: a span of blocks of one token; a panel. Refuses: rows that are no panel (views are
+ * never padded). Read next: quantised_tiles.h, quants.h, matmul_packed.c. */
+#include "quantised_tiles.h"
 
-/* Tokens of a register tile. */
-enum { TILE_TOKENS = V_LANES == 16 ? 8 : V_LANES == 8 ? 4 : 1 };
 /* Unpacked panels that stay in the second-level cache while every token passes. */
 enum { GROUP_BYTES = 320 << 10, MOST_PANELS = 8 };
-
-/* ---- quantised x: per tile [block][token], scales (f32), then sums, then bytes ---- */
-
-/* What a group's products need of the sum of its x, 4 bytes: times -zero, or scaled, in f32. */
-enum { SUM_BYTES = 4 };
-
-static rb_dtype base_of(const rb_call *c)
-{
-    return rb_dtype_get(c->t[W0].dtype)->base;
-}
-
-static int64_t shared_bytes(const rb_call *c)
-{
-    return n_tokens(c) * n_blocks(c) *
-           ((int64_t)sizeof(f32) + quant_of(base_of(c)).n_group * SUM_BYTES + BLOCK);
-}
-
-/* Quantised x of some tokens of a tile: block b of token t is number b step + t of each array. */
-typedef struct quants {
-    f32 *scale;
-    u8 *sum, *bytes;
-    int64_t step;
-} quants;
-
-RB_INLINE quants skip(quants x, int64_t n, quant_type q)
-{
-    return (quants){ x.scale + n, x.sum + n * q.n_group * SUM_BYTES, x.bytes + n * BLOCK, x.step };
-}
-
-/* Of the tile whose first token is given. */
-static quants tile_at(const rb_call *c, void *shared, int64_t first)
-{
-    const quant_type q = quant_of(base_of(c));
-    const int64_t n = n_tokens(c) * n_blocks(c);
-    quants x = { .scale = shared, .step = tokens_from(c, first, TILE_TOKENS) };
-    x.sum = (u8 *)(x.scale + n);
-    x.bytes = x.sum + n * q.n_group * SUM_BYTES;
-    return skip(x, first * n_blocks(c), q);
-}
-
-static void store_sums(quants x, quant_type q)
-{
-    const int n = BLOCK / q.n_group;
-    if (q.kind == QUANT_SIGNED) {
-        bias_store(x.sum, x.bytes);
-        return;
-    }
-    for (int g = 0; g < q.n_group; g++) {
-        u8 *sum = x.sum + g * SUM_BYTES;
-        if (q.kind == QUANT_ZERO)
-            sum_store(sum, x.bytes + g * n, n, -q.zero);
-        else
-            s_store((f32 *)sum, s_mul(s_sum_s8(x.bytes + g * n, n), s_load(x.scale)));
-    }
-}
-
-/* Sums of a block that are stored, and loaded with its bytes. */
-static int n_sums(quant_type q)
-{
-    return q.kind == QUANT_SIGNED ? V_BIASED : q.n_group;
-}
-
-static void quantise(const rb_call *c, int64_t u, void *shared)
-{
-    const quant_type q = quant_of(base_of(c));
-    const int64_t token = u / spans(c), from = u % spans(c) * SPAN;
-    const int64_t to = from + SPAN < n_blocks(c) ? from + SPAN : n_blocks(c);
-    const int64_t in_tile = token % TILE_TOKENS;
-    const quants tile = tile_at(c, shared, token - in_tile);
-    for (int64_t b = from; b < to; b++) {
-        const quants x = skip(tile, b * tile.step + in_tile, q);
-        quantise_block(x.bytes, x.scale, x_row(c, token) + b * BLOCK);
-        store_sums(x, q);
-    }
-}
 
 /* ---- a part: 32 columns of some rows, times one token ---- */
 
@@ -119,65 +41,157 @@ RB_INLINE vf add_scaled(vf acc, const vi sum[2], const quant_scales *s, const f3
     return acc;
 }
 
-/* ---- one token: quants are unpacked as they stream by ---- */
+/* ---- few tokens: quants are unpacked as they stream by ---- */
 
-/* A span of parts from part `part` of a block on; x: of the first of them. */
-RB_INLINE vf add_span(vf acc, block_rows rows, const vf d[2], int part, quants x, rb_dtype dtype)
+/* A span of parts from part `part` of a block on, times n_tok tokens; x: of the first of both. */
+RB_INLINE void add_span(vf acc[][VECS], int v, block_rows rows, const vf d[2], int part, quants x,
+                        rb_dtype dtype, int n_tok)
 {
     const quant_type q = quant_of(dtype);
-    vi sum[4][2];
+    const int steps = q.steps / q.n_group; /* of two groups, a step is of one */
+    vi sum[TILE_TOKENS][4][2];
     UNROLL
-    for (int p = 0; p < q.span; p++) {
-        sum[p][0] = dot_begin(skip(x, p, q).sum, q);
-        if (q.n_group == 2)
-            sum[p][1] = dot_begin(skip(x, p, q).sum + SUM_BYTES, q);
-    }
-    UNROLL
-    for (int i = 0; i < q.steps; i++) {
-        vi w[4];
-        unpack_step(w, rows, part / q.span, i, dtype);
+    for (int g = 0; g < q.n_group; g++) {
         UNROLL
-        for (int j = 0; j < q.per_step; j++) {
-            const int p = part_in_span(q, j), g = four_of(q, i, j), h = g * q.n_group / FOURS;
-            sum[p][h] = dot_four(sum[p][h], w[j], x.bytes + p * BLOCK + g * 4, q);
+        for (int p = 0; p < q.span; p++) {
+            UNROLL
+            for (int t = 0; t < n_tok; t++)
+                sum[t][p][g] = dot_begin(skip(x, p * n_tok + t, q).sum + g * SUM_BYTES, q);
+        }
+        UNROLL
+        for (int i = g * steps; i < (g + 1) * steps; i++) {
+            vi w[4];
+            unpack_step(w, rows, part / q.span, i, dtype);
+            UNROLL
+            for (int j = 0; j < q.per_step; j++) {
+                const int p = part_in_span(q, j), four = 4 * four_of(q, i, j);
+                UNROLL
+                for (int t = 0; t < n_tok; t++)
+                    sum[t][p][g] =
+                        dot_four(sum[t][p][g], w[j], skip(x, p * n_tok + t, q).bytes + four, q);
+            }
         }
     }
     UNROLL
     for (int p = 0; p < q.span; p++) {
-        const quants at = skip(x, p, q);
         const quant_scales s = part_scales(rows, d, part + p, dtype, false);
-        acc = add_scaled(acc, sum[p], &s, at.scale, at.sum, q);
+        UNROLL
+        for (int t = 0; t < n_tok; t++) {
+            const quants at = skip(x, p * n_tok + t, q);
+            acc[t][v] = add_scaled(acc[t][v], sum[t][p], &s, at.scale, at.sum, q);
+        }
     }
-    return acc;
 }
 
-RB_INLINE void panel_one_as(const rb_call *c, int i, int64_t m, quants x, rb_dtype dtype)
+/* Vector v of the rows of a packed block. */
+RB_INLINE void add_block(vf acc[][VECS], int v, const u8 *w, quants x, rb_dtype dtype, int n_tok)
+{
+    const quant_type q = quant_of(dtype);
+    const int parts = q.columns / BLOCK;
+    const block_rows rows = { w, v * V_LANES };
+    vf d[2];
+    block_halves(d, rows, dtype, false);
+    UNROLL
+    for (int p = 0; p < parts; p += q.span) {
+        stream_ahead(w, q.bytes * PANEL, (v * parts + p) / q.span, VECS * parts / q.span);
+        add_span(acc, v, rows, d, p, skip(x, p * n_tok, q), dtype, n_tok);
+    }
+}
+
+/* A panel. Where code is long and registers are few, the sums of all but one vector are in memory.
+ */
+RB_INLINE void panel_few(const rb_call *c, int i, int64_t m, quants x, rb_dtype dtype, int n_tok)
 {
     const quant_type q = quant_of(dtype);
     const u8 *w = (const u8 *)rb_at(out_w(c, i), 0, 0, m / PANEL);
     const int parts = q.columns / BLOCK;
-    vf acc[VECS];
+    vf acc[TILE_TOKENS][VECS];
     UNROLL
-    for (int v = 0; v < VECS; v++)
-        acc[v] = v_zero();
-    for (int64_t b = 0; b < n_blocks(c); b += parts, w += q.bytes * PANEL) {
+    for (int t = 0; t < n_tok; t++) {
         UNROLL
-        for (int v = 0; v < VECS; v++) {
-            const block_rows rows = { w, v * V_LANES };
-            vf d[2];
-            block_halves(d, rows, dtype, false);
+        for (int v = 0; v < VECS; v++)
+            acc[t][v] = v_zero();
+    }
+    for (int64_t b = 0; b < n_blocks(c); b += parts, w += q.bytes * PANEL) {
+        const quants at = skip(x, b * n_tok, q);
+        if (parts == 1 || n_tok <= 2) {
             UNROLL
-            for (int p = 0; p < parts; p += q.span) {
-                stream_ahead(w, q.bytes * PANEL, (v * parts + p) / q.span, VECS * parts / q.span);
-                acc[v] = add_span(acc[v], rows, d, p, skip(x, b + p, q), dtype);
-            }
+            for (int v = 0; v < VECS; v++)
+                add_block(acc, v, w, at, dtype, n_tok);
+        } else {
+            for (int v = 0; v < VECS; v++)
+                add_block(acc, v, w, at, dtype, n_tok);
         }
     }
     dq_unpacked((rb_dtype)(RB_FIRST_PACKED + dtype), n_blocks(c) / parts);
     UNROLL
-    for (int v = 0; v < VECS; v++)
-        put_lanes(c, i, 0, m + v * V_LANES, acc[v]);
+    for (int t = 0; t < n_tok; t++) {
+        UNROLL
+        for (int v = 0; v < VECS; v++)
+            put_lanes(c, i, t, m + v * V_LANES, acc[t][v]);
+    }
 }
+
+RB_INLINE void panel_any(const rb_call *c, int i, int64_t m, quants x, int n_tok)
+{
+    if (n_tok > TILE_TOKENS)
+        __builtin_unreachable();
+    switch (base_of(c)) {
+#define RB_CASE(t)                                                                                 \
+    case t:                                                                                        \
+        panel_few(c, i, m, x, t, n_tok);                                                           \
+        break;
+        RB_QUANT_DTYPES(RB_CASE)
+#undef RB_CASE
+    default:
+        __builtin_unreachable();
+    }
+}
+
+static NOINLINE void panel_one(const rb_call *c, int i, int64_t m, quants x)
+{
+    panel_any(c, i, m, x, 1);
+}
+
+static NOINLINE void panel_two(const rb_call *c, int i, int64_t m, quants x)
+{
+    panel_any(c, i, m, x, 2);
+}
+
+static NOINLINE void panel_three(const rb_call *c, int i, int64_t m, quants x)
+{
+    panel_any(c, i, m, x, 3);
+}
+
+static NOINLINE void panel_four(const rb_call *c, int i, int64_t m, quants x)
+{
+    panel_any(c, i, m, x, 4);
+}
+
+static NOINLINE void panel_five(const rb_call *c, int i, int64_t m, quants x)
+{
+    panel_any(c, i, m, x, 5);
+}
+
+static NOINLINE void panel_six(const rb_call *c, int i, int64_t m, quants x)
+{
+    panel_any(c, i, m, x, 6);
+}
+
+static NOINLINE void panel_seven(const rb_call *c, int i, int64_t m, quants x)
+{
+    panel_any(c, i, m, x, 7);
+}
+
+static NOINLINE void panel_eight(const rb_call *c, int i, int64_t m, quants x)
+{
+    panel_any(c, i, m, x, 8);
+}
+
+static void (*const panel_of_tokens[])(const rb_call *, int, int64_t, quants) = {
+    panel_one, panel_two, panel_three, panel_four, panel_five, panel_six, panel_seven, panel_eight
+};
+_Static_assert(TILE_TOKENS <= sizeof panel_of_tokens / sizeof *panel_of_tokens, "one for each");
 
 /* ---- more tokens: a panel unpacked, per part scales, minimums (f32) and quants ---- */
 
@@ -354,21 +368,6 @@ static void tile_any(const rb_call *c, int i, int64_t m, int64_t token, void *sh
 
 /* ---- the rows ---- */
 
-static void panel_one(const rb_call *c, int i, int64_t m, void *shared)
-{
-    const quants x = tile_at(c, shared, 0);
-    switch (base_of(c)) {
-#define RB_CASE(t)                                                                                 \
-    case t:                                                                                        \
-        panel_one_as(c, i, m, x, t);                                                               \
-        break;
-        RB_QUANT_DTYPES(RB_CASE)
-#undef RB_CASE
-    default:
-        __builtin_unreachable();
-    }
-}
-
 static void unpack(u8 *to, const u8 *w, int64_t n_block, rb_dtype dtype)
 {
     switch (dtype) {
@@ -381,6 +380,13 @@ static void unpack(u8 *to, const u8 *w, int64_t n_block, rb_dtype dtype)
     default:
         __builtin_unreachable();
     }
+}
+
+/* Whether panels are unpacked to scratch, where every tile of tokens passes: one tile needs none.
+ */
+static bool by_groups(const rb_call *c)
+{
+    return n_tokens(c) > TILE_TOKENS;
 }
 
 static int64_t panel_bytes(const rb_call *c)
@@ -397,7 +403,7 @@ static int64_t group_panels(const rb_call *c)
 
 static int64_t own_bytes(const rb_call *c)
 {
-    return n_tokens(c) > 1 ? group_panels(c) * panel_bytes(c) : 0;
+    return by_groups(c) ? group_panels(c) * panel_bytes(c) : 0;
 }
 
 static int64_t units(const rb_call *c, int phase)
@@ -421,21 +427,17 @@ static void group_many(const rb_call *c, int64_t first, int64_t last, void *shar
 
 static void run(const rb_call *c, int phase, int64_t first, int64_t last, void *shared, void *own)
 {
-    if (phase == 0) {
-        for (int64_t u = first; u < last; u++)
+    const int64_t step = phase == 1 && by_groups(c) ? group_panels(c) : 1;
+    for (int64_t u = first; u < last; u += step) {
+        if (phase == 0) {
             quantise(c, u, shared);
-        return;
-    }
-    if (n_tokens(c) == 1) {
-        for (int64_t u = first; u < last; u++) {
+        } else if (by_groups(c)) {
+            group_many(c, u, u + step < last ? u + step : last, shared, own);
+        } else {
             const panel p = panel_at(c, u);
-            panel_one(c, p.out, p.m, shared);
+            panel_of_tokens[n_tokens(c) - 1](c, p.out, p.m, tile_at(c, shared, 0));
         }
-        return;
     }
-    const int64_t step = group_panels(c);
-    for (int64_t u = first; u < last; u += step)
-        group_many(c, u, u + step < last ? u + step : last, shared, own);
 }
 
 /* ---- issued bytes ---- */
@@ -468,7 +470,7 @@ static int64_t tiles_of_tokens(const rb_call *c)
     return n;
 }
 
-/* A panel's blocks once; with more tokens to scratch, and from there once a tile. */
+/* A panel's blocks once; with more than a tile of tokens to scratch, and from there once a tile. */
 static rb_issued issued(const rb_call *c)
 {
     const quant_type q = quant_of(base_of(c));
@@ -478,7 +480,7 @@ static rb_issued issued(const rb_call *c)
         const int64_t n = panels_of(c, i);
         issue(&sum, n * blocks, PANEL * q.loads, 0);
         issue(&sum, n * parts * n_tokens(c), part_loads(q), 0);
-        if (n_tokens(c) > 1) {
+        if (by_groups(c)) {
             issue(&sum, n * parts, 0, unpacked_bytes(q));
             issue(&sum, n * parts * tiles_of_tokens(c), unpacked_bytes(q), 0);
         }

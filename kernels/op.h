@@ -11,6 +11,7 @@
 typedef enum {
     RB_ISA_SCALAR,
     RB_ISA_NEON,
+    RB_ISA_DOTPROD, /* NEON with dot products of bytes: rows of integers only */
     RB_ISA_AVX2,
     RB_ISA_AVX512,
     RB_ISA_BLAS,   /* OpenBLAS: excluded whenever an ISA cap is set */
@@ -124,6 +125,7 @@ typedef struct rb_decode {
 
 typedef struct rb_kernel {
     const rb_op *op;
+    const char *of; /* rows from outside: the name of an op that is here, in place of op */
     rb_isa isa;
     rb_dtype dtype;      /* of the key operand; RB_NO_DTYPE: any, or the op has no key */
     const char *variant; /* NULL, or what sets this row apart from others with its key ("i8") */
@@ -144,7 +146,8 @@ typedef struct rb_kernel {
     bool (*accepts)(const rb_call *call);     /* NULL: every shape */
     bool needs_bf16; /* the CPU's own dot products of bf16, beyond what its ISA has */
     rb_rounding act; /* of activations: a row that rounds is not used where f32 is wanted */
-    const struct rb_kernel *twin; /* added rows: the same source built as the counting ISA */
+    const struct rb_kernel *twin; /* rows from outside: the same source built as the counting ISA;
+                                     rb_register finds it */
     const char *unproven;         /* NULL, or why (BLAS, AMX) */
 } rb_kernel;
 
@@ -167,6 +170,7 @@ typedef struct rb_kernel_list {
 #define RB_ISA_ID           RB_ID(RB_BUILD) /* the rb_isa that a kernel file is being built for */
 #define RB_BUILD_ID_scalar  RB_ISA_SCALAR
 #define RB_BUILD_ID_neon    RB_ISA_NEON
+#define RB_BUILD_ID_dotprod RB_ISA_DOTPROD
 #define RB_BUILD_ID_avx2    RB_ISA_AVX2
 #define RB_BUILD_ID_avx512  RB_ISA_AVX512
 #define RB_BUILD_ID_count1  RB_ISA_COUNT1
@@ -175,27 +179,26 @@ typedef struct rb_kernel_list {
 
 #define RB_CAT2(a, b, c) a##b##_##c
 #define RB_CAT(a, b, c)  RB_CAT2(a, b, c)
-/* A row of one phase with the file's own op, units, run and issued, keyed by one dtype; more may
- * follow. */
-#define RB_ROW(type)                                                                               \
-    .op = &op, .isa = RB_ISA_ID, .dtype = (type), .n_phase = 1, .units = units, .run = run,        \
-    .issued = issued
+/* A row of one phase with the file's own units, run and issued, keyed by one dtype, of the file's
+ * own op or of one that is here, by its name; more may follow. */
+#define RB_ROW(type)          .op = &op, RB_ROW_REST(type)
+#define RB_ROW_OF(name, type) .of = (name), RB_ROW_REST(type)
+#define RB_ROW_REST(type)                                                                          \
+    .isa = RB_ISA_ID, .dtype = (type), .n_phase = 1, .units = units, .run = run, .issued = issued
 /* The only symbol a kernel file exports: rb_rows_<file>_<isa>. */
 #define RB_EXPORT(file, table)                                                                     \
     extern const rb_kernel_list RB_CAT(rb_rows_, file, RB_BUILD);                                  \
     const rb_kernel_list RB_CAT(rb_rows_, file, RB_BUILD) = { (table),                             \
                                                               sizeof(table) / sizeof *(table) }
 
+/* The rows of the build. Those that others add: register.h. */
 int rb_registry_size(void);
 const rb_kernel *rb_registry_row(int i);
-/* Adds a row at run time (a user's kernel), which is then preferred to the built-in rows of its
- * dtype and ISA; the row must stay alive. Not thread safe; before any team is opened. Fails when
- * the table is full or the row is incomplete. */
-rb_status rb_register(const rb_kernel *row, rb_error *err);
-/* The counting row built from k's own source, with the lanes of its ISA (scalar: 1; neon, avx2: 8;
- * avx512: 16); of an added row the one it names. NULL: k is unproven. */
+/* The counting row built from k's own source, with the lanes of its ISA (scalar: 1; neon,
+ * dotprod, avx2: 8; avx512: 16). NULL: k is unproven. */
 const rb_kernel *rb_counting_twin(const rb_kernel *k);
-const rb_op *rb_op_get(rb_op_id id); /* the op as the registry knows it; NULL if it has no row */
+const rb_op *rb_op_get(rb_op_id id); /* the op as the build has it; NULL if it has no row */
+const rb_op *rb_op_by_name(const char *name); /* likewise */
 /* "matmul.q8_0.avx512", "attend.avx2": stable, for people. Returns buf. */
 char *rb_kernel_name(const rb_kernel *k, char *buf, size_t size);
 
@@ -215,7 +218,8 @@ rb_status rb_isa_by_name(const char *name, rb_isa *isa, rb_error *err);
 
 /* Evaluates a term table. */
 uint64_t rb_terms_eval(const rb_op *op, const rb_term *terms, const rb_call *call);
-/* The whole cost of running call with kernel k. *assumed is set if a distinct count was assumed. */
+/* The whole cost of running call with kernel k, of an ISA that this machine has: a part of it is
+ * code of k's build. *assumed is set if a distinct count was assumed. */
 rb_cost rb_cost_of(const rb_kernel *k, const rb_call *call, bool *assumed);
 /* How many different rows, of n_rows, an index operand (dense i32) names. Where its memory is
  * absent (a dry run) *assumed is set and it is what independent draws give, to the nearest whole:

@@ -34,7 +34,7 @@ static int64_t distinct(const int32_t *id, int64_t n, int64_t n_rows)
     if (words > WORDS) {
         seen = malloc((size_t)words * sizeof *seen);
         if (!seen)
-            abort(); /* a vocabulary beyond half a million rows and no memory for one bit each */
+            rb_out_of_memory(); /* a vocabulary beyond half a million rows, one bit each */
     }
     memset(seen, 0, (size_t)words * sizeof *seen);
     count = 0;
@@ -343,7 +343,7 @@ int64_t rb_fresh_by_map(const rb_op *op, const rb_call *call, int j, bool write)
     const size_t size = call->t[j].buffer->bytes;
     uint8_t *before = calloc(2, size);
     if (!before)
-        abort(); /* as large as one cache layer; the launch door has no error to return */
+        rb_out_of_memory(); /* as large as one cache layer */
     uint8_t *mine = before + size;
     for (int i = 0; i < j; i++)
         if (call->t[i].buffer == call->t[j].buffer && rb_arg_goes(&op->arg[i], write))

@@ -298,15 +298,11 @@ bool rb_prove_claim(const rb_kernel *k, const rb_call *call, const rb_cost *clai
     const size_t own_bytes = k->own_bytes ? (size_t)k->own_bytes(call) : 0;
     proving *v = calloc(1, sizeof *v);
     char *shared = calloc(1, shared_bytes + 1), *own = calloc(1, own_bytes + 1);
-    if (!v || !shared || !own) {
-        mismatch(proof, "no memory for the proof");
-        goto done;
-    }
+    if (!v || !shared || !own)
+        rb_out_of_memory(); /* which is no mismatch */
     v->k = k;
-    if (!open_regions(v, call, shared, shared_bytes, own, own_bytes)) {
-        mismatch(proof, "no memory for the proof");
-        goto done;
-    }
+    if (!open_regions(v, call, shared, shared_bytes, own, own_bytes))
+        rb_out_of_memory();
     v->count.call = &v->call;
     v->count.op = k->op;
     rb_counting = &v->count;
@@ -320,11 +316,55 @@ bool rb_prove_claim(const rb_kernel *k, const rb_call *call, const rb_cost *clai
     derive_touches(v, call);
     compare_touches(v, call, proof);
     compare_bytes(v, call, claim, proof);
-done:
-    if (v)
-        close_regions(v);
+    close_regions(v);
     free(v);
     free(shared);
     free(own);
+    return proof->mismatch[0] == '\0';
+}
+
+void rb_proof_add(rb_proof *a, const rb_proof *b, const rb_kernel *k)
+{
+    char name[96];
+    a->flops += b->flops;
+    a->special += b->special;
+    a->int_macs += b->int_macs;
+    a->bf16_macs += b->bf16_macs;
+    for (int i = 0; i < 3; i++)
+        a->dequant[i] += b->dequant[i];
+    a->issued_rd += b->issued_rd;
+    a->issued_wr += b->issued_wr;
+    if (b->mismatch[0] != '\0')
+        mismatch(a, "%s%s%.380s", k ? rb_kernel_name(k, name, sizeof name) : "", k ? ": " : "",
+                 b->mismatch);
+}
+
+/* One problem; what is missing for a proof is a mismatch too. */
+static void prove_case(const rb_kernel *k, const rb_kernel *twin, uint64_t seed, rb_proof *proof)
+{
+    rb_case c;
+    rb_error err;
+    bool assumed = false;
+    memset(proof, 0, sizeof *proof);
+    if (rb_case_make(&c, k, RB_FILL_RANDOM, seed, &err) != RB_OK) {
+        mismatch(proof, "%.380s", err.text);
+        return;
+    }
+    const rb_cost claim = rb_cost_of(k, &c.call, &assumed);
+    rb_prove_claim(twin, &c.call, &claim, seed, proof);
+    rb_case_free(&c);
+}
+
+bool rb_prove_cases(const rb_kernel *k, int n, uint64_t seed, rb_proof *proof)
+{
+    const rb_kernel *twin = k->isa >= RB_ISA_COUNT1 ? k : rb_counting_twin(k);
+    memset(proof, 0, sizeof *proof);
+    if (!twin)
+        mismatch(proof, "unproven: %.380s", k->unproven ? k->unproven : "it has no counting twin");
+    for (int i = 0; twin && i < n; i++) {
+        rb_proof one;
+        prove_case(k, twin, seed + (uint64_t)i, &one);
+        rb_proof_add(proof, &one, NULL);
+    }
     return proof->mismatch[0] == '\0';
 }

@@ -159,7 +159,7 @@ static inline __attribute__((unused)) int64_t argmax_of(const float *p, int64_t 
 #include "isa_avx2.h"
 #elif defined RB_BUILD_avx512
 #include "isa_avx512.h"
-#elif defined RB_BUILD_neon
+#elif defined RB_BUILD_neon || defined RB_BUILD_dotprod
 #include "isa_neon.h"
 #else
 #error "kernel files are compiled once per ISA: -DRB_BUILD=<isa> -DRB_BUILD_<isa>=1"

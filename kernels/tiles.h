@@ -1,9 +1,9 @@
-/* Many tokens against packed panels, in elements of 4 bytes: f32, or pairs of bf16. A first phase
- * lays x out tile by tile; slabs of a group of panels are copied or decoded once into this thread's
- * scratch, where they stay while every tile of x passes. The file that includes it says what an
- * element is: ELEMENT_COLUMNS, element, element_load, _bcast, _mul, _store, elements_stored; and
- * fill_slab, slab_loads. Refuses to be a file of its own.
- * Read next: matmul_packed.c, matmul_packed_bf16.c. */
+/* Packed panels times tokens, in elements of 4 bytes: f32, or pairs of bf16. Of few tokens weights
+ * are multiplied as they stream by; of more a first phase lays x out tile by tile, and slabs of a
+ * group of panels are copied or decoded once into this thread's scratch, where they stay while all
+ * tiles pass. The includer says what an element is (ELEMENT_COLUMNS, element, element_load, _bcast,
+ * _mul, _store, elements_stored, one_element, two_elements) and defines fill_slab and slab_loads.
+ * Refuses to be a file of its own. Read next: matmul_packed.c, matmul_packed_bf16.c. */
 #ifndef RB_TILES_H
 #define RB_TILES_H
 
@@ -19,6 +19,11 @@ enum {
     GROUP = 16,
     SLAB = 256,
 };
+
+/* Up to so many tokens, weights that need no decoding to scratch are multiplied as they stream by.
+ */
+enum { FEW = V_LANES == 16 ? 8 : V_LANES == 8 ? 6 : 1 };
+_Static_assert((int)FEW <= (int)TILE_TOKENS && (int)FEW <= (int)RB_FEW_TOKENS, "one tile, planned");
 
 enum { SLABS_BYTES = GROUP * SLAB * PANEL * 4, LAY_BYTES = TILE_TOKENS * V_LANES * 4 };
 
@@ -203,6 +208,105 @@ static void group_many(const rb_call *c, int i, int64_t m, int n_panel, const f3
             for (; p < n_panel; p++)
                 panel_any(&s, m + p * PANEL, own + p * SLAB * PANEL, t, x, tokens);
         }
+    }
+}
+
+/* ---- few tokens: elements are multiplied as they stream by, without scratch ---- */
+
+/* The sums of a token; those that hide the latency of a multiply-add where tokens are too few. */
+enum { SUMS = 2, MOST_SUMS = 8 };
+
+typedef struct few_sum {
+    vf acc[FEW][SUMS][VECS];
+} few_sum;
+
+RB_INLINE void few_add(few_sum *s, int sum, const element w[VECS], const f32 *x, int n_tok)
+{
+    UNROLL
+    for (int t = 0; t < n_tok; t++) {
+        const element xv = element_bcast(x + t);
+        UNROLL
+        for (int v = 0; v < VECS; v++)
+            s->acc[t][sum][v] = element_mul(w[v], xv, s->acc[t][sum][v]);
+    }
+}
+
+RB_INLINE void few_begin(few_sum *s, int n_tok)
+{
+    UNROLL
+    for (int t = 0; t < n_tok; t++) {
+        UNROLL
+        for (int v = 0; v < VECS; v++)
+            s->acc[t][0][v] = s->acc[t][1][v] = v_zero();
+    }
+}
+
+RB_INLINE void few_end(const rb_call *c, int i, int64_t m, const few_sum *s, int n_sum, int n_tok)
+{
+    UNROLL
+    for (int t = 0; t < n_tok; t++) {
+        UNROLL
+        for (int v = 0; v < VECS; v++) {
+            const vf *sum = &s->acc[t][0][v], other = s->acc[t][1][v];
+            put_lanes(c, i, t, m + v * V_LANES, n_sum == 1 ? *sum : v_join(*sum, other));
+        }
+    }
+}
+
+/* One panel, all n_tok tokens; x is one tile [k][token]. */
+RB_INLINE void panel_few(const rb_call *c, int i, int64_t m, const f32 *x, rb_dtype base, int n_tok)
+{
+    const int n_sum = n_tok * VECS * SUMS <= MOST_SUMS ? SUMS : 1;
+    const int64_t n = n_elements(c);
+    const void *w = panel_data(c, i, m);
+    few_sum s;
+    element first[VECS], second[VECS];
+    few_begin(&s, n_tok);
+    int64_t k = 0;
+    for (; k + 2 <= n; k += 2, x += 2 * n_tok) {
+        UNROLL
+        for (int v = 0; v < VECS; v++) {
+            element two[2];
+            two_elements(two, w, k, v, base);
+            first[v] = two[0];
+            second[v] = two[1];
+        }
+        few_add(&s, 0, first, x, n_tok);
+        few_add(&s, n_sum - 1, second, x + n_tok, n_tok);
+    }
+    if (k < n) {
+        UNROLL
+        for (int v = 0; v < VECS; v++)
+            first[v] = one_element(w, k, v, base);
+        few_add(&s, 0, first, x, n_tok);
+    }
+    few_end(c, i, m, &s, n_sum, n_tok);
+}
+
+RB_INLINE void panel_few_as(const rb_call *c, int i, int64_t m, const f32 *x, rb_dtype base)
+{
+    switch (n_tokens(c)) {
+    case 2:
+        panel_few(c, i, m, x, base, FEW < 2 ? FEW : 2);
+        break;
+    case 3:
+        panel_few(c, i, m, x, base, FEW < 3 ? FEW : 3);
+        break;
+    case 4:
+        panel_few(c, i, m, x, base, FEW < 4 ? FEW : 4);
+        break;
+    case 5:
+        panel_few(c, i, m, x, base, FEW < 5 ? FEW : 5);
+        break;
+    case 6:
+        panel_few(c, i, m, x, base, FEW < 6 ? FEW : 6);
+        break;
+    case 7:
+        panel_few(c, i, m, x, base, FEW < 7 ? FEW : 7);
+        break;
+    default:
+        panel_few(c, i, m, x, base, FEW);
+        break;
     }
 }
 

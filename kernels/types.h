@@ -1,6 +1,6 @@
 /* The vocabulary of the whole project: status, dtype, buffer, view.
  * A view says which storage units of which buffer an operand covers; it never owns memory and the
- * memory may be absent (a dry run). Includes libc only.
+ * memory may be absent (a dry run). Includes libc only, and host.h.
  * Read next: cost.h (what a launch costs), op.h (what a kernel is). */
 #ifndef RB_TYPES_H
 #define RB_TYPES_H
@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+
+#include "host.h"
 
 /* ---- errors: a status for the program, one clear line for the user ---- */
 
@@ -25,6 +27,10 @@ typedef struct rb_error {
     rb_status status;
     char text[512]; /* one line: what, where, what to do; no trailing newline */
 } rb_error;
+
+/* Says so in a line on stderr and ends the process with exit code 1: for what has no error to
+ * return, such as the launch door. */
+__attribute__((noreturn)) void rb_out_of_memory(void);
 
 /* Fills err (which may be NULL) and returns status, so that callers write `return rb_fail(...)`. */
 rb_status rb_fail(rb_error *err, rb_status status, const char *fmt, ...)
@@ -76,6 +82,7 @@ typedef struct rb_dtype_info {
     rb_dtype base;
 } rb_dtype_info;
 
+/* The row of a dtype in the table. */
 const rb_dtype_info *rb_dtype_get(rb_dtype dtype);
 /* By name ("q8_0"); RB_NO_DTYPE if unknown, or a packed layout: no file holds one. */
 rb_dtype rb_dtype_by_name(const char *name);
@@ -87,6 +94,7 @@ int64_t rb_row_bytes(rb_dtype dtype, int64_t n);
 void rb_decode_row(rb_dtype dtype, float *dst, const void *src, int64_t n);
 void rb_encode_row(rb_dtype dtype, void *dst, const float *src, int64_t n);
 
+/* Exact where nothing else is said. */
 float rb_f16_to_f32(uint16_t h);
 uint16_t rb_f32_to_f16(float f); /* round to nearest even */
 float rb_bf16_to_f32(uint16_t h);

@@ -11,6 +11,12 @@
 
 const char *const rb_stream_name[RB_N_STREAM] = { "weight", "activation", "kv", "ctrl" };
 
+void rb_out_of_memory(void)
+{
+    fputs("rbench: out of memory\n", stderr);
+    _exit(1);
+}
+
 rb_status rb_fail(rb_error *err, rb_status status, const char *fmt, ...)
 {
     if (!err)

@@ -45,8 +45,9 @@ rb_dtype rb_mixer_next(rb_mixer *m, const char *tensor, int64_t layer, int64_t c
 /* ---- conversion ---- */
 
 typedef struct rb_convert_params {
-    const rb_mix *mix;               /* NULL: types as they are */
-    const struct rb_attn_form *attn; /* NULL: attention as it is */
+    const rb_mix *mix;                /* NULL: types as they are */
+    const struct rb_attn_form *attn;  /* NULL: attention as it is */
+    const struct rb_calibration *cal; /* of the model, for attn; may be NULL */
     int n_threads;
     /* Told before each tensor; may be NULL. */
     void (*progress)(void *arg, const char *tensor, int64_t i, int64_t n);
@@ -67,6 +68,7 @@ typedef struct rb_conversion {
     int64_t n_again;                  /* converted tensors that had been quantised before */
     rb_attn_note attn;                /* what became of attention */
 } rb_conversion;
+/* The sum over all types. */
 rb_converted rb_conversion_total(const rb_conversion *c);
 
 /* Reads the GGUF file (of a split set the first) and writes another: all metadata byte for byte but

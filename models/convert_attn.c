@@ -73,12 +73,17 @@ rb_status rb_attn_file_open(rb_attn_file *a, const char *path, const rb_convert_
 {
     rb_model *from = NULL;
     *a = (rb_attn_file){ 0 };
+    if (params->attn->form == RB_FORM_GTA) /* a benchmark of its shape is none of the model */
+        return rb_fail(err, RB_ERR_UNSUPPORTED,
+                       "%.200s in the form gta: its gate and its latent values are trained, no "
+                       "weights convert to it; 'rbench MODEL --attn gta' measures its shape",
+                       path);
     rb_status status =
         rb_model_open(&from, path, &(rb_model_params){ .n_threads = params->n_threads }, err);
     if (status == RB_OK)
         status = rb_ask_stop(params->stop, params->arg, err);
     if (status == RB_OK)
-        status = rb_attn_convert(&a->model, from, params->attn, NULL, err);
+        status = rb_attn_convert(&a->model, from, params->attn, params->cal, err);
     rb_model_close(from);
     if (status == RB_OK)
         status = list_tensors(a, err);

@@ -70,6 +70,7 @@ typedef struct rb_gguf {
 rb_status rb_gguf_open(rb_gguf *g, rb_source first, const char *path, rb_error *err);
 void rb_gguf_close(rb_gguf *g); /* NULL and half-open are fine */
 
+/* Whether a key holds a whole number, of whatever width. */
 bool rb_gguf_is_integer(const rb_gguf_kv *kv);
 /* NULL if absent. */
 const rb_gguf_kv *rb_gguf_find_kv(const rb_gguf *g, const char *key);

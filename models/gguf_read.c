@@ -265,7 +265,7 @@ static void place_tensors(reader *r, rb_gguf_tensor *t, int64_t n, uint64_t alig
         else if (start > size || offset > size - start || t[i].bytes > size - start - offset)
             FAIL(r,
                  "%s: truncated: tensor '%s' needs %llu bytes at byte %llu of the data, which"
-                 " has %llu",
+                 " has %llu; is the download complete?",
                  label, t[i].name, (unsigned long long)t[i].bytes, (unsigned long long)offset,
                  (unsigned long long)(start > size ? 0 : size - start));
         else if (last && last->offset + last->bytes > start + offset)
@@ -298,8 +298,11 @@ static uint64_t get_count(reader *r, const char *what, uint64_t most, uint64_t l
         FAIL(r, "%s: it declares %llu %s; at most %llu are allowed", r->src->label,
              (unsigned long long)n, what, (unsigned long long)most);
     else if (r->status == RB_OK && n > (r->src->size - r->pos) / least_bytes)
-        FAIL(r, "%s: truncated: it declares %llu %s, %llu bytes remain", r->src->label,
-             (unsigned long long)n, what, (unsigned long long)(r->src->size - r->pos));
+        FAIL(r,
+             "%s: truncated: it declares %llu %s, %llu bytes remain; is the "
+             "download complete?",
+             r->src->label, (unsigned long long)n, what,
+             (unsigned long long)(r->src->size - r->pos));
     return r->status == RB_OK ? n : 0;
 }
 

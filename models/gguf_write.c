@@ -83,6 +83,8 @@ static void put_own(meta *m, const rb_model *model)
         put_text(m, "rbench.attention.form",
                  rb_attn_form_text(&model->attn.form, form, sizeof form));
         put_flag(m, "rbench.attention.exact", model->attn.exact);
+        if (model->attn.n_calibrated)
+            put_integer(m, "rbench.attention.calibrated", model->attn.n_calibrated);
     }
     if (c->latent_plain)
         put_integer(m, "rbench.attention.kv_lora_rank", c->kv_lora_rank);

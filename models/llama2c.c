@@ -138,12 +138,41 @@ static rb_status header_v1(const uint8_t *h, rb_config *c, rb_error *err)
     return make_config(c, f, shared, err);
 }
 
+static bool is_text(const uint8_t *h, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        if (h[i] == 0x7f || (h[i] < ' ' && h[i] != '\n' && h[i] != '\r' && h[i] != '\t'))
+            return false;
+    return true;
+}
+
+/* What a file of these first n bytes is instead, and what to name; NULL: no saying. */
+static const char *looks_like(const uint8_t *h, uint64_t n)
+{
+    if (n == 0)
+        return "it is empty";
+    if (n > 8 && h[8] == '{' && !h[4] && !h[5] && !h[6] && !h[7])
+        return "it is a safetensors file; name the folder that holds it and its config.json";
+    if (h[0] == '{' && is_text(h, n))
+        return "it is JSON; if that is a model's config.json, name the folder that holds it";
+    if (is_text(h, n))
+        return "it is text; a model is a GGUF or llama2.c file, a folder with config.json and "
+               "safetensors, or a preset";
+    if (n > 4 && !memcmp(h, "\x89PNG", 4))
+        return "it is a PNG image";
+    if (n > 4 && !memcmp(h, "PK\3\4", 4))
+        return "it is a zip archive; of what PyTorch saves the safetensors of the same model are "
+               "wanted, in a folder with config.json";
+    return NULL;
+}
+
 /* The config and layout of src, whose whole size must fit them. */
 static rb_status recognise(const rb_source *src, rb_config *c, layout *l, rb_error *err)
 {
     uint8_t h[V1_HEADER] = { 0 };
     rb_error inner;
-    rb_status status = rb_source_read(src, 0, h, src->size < sizeof h ? src->size : sizeof h, err);
+    const uint64_t n = src->size < sizeof h ? src->size : sizeof h;
+    rb_status status = rb_source_read(src, 0, h, n, err);
     if (status != RB_OK)
         return status;
     bool v1 = src->size >= 4 && (uint32_t)get_i32(h) == RB_LLAMA2C_MAGIC;
@@ -151,6 +180,9 @@ static rb_status recognise(const rb_source *src, rb_config *c, layout *l, rb_err
             : (layout){ order_v0, sizeof order_v0 / sizeof *order_v0, V0_HEADER, 0 };
     const char *prefix = v1 ? "llama2.c v1: " : "neither GGUF nor llama2.c (as its v0: ";
     const char *end = v1 ? "" : ")";
+    const char *other = v1 ? NULL : looks_like(h, n);
+    if (other)
+        return rb_fail(err, RB_ERR_FORMAT, "%s: neither GGUF nor llama2.c: %s", src->label, other);
     if (src->size < l->header)
         return rb_fail(err, RB_ERR_FORMAT,
                        "%s: %sthe header is truncated after %" PRIu64 " bytes%s", src->label,

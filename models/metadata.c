@@ -282,7 +282,8 @@ static rb_status check_own_keys(const rb_gguf *g, rb_error *err)
 {
     static const char *const known[] = { "form",      "exact",           "kv_lora_rank",
                                          "late_rope", "key_block_count", "frequency_length",
-                                         "scale",     "head_count_v",    "value_up_length" };
+                                         "scale",     "head_count_v",    "value_up_length",
+                                         "calibrated" };
     static const char prefix[] = "rbench.attention.";
     for (int64_t i = 0; i < g->n_kv; i++) {
         const char *key = g->kv[i].key;
@@ -323,7 +324,8 @@ rb_status rb_arch_note(const rb_gguf *g, rb_attn_note *note, rb_error *err)
     meta m = { .g = g, .arch = "rbench", .err = err };
     rb_error inner = { .text = "" };
     const char *form = text(&m, "attention.form");
-    *note = (rb_attn_note){ .exact = flag(&m, "attention.exact", false) };
+    *note = (rb_attn_note){ .exact = flag(&m, "attention.exact", false),
+                            .n_calibrated = integer(&m, "attention.calibrated", 0) };
     note->converted = form != NULL;
     if (m.status == RB_OK && form && rb_attn_form_parse(&note->form, form, &inner) != RB_OK)
         refuse(&m, inner.text);

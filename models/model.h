@@ -13,6 +13,8 @@ rb_status rb_model_new(rb_model **model, const rb_config *config, const char *fo
 /* Gives the tensor memory (none if dry) and its view: f32 for vectors, dtype for matrices. */
 rb_status rb_model_place(rb_model *model, const rb_tensor *tensor, rb_dtype dtype, bool dry,
                          rb_error *err);
+/* Writes a placed tensor as rb_model_synth does. */
+rb_status rb_model_fill(rb_model *model, const rb_tensor *tensor, uint64_t seed, rb_error *err);
 /* Memory of the model's own (none if dry); NULL and err if there is none. */
 rb_buffer *rb_model_buffer(rb_model *model, size_t bytes, bool dry, rb_error *err);
 /* Matrices that are read by one launch if they are of one type. The groups of a layer are those

@@ -167,10 +167,12 @@ typedef struct rb_model {
 /* Opens MODEL by content: GGUF v2/v3 (split files: name the first), llama2.c v0/v1, a folder with
  * config.json and safetensors; if there is no such thing, a preset name (f16 matrices unless mix is
  * given, weights synthesised from seed 1). dry: metadata and shapes only, buffers without memory.
- * mix: NULL, or the types of a preset's matrices (refused for files). */
+ * mix: NULL, or the types of a preset's matrices; n_layer: a preset's first so many layers, all
+ * that there is then (0: its own number). Both are refused for files. */
 typedef struct rb_model_params {
     bool dry;
     const struct rb_mix *mix;
+    int64_t n_layer;
     uint64_t seed; /* of a preset's weights; 0: 1 */
     int n_threads; /* that will read the weights, each on its own node of memory; 0: one */
 } rb_model_params;
@@ -196,6 +198,7 @@ rb_status rb_model_pack(rb_model *model, rb_error *err);
 
 /* ---- presets and synthesis ---- */
 
+/* Known shapes, in the order of the list; by name, NULL if there is none. */
 int rb_preset_count(void);
 const rb_config *rb_preset_get(int i);
 const rb_config *rb_preset_find(const char *name);
@@ -226,6 +229,10 @@ rb_status rb_model_synth(rb_model **model, const rb_config *config, rb_dtype typ
 /* The same with matrices of the types that a file of the mix has. */
 rb_status rb_model_synth_mix(rb_model **model, const rb_config *config, const struct rb_mix *mix,
                              uint64_t seed, bool dry, rb_error *err);
+/* The same with the shape of a model that was read (dry will do; not packed), each tensor in its
+ * type: a file whose counts and speed are those of another's, without its weights. */
+rb_status rb_model_synth_like(rb_model **model, const rb_model *like, uint64_t seed, bool dry,
+                              rb_error *err);
 /* Writes a model to a GGUF v3 file (under a temporary name, renamed when complete). stop(NULL) is
  * asked now and then; NULL: never stops. */
 rb_status rb_gguf_write(const rb_model *model, const char *path, bool (*stop)(void *arg),
@@ -235,6 +242,7 @@ rb_status rb_gguf_write(const rb_model *model, const char *path, bool (*stop)(vo
 #include "chat.h"
 #include "convert.h"
 #include "replace.h"
+#include "text.h"
 #include "tokenizer.h"
 
 #endif

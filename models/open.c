@@ -37,6 +37,8 @@ static rb_status open_file(rb_model **model, const char *path, const rb_model_pa
     if (p->mix)
         return rb_fail(err, RB_ERR_ARGUMENT,
                        "%.300s: a type can only be chosen for a preset; a file has its own", path);
+    if (p->n_layer)
+        return rb_fail(err, RB_ERR_ARGUMENT, "%.300s: a file has layers of its own", path);
     if (rb_model_is_folder(path))
         return rb_model_from_hf(model, path, p->dry, err);
     rb_status status = rb_source_open(&src, path, err);
@@ -49,9 +51,13 @@ static rb_status open_preset(rb_model **model, const char *name, const rb_model_
     const rb_config *preset = rb_preset_find(name);
     if (!preset)
         return rb_fail(err, RB_ERR_IO,
-                       "%.300s: no such file, and no preset of that name (presets: %s ...)", name,
-                       rb_preset_get(0)->name);
-    rb_status status = rb_model_synth_mix(model, preset, p->mix ? p->mix : rb_mix_by_name("f16"),
+                       "%.300s: no such file, and no preset of that name; 'rbench synth --list' "
+                       "has the presets, and nothing is downloaded",
+                       name);
+    rb_config config = *preset;
+    if (p->n_layer)
+        config.n_layer = p->n_layer;
+    rb_status status = rb_model_synth_mix(model, &config, p->mix ? p->mix : rb_mix_by_name("f16"),
                                           p->seed ? p->seed : 1, p->dry, err);
     if (status == RB_OK)
         snprintf((*model)->format, sizeof(*model)->format, "preset");

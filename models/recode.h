@@ -13,6 +13,7 @@ typedef struct rb_recoder {
     double *sum;        /* [threads][2]: of x^2, of (x - x')^2 */
 } rb_recoder;
 
+/* Takes the memory for a chunk and starts the threads; params is borrowed. Close it either way. */
 rb_status rb_recoder_open(rb_recoder *r, const rb_convert_params *params, rb_error *err);
 void rb_recoder_close(rb_recoder *r); /* half-open is fine */
 

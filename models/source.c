@@ -9,9 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Weights are used as they stand in files, which are little-endian. */
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian machines only");
-
 static void set_label(rb_source *s, const char *name)
 {
     size_t n = strlen(name), room = sizeof s->label - 1;

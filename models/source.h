@@ -13,6 +13,7 @@ typedef struct rb_source {
     uint64_t size;
 } rb_source;
 
+/* A file for positioned reads, or memory that outlives the source. Fails with RB_ERR_IO. */
 rb_status rb_source_open(rb_source *s, const char *path, rb_error *err);
 rb_source rb_source_memory(const char *label, const void *data, uint64_t size);
 void rb_source_close(rb_source *s); /* NULL is fine */

@@ -94,15 +94,8 @@ static rb_mix_model model_of(const rb_config *c)
     return m;
 }
 
-/* Vectors are f32 whatever is asked for, and so are routers, as files have them. */
-static rb_status synth_tensor(rb_model *m, const rb_tensor *t, rb_mixer *mixer, uint64_t seed,
-                              bool dry, rb_error *err)
+rb_status rb_model_fill(rb_model *m, const rb_tensor *t, uint64_t seed, rb_error *err)
 {
-    const bool taken = rb_tensor_is_matrix(t) && t->kind != RB_TENSOR_ROUTER;
-    const rb_dtype type = taken ? rb_mixer_next(mixer, t->name, t->layer, t->cols) : RB_F32;
-    rb_status status = rb_model_place(m, t, type, dry, err);
-    if (status != RB_OK || dry)
-        return status;
     const int n_threads = rb_tensor_is_matrix(t) ? rb_max_threads() : 1;
     float *row = malloc((size_t)n_threads * (size_t)t->cols * sizeof *row);
     if (!row)
@@ -112,18 +105,31 @@ static rb_status synth_tensor(rb_model *m, const rb_tensor *t, rb_mixer *mixer, 
     return RB_OK;
 }
 
-rb_status rb_model_synth_mix(rb_model **model, const rb_config *config, const rb_mix *mix,
-                             uint64_t seed, bool dry, rb_error *err)
+/* Which types tensors get: those of a mix, or those of a model that there is. */
+typedef struct typing {
+    rb_mixer mixer;
+    const rb_model *like; /* NULL: of the mix */
+} typing;
+
+/* Vectors are f32 whatever is asked for, and so are routers of a mix, as files have them. */
+static rb_dtype next_type(typing *types, const rb_tensor *t)
+{
+    if (types->like)
+        return rb_tensor_view_of(types->like, t)->dtype;
+    const bool taken = rb_tensor_is_matrix(t) && t->kind != RB_TENSOR_ROUTER;
+    return taken ? rb_mixer_next(&types->mixer, t->name, t->layer, t->cols) : RB_F32;
+}
+
+static rb_status synth_tensors(rb_model **model, const rb_config *config, typing *types,
+                               uint64_t seed, bool dry, rb_error *err)
 {
     *model = NULL;
-    rb_status status = rb_config_check(config, err);
-    if (status != RB_OK)
-        return status;
-    rb_mixer mixer = { .mix = mix, .model = model_of(config) };
-    status = rb_model_new(model, config, "synth", err);
+    rb_status status = rb_model_new(model, config, "synth", err);
     for (int64_t i = 0; status == RB_OK && i < rb_tensor_count(config); i++) {
-        rb_tensor t = rb_tensor_at(config, i);
-        status = synth_tensor(*model, &t, &mixer, seed, dry, err);
+        const rb_tensor t = rb_tensor_at(config, i);
+        status = rb_model_place(*model, &t, next_type(types, &t), dry, err);
+        if (status == RB_OK && !dry)
+            status = rb_model_fill(*model, &t, seed, err);
     }
     if (status != RB_OK) {
         rb_model_close(*model);
@@ -132,6 +138,23 @@ rb_status rb_model_synth_mix(rb_model **model, const rb_config *config, const rb
     }
     rb_model_finish(*model);
     return RB_OK;
+}
+
+rb_status rb_model_synth_mix(rb_model **model, const rb_config *config, const rb_mix *mix,
+                             uint64_t seed, bool dry, rb_error *err)
+{
+    *model = NULL;
+    const rb_status status = rb_config_check(config, err);
+    if (status != RB_OK)
+        return status;
+    typing types = { .mixer = { .mix = mix, .model = model_of(config) } };
+    return synth_tensors(model, config, &types, seed, dry, err);
+}
+
+rb_status rb_model_synth_like(rb_model **model, const rb_model *like, uint64_t seed, bool dry,
+                              rb_error *err)
+{
+    return synth_tensors(model, &like->config, &(typing){ .like = like }, seed, dry, err);
 }
 
 rb_status rb_model_synth(rb_model **model, const rb_config *config, rb_dtype type, uint64_t seed,

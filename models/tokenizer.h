@@ -37,6 +37,7 @@ bool rb_tokenizer_adds_space(const rb_tokenizer *t);
 rb_status rb_tokenizer_decode(const rb_tokenizer *t, const int32_t *ids, int64_t n, char **text,
                               size_t *n_bytes, rb_error *err);
 
+/* Ids are from 0 to this - 1. */
 int64_t rb_tokenizer_n_vocab(const rb_tokenizer *t);
 /* -1 if it has none. */
 int32_t rb_tokenizer_bos(const rb_tokenizer *t);

@@ -58,7 +58,7 @@ FNR == 1 {
 
 # Arithmetic on tensor data in engine/ would go uncounted. What is not traffic may be filled by hand:
 # ids and positions (ctrl), the table of rope angles and zeros in a fresh cache before the first step,
-# and the pointer to the logits that is handed out.
+# and the pointers to logits and to inputs of attention that are handed out.
 own == "engine" && FILENAME != "engine/sampler.c" {
     code = $0
     sub(/\/\*.*/, "", code)
@@ -66,7 +66,7 @@ own == "engine" && FILENAME != "engine/sampler.c" {
     if (FILENAME == "engine/kv.c")
         sub(/memset\(buffer->data, 0, buffer->bytes\)/, "", code)
     if (code ~ /(\.|->)data([^A-Za-z0-9_]|$)/ &&
-        !(FILENAME == "engine/session.c" && code ~ /pad\.(ids|pos|key_pos|logits)\.data/) &&
+        !(FILENAME == "engine/session.c" && code ~ /pad\.(ids|pos|key_pos|logits|attn_in)\.data/) &&
         !(FILENAME == "engine/pad.c" && code ~ /pad\.rope_table\.data/))
         bad("touches tensor data: make it a launch, or it is neither counted nor proven")
     if (code ~ /(^|[^A-Za-z0-9_])rb_at\(/)

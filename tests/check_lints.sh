@@ -60,6 +60,9 @@ red check_layers.sh "address of tensor data" engine/attn_gqa.c '    float *q0 = 
 red check_style.sh "no opening comment" kernels/new.c 'int rb_x;'
 red check_style.sh "opening comment of 1 lines" kernels/new.c '/* Says too little. */'
 red check_style.sh "line of 1[0-9][0-9] columns" models/open.c "$(printf '/* %0110d */' 7)"
+red check_style.sh "rb_new has no comment" engine/engine.h '' 'int rb_new(void);'
+red check_style.sh "rb_new has no comment" kernels/op.h '/* Of another. */' '' 'const char *rb_new(int a,' '    int b);'
+red check_style.sh "new_one has no comment" tests/files.h '' 'struct json_t' '*new_one(void);'
 red check_style.sh "unfinished" engine/kv.c '/* TODO: later */'
 red check_style.sh "unfinished" engine/kv.c '/* FIXME */'
 red check_style.sh "disabled code" bench/run.c '#if 0'
@@ -85,6 +88,63 @@ symbol "calls.* is writable global" view.o 'int rb_f(void) { static int calls; r
 symbol "level is writable global" view.o 'static volatile int level = 3; int rb_f(void) { return level++; }'
 symbol "rb_mine is writable global" view.o '_Thread_local int rb_mine;'
 shows check_style.sh "not built" "$copy/none.a"
+
+# ---- instructions ----
+
+# code LEVEL 'INSTRUCTION': of four objects, built for all machines, AVX2, AVX-512 and bf16, those
+# from LEVEL on may have it and the others not.
+code() {
+    level=$1
+    for object in $objects; do
+        case $object in
+        *dotprod*) may=5 ;;
+        *_bf16*) may=3 ;;
+        *avx512*) may=2 ;;
+        *avx2*) may=1 ;;
+        *) may=0 ;;
+        esac
+        tried=$((tried + 1))
+        printf 'void rb_f(void) { __asm__("%s"); }\n' "$2" | $cc -x c -c -o "$copy/$object" - || exit 1
+        sh tests/check_isa.sh "$copy/$object" >"$copy/out" 2>&1
+        code=$?
+        [ $code = $((may < level)) ] || {
+            echo "check_isa.sh exits $code on $2 in $object"
+            status=1
+        }
+    done
+}
+objects="view.o elt.scalar.o elt.avx2.o elt.avx512.o roof_bf16.avx512.o"
+case $($cc -dumpmachine) in
+x86_64*)
+    code 0 'mulps %xmm1, %xmm2'
+    code 0 'cvtdq2ps %xmm1, %xmm2'
+    code 1 'haddps %xmm1, %xmm2'
+    code 1 'pshufb %xmm1, %xmm2'
+    code 1 'popcnt %eax, %eax'
+    code 1 'vaddps %xmm1, %xmm2, %xmm3'
+    code 1 'vfmadd231ps %ymm1, %ymm2, %ymm3'
+    code 1 'vcvtph2ps %xmm1, %ymm2'
+    code 2 'vaddps %zmm1, %zmm2, %zmm3'
+    code 2 'vaddps %ymm17, %ymm2, %ymm3'
+    code 2 'kmovw %k1, %eax'
+    code 3 'vdpbf16ps %zmm1, %zmm2, %zmm3'
+    code 4 'andn %eax, %ebx, %ecx'
+    code 4 'tdpbssd %tmm1, %tmm2, %tmm3'
+    ;;
+esac
+if command -v aarch64-linux-gnu-gcc >/dev/null; then
+    host=$cc cc="aarch64-linux-gnu-gcc -march=armv8.6-a"
+    export OBJDUMP=aarch64-linux-gnu-objdump
+    objects="view.o elt.neon.o roof.dotprod.o"
+    code 0 'bfi w0, w1, #2, #3'
+    code 0 'smull v0.8h, v1.8b, v2.8b'
+    code 5 'sdot v0.4s, v1.16b, v2.16b'
+    code 6 'usdot v0.4s, v1.16b, v2.16b'
+    code 6 'bfdot v0.4s, v1.8h, v2.8h'
+    code 6 'ldadd w0, w1, [x2]'
+    cc=$host
+    unset OBJDUMP
+fi
 
 # ---- counting ----
 
@@ -116,6 +176,17 @@ red check_counting.sh "threads belong" engine/session.c '    pthread_create(&t, 
 red check_counting.sh "runs through rb_launch" engine/forward.c '    k->run(call, 0, 0, 1, NULL, NULL);'
 red check_counting.sh "runs through rb_launch" tools/shared.c '    row[i].run(call, 0, 0, 1, NULL, NULL);'
 
+# ---- limits ----
+
+red check_limits.sh "RB_MAX_LAYER is 4096" models/README.md '| x | 4,097 | `RB_MAX_LAYER` in `models.h` |'
+red check_limits.sh "has no RB_MOST_SAID" tools/README.md '| x | 7 | `RB_MOST_SAID` in `shared.h` |'
+red check_limits.sh "MAX_LINE is 16777216" bench/README.md '| x | 1 | `MAX_LINE` in `store.c` |'
+sed 's/RB_ST_MAX_DIM = 8/RB_ST_MAX_DIM = 9/' models/hf/safetensors.h >"$copy/models/hf/safetensors.h"
+shows check_limits.sh "models/README.md:[0-9]*: RB_ST_MAX_DIM is 9"
+sed 's/.*RB_ST_MAX_DIM = 8.*/RB_ST_MAX_RANK = 8,/' models/hf/safetensors.h >"$copy/models/hf/safetensors.h"
+shows check_limits.sh "models/README.md:1: does not tell RB_ST_MAX_RANK"
+cp models/hf/safetensors.h "$copy/models/hf/safetensors.h"
+
 # What no grep has to look for, because it does not compile in the counting build.
 refused() {
     tried=$((tried + 1))
@@ -134,6 +205,8 @@ refused 'vi f(vi a); vi f(vi a) { return a + a; }'
 refused 'sf f(f32 *a); sf f(f32 *a) { return *a; }'
 refused 'void f(f32 *a); void f(f32 *a) { a[0] += a[1]; }'
 refused 'void f(u8 *a); void f(u8 *a) { a[0] = 1; }'
+
+rm "$copy/kernels/probe.c"
 
 # ---- the runner of the tests: what it sums up is what happened ----
 
@@ -161,9 +234,12 @@ runner "1 passed, 0 failed, 1 skipped" 0 'printf "1..2\nok - a\nok - b # SKIP\n"
     echo '/* TODOs, memcpy( and _mm256_add_ps( in a comment; a * b, x[i] and .v */'
     echo 'static const char *said = "k->run(call) sqrtf(x) #pragma omp";'
 } >>"$copy/kernels/elt.c"
-for lint in check_layers.sh check_counting.sh; do
+printf '%s\n' '' '/* Of both. */' 'int rb_one(void);' 'int rb_two(int a,' '           int b);' '' \
+    'int rb_three(void); /* 3 */' '' 'static inline int rb_four(void)' '{' '    return rb_one();' '}' \
+    >>"$copy/kernels/op.h"
+for lint in check_layers.sh check_counting.sh check_style.sh; do
     sh "tests/$lint" "$copy" >"$copy/out" 2>&1 || {
-        echo "$lint is red on a comment and a string:"
+        echo "$lint is red on what it must let pass:"
         head -3 "$copy/out"
         status=1
     }

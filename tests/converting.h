@@ -12,6 +12,7 @@ extern char *convert_in, *convert_out;
 void convert_setup(void);
 void convert_teardown(void);
 
+/* convert_in to convert_out, in another type. */
 rb_status convert_as(const char *type, int n_threads, rb_conversion *done, rb_error *err);
 /* By two threads, and it works. */
 rb_conversion converted_as(const char *type);

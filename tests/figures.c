@@ -153,6 +153,7 @@ json_t *rb_figures_many(int n)
     for (int i = 0; i < n; i++) {
         json_t *o = rb_figures_record(i % 2, 30, i % 2 ? 20 + i % 3 : 160 + i % 7);
         json_object_set_new(o, "n_depth", json_integer(128 * i));
+        json_object_set_new(o, "n_seq", json_integer(1 + i)); /* two things: no line */
         json_object_set_new(o, "oi", json_real(i % 2 ? 1 + i * 0.01 : 90 - i * 0.5));
         json_array_append_new(array, o);
     }

@@ -25,6 +25,7 @@ json_t *rb_figures_sweep(double compute, double memory);
 /* n tests in dense clouds, so that not every label finds room. */
 json_t *rb_figures_many(int n);
 
+/* Draws records as one machine's; must_plot wants it to work. */
 rb_status rb_figures_plot(const json_t *records, rb_plot_kind kind, const char *path,
                           rb_error *err);
 void rb_figures_must_plot(const json_t *records, rb_plot_kind kind, const char *path);

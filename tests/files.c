@@ -66,7 +66,7 @@ void blob_write(const blob *b, const char *path)
 {
     FILE *f = fopen(path, "wb");
     CHECK(f);
-    CHECK(fwrite(b->data, 1, b->n, f) == b->n && fclose(f) == 0);
+    CHECK((!b->n || fwrite(b->data, 1, b->n, f) == b->n) && fclose(f) == 0);
 }
 
 /* ---- folders ---- */

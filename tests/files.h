@@ -16,6 +16,7 @@ typedef struct blob {
     size_t n, room;
 } blob;
 
+/* Appends bytes, or a number, or a text; reads and writes whole files. */
 void blob_put(blob *b, const void *data, size_t n);
 void blob_uint(blob *b, uint64_t value, int n_bytes); /* little-endian */
 void blob_string(blob *b, const char *s);             /* as GGUF: length, then bytes */
@@ -76,6 +77,7 @@ void gguf_write_part(const dir *d, int no, int claimed_no, int count, int total)
 
 /* ---- vectors ---- */
 
+/* The JSON in a file, a new reference. */
 json_t *json_read(const char *path);
 /* tests/vectors/NAME.json, and its config. */
 json_t *vector_read(const char *name, rb_config *config);

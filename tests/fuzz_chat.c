@@ -18,7 +18,7 @@ static void put_text(FILE *f, const json_t *in, const char *key)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    const char *corpus = fuzz_corpus(argc, argv, "chat");
+    const char *corpus = fuzz_corpus(argc, argv, "chat", 0);
     json_t *all = corpus ? json_load_file("tests/vectors/chat/cases.json", 0, NULL) : NULL;
     for (size_t i = 0; i < json_array_size(all); i++) {
         const json_t *c = json_array_get(all, i), *messages = json_object_get(c, "messages");

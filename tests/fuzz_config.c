@@ -2,6 +2,7 @@
  * libFuzzer, clang, sanitizers. build/fuzz/config is the corpus.
  * Read next: fuzz_hf.h, ../models/hf/hf_config.c. */
 #include "fuzz_hf.h"
+#include "fuzz_json.h"
 
 typedef struct fixture {
     fuzz_bytes tensors[N_FUZZ_CONFIG];
@@ -25,9 +26,11 @@ static const fixture *fixed(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    const char *corpus = fuzz_corpus(argc, argv, "config");
-    for (int i = 0; corpus && i < N_FUZZ_CONFIG; i++)
+    const char *corpus = fuzz_corpus(argc, argv, "config", 0);
+    for (int i = 0; corpus && i < N_FUZZ_CONFIG; i++) {
         fuzz_write(corpus, i, "", 0, fuzz_config[i], strlen(fuzz_config[i]));
+        fuzz_words(corpus, fuzz_config[i]);
+    }
     return 0;
 }
 

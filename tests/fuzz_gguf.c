@@ -63,7 +63,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     static const rb_dtype type[] = { RB_F16, RB_Q4_0 };
     static const char *const form[] = { "lrkv:16", "mla:16:4", "mla", "gha:2", "gva:2" };
     enum { N_FORM = sizeof form / sizeof *form };
-    const char *corpus = fuzz_corpus(argc, argv, "gguf");
+    const char *corpus = fuzz_corpus(argc, argv, "gguf", 0);
     for (int arch = 0; corpus && arch < RB_N_ARCH; arch++)
         for (int t = 0; t < 2; t++) {
             char path[256];

@@ -7,8 +7,6 @@
 #include "../models/hf/hf.h"
 #include "fuzz_seeds.h"
 
-#include <string.h>
-
 #define SIZES(type)                                                                                \
     "{\"model_type\":\"" type "\",\"num_hidden_layers\":2,\"hidden_size\":8,"                      \
     "\"intermediate_size\":8,\"vocab_size\":4,\"num_attention_heads\":2,"                          \
@@ -112,16 +110,6 @@ static inline rb_status fuzz_folder(rb_source text, const void *bytes, size_t n)
         rb_safetensors_close(&tensors);
     fuzz_use(status, m, &err);
     return status;
-}
-
-static inline void fuzz_write(const char *corpus, int i, const void *head, size_t n_head,
-                              const void *data, size_t n)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/seed-%d", corpus, i);
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(head, 1, n_head, f) != n_head || fwrite(data, 1, n, f) != n || fclose(f) != 0)
-        abort();
 }
 
 #endif

@@ -32,7 +32,7 @@ static void write_seed(const char *corpus, int version, bool tied)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    const char *corpus = fuzz_corpus(argc, argv, "llama2c");
+    const char *corpus = fuzz_corpus(argc, argv, "llama2c", 0);
     for (int i = 0; corpus && i < 4; i++)
         write_seed(corpus, i / 2, i % 2);
     return 0;

@@ -5,7 +5,7 @@
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    const char *corpus = fuzz_corpus(argc, argv, "safetensors");
+    const char *corpus = fuzz_corpus(argc, argv, "safetensors", 0);
     for (int i = 0; corpus && i < N_FUZZ_CONFIG; i++) {
         const fuzz_bytes all = fuzz_container(fuzz_config[i]);
         if (fuzz_folder(fuzz_text(fuzz_config[i]), all.data, all.n) != RB_OK)

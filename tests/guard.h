@@ -17,6 +17,8 @@ typedef struct guarded {
     } region[RB_MAX_ARG];
 } guarded;
 
+/* Copies a call's buffers in between pages that cannot be touched: g->call is the call to run.
+ * False without memory. */
 bool guard_open(guarded *g, const rb_call *call);
 void guard_close(guarded *g);
 /* NULL, or what was changed that no output view covers. */

@@ -8,6 +8,7 @@ typedef struct machine {
     char root[64];
 } machine;
 
+/* An empty root folder to build a machine's /proc and /sys in. */
 machine make_machine(void);
 /* A file with that content, and the folders that it needs. */
 void add_file(const machine *m, const char *path, const char *content);

@@ -36,6 +36,7 @@ int lines_of(const char *text);
 /* Runs a line and wants this code and these words: in stderr for failures, else in stdout. */
 void want(const char *line, int code, const char *words);
 
+/* The JSON that text is, a new reference. */
 json_t *parse(const char *text);
 /* An object with fields of changes ("{...}") in place of its own; null: taken out. */
 json_t *parse_with(const char *object, const char *changes);

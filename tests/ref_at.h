@@ -17,6 +17,7 @@ typedef struct ref_report {
     bool bad;
 } ref_report;
 
+/* Element i of a row, decoded; of ids, as it is. */
 double ref_at(const rb_view *v, int64_t s, int64_t t, int64_t h, int64_t i);
 int32_t ref_index(const rb_view *v, int64_t i);
 /* Written so that NaN fails; keeps the first failure. */

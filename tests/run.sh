@@ -2,6 +2,7 @@
 # Runs test programs and Python checks one after another, each once per ISA cap in ISA_CAPS that the
 # machine has (default: once, uncapped), and adds up what they report. The last line is
 # "N passed, N failed[, N skipped]"; a program that ends early counts as failed. Exit 1 on a failure.
+# RUNNER: what runs programs of another machine.
 # Usage: run.sh PROGRAM|SCRIPT.py...
 set -u
 
@@ -33,7 +34,7 @@ count_tap() {
 
 run_program() {
     : >"$out/tap"
-    "$1" -j1 --tap="$out/tap" >"$out/log" 2>&1
+    ${RUNNER:-} "$1" -j1 --tap="$out/tap" >"$out/log" 2>&1
     rc=$?
     set -- "$1" $(count_tap "$out/tap" $rc)
     if [ "$3" != 0 ]; then

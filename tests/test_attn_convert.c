@@ -188,6 +188,25 @@ Test(attn_convert, grouped_tied_attention_computes_what_its_weights_say)
     }
 }
 
+/* What is made of a model in that shape computes what its weights say too. */
+Test(attn_convert, made_up_weights_are_run_as_any)
+{
+    static const int32_t ids[N_TOK] = { 3, 17, 5, 32, 11, 7, 29, 0 };
+    static const rb_arch arch[] = { RB_ARCH_LLAMA, RB_ARCH_QWEN2, RB_ARCH_QWEN3 };
+    for (int i = 0; i < 3; i++) {
+        rb_config c = small_config(arch[i]);
+        rb_model *m, *to;
+        rb_error err;
+        c.n_head = 8;
+        cr_assert_eq(rb_model_synth(&m, &c, RB_F32, 1, false, &err), RB_OK, "%s", err.text);
+        to = convert(m, "gta");
+        cr_expect_eq(to->config.n_head, 2);
+        expect_reference(rb_arch_name[arch[i]], to, "gta", ids);
+        rb_model_close(to);
+        rb_model_close(m);
+    }
+}
+
 /* ---- means of equal heads are these heads ---- */
 
 /* Head i of a matrix becomes its head of(i). */
@@ -353,6 +372,73 @@ Test(attn_convert, dry_models_get_the_same_shapes)
         }
 }
 
+/* ---- GTA ---- */
+
+/* A quarter of the heads are maps, or what comes next; one K head, one value of twice its width. */
+Test(attn_convert, gta_has_the_proportions_of_its_paper)
+{
+    static const struct {
+        const char *preset;
+        int64_t n_map, up;
+    } cases[] = { { "llama3.2-1b", 8, 256 },   { "smollm2-1.7b", 8, 256 },
+                  { "smollm2-135m", 3, 192 },  { "smollm2-360m", 5, 192 },
+                  { "qwen2.5-0.5b", 2, 448 },  { "tiny", 1, 64 },
+                  { "llama3.1-70b", 16, 512 }, { "qwen2.5-1.5b", 3, 512 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const rb_config *c = rb_preset_find(cases[i].preset);
+        const rb_attn_form f = form_of("gta");
+        rb_config to;
+        rb_error err;
+        cr_assert_eq(rb_attn_form_config(&to, c, &f, &err), RB_OK, "%s", err.text);
+        cr_expect_eq(to.n_head, cases[i].n_map, "%s: %d maps", c->name, (int)to.n_head);
+        cr_expect_eq(to.d_value_up, cases[i].up, "%s", c->name);
+        cr_expect(to.n_head_kv == 1 && to.n_head_v == 1 && to.d_head_k == c->d_head_k);
+        cr_expect_eq(to.d_head_v, 2 * c->d_head_k);
+        cr_expect(to.n_embd == c->n_embd && to.qkv_bias);
+        cr_expect_not(rb_attn_form_is_exact(c, &f));
+    }
+    rb_config c = small_config(RB_ARCH_LLAMA), to;
+    const rb_attn_form f = form_of("gta");
+    rb_error err;
+    for (c.n_head = c.n_head_kv = 1; c.n_head < 4; c.n_head_kv = ++c.n_head) {
+        cr_assert_eq(rb_attn_form_config(&to, &c, &f, &err), RB_OK, "%s", err.text);
+        cr_expect_eq(to.n_head, 1, "few heads are one map");
+    }
+}
+
+static bool has_values(const rb_view *v)
+{
+    const char *at = v->buffer->data;
+    return memcmp(at, at + 1, v->buffer->bytes - 1) != 0;
+}
+
+Test(attn_convert, gta_is_made_up_and_all_else_is_the_models)
+{
+    rb_model *m = quantised(RB_ARCH_QWEN2, "q4_k_m", false), *a = convert(m, "gta");
+    rb_model *dry = quantised(RB_ARCH_QWEN2, "q4_k_m", true), *b = convert(dry, "gta");
+    rb_model *again = convert(m, "gta");
+    cr_expect(a->attn.synthetic && b->attn.synthetic && !a->attn.exact && !b->attn.exact);
+    cr_expect_eq(a->n_params, b->n_params);
+    cr_expect_arr_eq(a->bytes_of, b->bytes_of, sizeof a->bytes_of);
+    for (int64_t l = 0; l < m->config.n_layer; l++) {
+        const rb_layer *x = &a->layer[l], *y = &again->layer[l], *z = &m->layer[l];
+        cr_expect_eq(sum_of(&x->w_down), sum_of(&z->w_down));
+        cr_expect_eq(sum_of(&x->attn_norm), sum_of(&z->attn_norm));
+        cr_expect_eq(x->wq.dtype, z->wq.dtype);
+        cr_expect(has_values(&x->wq) && has_values(&x->wk) && has_values(&x->wv) &&
+                  has_values(&x->wo) && has_values(&x->wv_b) && has_values(&x->w_attn_gate) &&
+                  has_values(&x->bq) && has_values(&x->b_attn_gate));
+        cr_expect_eq(sum_of(&x->wq), sum_of(&y->wq), "seeded");
+        cr_expect_eq(sum_of(&x->w_attn_gate), sum_of(&y->w_attn_gate), "seeded");
+        cr_expect_eq(sum_of(&x->b_attn_gate), sum_of(&y->b_attn_gate), "seeded");
+    }
+    rb_model_close(a);
+    rb_model_close(b);
+    rb_model_close(again);
+    rb_model_close(m);
+    rb_model_close(dry);
+}
+
 /* ---- refusals ---- */
 
 static void expect_text_refused(const char *text)
@@ -392,7 +478,8 @@ Test(attn_convert, forms_that_a_model_cannot_take_are_refused)
         { RB_ARCH_LLAMA, 6, "gqa:3", "2 heads of K and V are neither replicated nor pooled to 3" },
         { RB_ARCH_LLAMA, 0, "gqa:3", "4 heads are no multiple of 3" },
         { RB_ARCH_LLAMA, 0, "gqa:8", "4 heads are no multiple of 8" },
-        { RB_ARCH_LLAMA, 0, "gta", "trained" },
+        { RB_ARCH_PLM, 0, "gta", "latent already" },
+        { RB_ARCH_GPTNEOX, 0, "gta", "q, k and v are one matrix" },
         { RB_ARCH_LLAMA, 0, "lrkv:65", "the rank is 64 at most" },
         { RB_ARCH_QWEN2, 0, "lrkv:66", "the rank is 64 at most" },
         { RB_ARCH_GPTNEOX, 0, "lrkv:66", "the rank is 65 at most" },
@@ -405,7 +492,7 @@ Test(attn_convert, forms_that_a_model_cannot_take_are_refused)
         { RB_ARCH_PLM, 0, "mha", "mla-naive-full" },
         { RB_ARCH_DEEPSEEK2, 0, "mqa", "mla-absorbed" },
         { RB_ARCH_PLM, 0, "mla:8", "the norm of its latent" },
-        { RB_ARCH_PLM, 0, "gqa:2", "come from one latent already" },
+        { RB_ARCH_PLM, 0, "gqa:2", "the order mla-absorbed runs it as MQA" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rb_config c = small_config(cases[i].arch);

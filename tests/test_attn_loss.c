@@ -114,7 +114,7 @@ Test(attn_loss, calibration_lowers_what_decaying_spectra_lose)
 {
     rb_model *m = synthetic_model(8, true);
     double *xx[SYN_LAYERS];
-    const rb_calibration cal = { (const double *const *)xx };
+    const rb_calibration cal = { SYN_LAYERS, SYN_H, SYN_TOKENS, (const double *const *)xx };
     for (int64_t l = 0; l < SYN_LAYERS; l++) {
         double *x = synthetic_inputs(l, true);
         xx[l] = calloc(SYN_H * SYN_H, sizeof *xx[l]);

@@ -243,6 +243,7 @@ static rb_plan_lists small_lists(void)
     static const int64_t one[] = { 1 }, layers[] = { 2, 4 }, batch[] = { 64 }, ub[] = { 32, 128 };
     static const int64_t type[] = { RB_F16 }, depth[] = { 0, 8 }, isa[] = { RB_ISA_SCALAR };
     static const int64_t prompt[] = { 16, 0 }, gen[] = { 4 }, pair[] = { 5, 6, 7, 8 };
+    static const rb_way own = { .attn = RB_ATTN_OWN };
     return (rb_plan_lists){ .layers = { layers, 2 },
                             .batch = { batch, 1 },
                             .ubatch = { ub, 2 },
@@ -251,7 +252,8 @@ static rb_plan_lists small_lists(void)
                             .threads = { one, 1 },
                             .isa = { isa, 1 },
                             .seq = { one, 1 },
-                            .attn = { one, 1 },
+                            .way = &own,
+                            .n_way = 1,
                             .depth = { depth, 2 },
                             .prompt = { prompt, 2 },
                             .gen = { gen, 1 },
@@ -276,6 +278,42 @@ Test(plan, is_the_cross_product_in_order)
         cr_assert_eq(plan.test[i].n_layer, i < 16 ? 2 : 4);
         cr_assert_leq(plan.test[i].n_ubatch, 64, "-b caps -ub");
     }
+    rb_plan_free(&plan);
+}
+
+Test(plan, drafts_are_verified_in_one_pass)
+{
+    static const int64_t one[] = { 1 }, ub[] = { 8 }, seq[] = { 2 }, depth[] = { 512 },
+                         draft[] = { 0, 4, 7, 8 };
+    static const rb_way own = { .attn = RB_ATTN_OWN };
+    rb_plan_lists l = { .layers = { one, 1 },
+                        .way = &own,
+                        .n_way = 1,
+                        .batch = { ub, 1 },
+                        .ubatch = { ub, 1 },
+                        .type_k = { one, 1 },
+                        .type_v = { one, 1 },
+                        .threads = { one, 1 },
+                        .isa = { one, 1 },
+                        .seq = { seq, 1 },
+                        .depth = { depth, 1 },
+                        .draft = { draft, 3 } };
+    rb_plan plan;
+    char name[64];
+    cr_assert_eq(rb_plan_make(&plan, &l, NULL), RB_OK);
+    cr_assert_eq(plan.n, 2, "0: none");
+    const rb_test *t = &plan.test[0];
+    cr_assert(t->n_draft == 4 && t->n_prompt == 5 && t->n_gen == 0);
+    cr_assert_str_eq(rb_test_name(t, name, sizeof name), "vf4 x 2 @ d512");
+    cr_assert_str_eq(rb_test_phase(t), "verify");
+    cr_assert_eq(rb_test_tokens(t), 10);
+    rb_test prompt = *t, form = *t;
+    prompt.n_draft = 0;
+    form.model = 1;
+    cr_assert(rb_test_equal(t, t) && !rb_test_equal(t, &prompt) && !rb_test_equal(t, &form));
+    rb_plan_free(&plan);
+    l.draft.n = 4;
+    cr_assert_eq(rb_plan_make(&plan, &l, NULL), RB_ERR_ARGUMENT, "nine in a pass of eight");
     rb_plan_free(&plan);
 }
 
@@ -360,6 +398,21 @@ static rb_test small_test(int64_t n_prompt, int64_t n_gen, int64_t n_depth)
 
 static const rb_bench_params three = { .n_reps = 3, .warmup = true, .seed = 1 };
 static const rb_bench_params dry = { .n_reps = 1, .dry = true, .seed = 1 };
+
+/* One session after the other, and none without room for the logits of all. */
+Test(run, drafts_have_logits_of_every_token)
+{
+    fixture f = open_fixture(three);
+    rb_test step = small_test(0, 8, 8), draft = small_test(5, 0, 8);
+    draft.n_draft = 4;
+    rb_bench_test(f.bench, &step, f.r);
+    cr_assert_str_eq(f.r->error, "");
+    rb_bench_test(f.bench, &draft, f.r);
+    cr_assert_str_eq(f.r->error, "");
+    cr_assert_eq(f.r->ledger.at[RB_PREFILL][RB_SITE_LM_HEAD][RB_OP_MATMUL].cost.flops,
+                 (uint64_t)(2 * 5 * f.model->config.n_embd * f.model->config.n_vocab));
+    close_fixture(&f);
+}
 
 Test(run, ledger_is_of_one_repetition)
 {

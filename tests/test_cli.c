@@ -23,9 +23,12 @@ Test(cli, help)
     want("--help", 0, "rbench synth");
     want("version", 0, "rbench ");
     want("--version", 0, "rbench ");
+    want("-V", 0, "rbench ");
     want("help bench", 0, "-p, --n-prompt LIST");
     want("tiny --help", 0, "(default 512)");
     want("help eval", 0, "--force LIST");
+    want("help synth", 0, "see 'rbench help convert' (default f16)");
+    want("help convert", 0, "|q5_k_m");
     want("kernels --help", 0, "--shape SHAPE");
     want("compare --help", 0, "--fail-above PCT");
     want("place --help", 0, "BENCH.json MODEL");
@@ -69,6 +72,8 @@ Test(cli, typos_get_the_nearest_match)
     want("predcit tiny", 2, "did you mean 'predict'?");
     want("smollm-135m", 2, "did you mean 'smollm2-135m'?");
     want("help snyth", 2, "did you mean 'synth'?");
+    want("benhc tiny", 2, "did you mean 'bench'?");
+    want("tiny -x", 2, "unknown option '-x'; see 'rbench --help'");
     want("tiny --xyzzy-plugh", 2, "see 'rbench --help'");
     want("eval tiny --xyzzy-plugh", 2, "see 'rbench eval --help'");
     want("xyzzyplugh", 2, "see 'rbench help'");
@@ -115,14 +120,18 @@ Test(cli, bad_words_and_missing_ones)
     want("tiny --depth-sweep=2 --layers 3", 2, "exclude each other");
     want("tiny -p 0 -n 0", 2, "nothing to run");
     want("eval tiny", 2, "--tokens");
-    want("tiny --attn mla", 2, "attention of tiny is gqa");
-    want("predict tiny --attn mla", 2, "attention of tiny is gqa");
-    want("eval tiny --tokens 3 --attn mla", 2, "attention of tiny is gqa");
+    want("tiny --attn bogus", 2, "attention 'bogus': mha, gqa:G");
+    want("predict tiny --attn gqa:3", 1, "4 heads are no multiple of 3");
+    want("eval tiny --tokens 3 --attn bogus", 2, "attention 'bogus': mha, gqa:G");
     want("tiny --no-roofs --mla-auto roof", 2, "leave out --no-roofs");
     want("predict", 2, "wants a MODEL");
     want("synth tiny", 2, "-o FILE");
     want("synth nonesuch -o /dev/null", 2, "no preset");
     want("synth tiny --set n_layer=zero -o /dev/null", 2, "n_layer");
+    want("synth tiny --like x.gguf -o /dev/null", 2, "no PRESET");
+    want("synth --like x.gguf --type q8_0 -o /dev/null", 2, "no PRESET");
+    want("synth --like /no/such.gguf -o /dev/null", 1, "/no/such.gguf");
+    want("synth --like tiny", 2, "-o FILE");
     want("synth tiny --set colour=red -o /dev/null", 2, "colour");
 }
 
@@ -137,6 +146,10 @@ Test(cli, bad_input_exits_1)
     snprintf(line, sizeof line, "eval %s --tokens 1", path);
     want(line, 1, "junk.gguf");
     want("./no/such/model.gguf", 1, "no such file");
+    want("no/such", 1, "'rbench synth --list' has the presets, and nothing is downloaded");
+    snprintf(line, sizeof line, "%s", path);
+    *strrchr(line, '/') = 0;
+    want(line, 1, "name the file in it: ");
     want("predict ./no/such/model.gguf", 1, "no such file");
     want("eval ./no/such/model.gguf --tokens 1", 1, "no such file");
     want("llama3.1-70b --layers 4096 -p 8 -n 0", 1, "out of memory");
@@ -441,7 +454,7 @@ Test(cli, predict_is_exact_and_loads_nothing)
     cr_assert_eq(integer(json_object_get(r, "bytes"), "kv_read"), 11819520);
     json_decref(all);
     release(&o);
-    want("predict llama3.1-70b", 0, "| llama3.1-70b f16 ");
+    want("predict llama3.1-70b", 0, "model llama3.1-70b f16, size ");
 }
 
 Test(cli, predict_counts_what_bench_counts)

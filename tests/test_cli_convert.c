@@ -165,3 +165,85 @@ Test(cli_convert, forms_that_make_no_sense_are_refused)
     want_of("convert %s %1$s --attn mha", 2, "name another");
     want_of("convert %s %s", 2, "--attn FORM");
 }
+
+/* ---- --calibrate ---- */
+
+#define LETTERS "tests/vectors/hf/llama"
+#define TEXT    "tests/vectors/text/constitution.txt"
+
+Test(cli_convert, ranks_are_chosen_by_a_text)
+{
+    char out[256], line[512];
+    snprintf(line, sizeof line, "convert " LETTERS " %s --attn lrkv:16 --calibrate " TEXT,
+             path_of("out.gguf", out));
+    outcome o = run(line);
+    cr_assert_eq(o.code, 0, "%s", o.err);
+    cr_expect(strstr(o.err, "16384 tokens of the text"), "%s", o.err);
+    release(&o);
+    want_of("%2$s -p 8 -n 2 -r 1", 0, "lrkv");
+    want_of("verify %2$s", 0, "");
+}
+
+/* A window of this model is 128 tokens, a letter each; BOS and a space stand before the text, BOS
+ * in place of the first token of each further window: the letter there does not matter, the next
+ * one does. */
+Test(cli_convert, windows_of_a_text_begin_as_texts_do)
+{
+    outcome made = shell("a=$(printf %126s | tr ' ' a); printf \"${a}aa$a\" >one; "
+                         "printf \"${a}ba$a\" >first; printf \"${a}ab$a\" >second");
+    static const char *const names[] = { "one", "first", "second" };
+    char text[256], out[256], file[16], line[768];
+    release(&made);
+    for (int i = 0; i < 3; i++) {
+        snprintf(file, sizeof file, "%s.gguf", names[i]);
+        snprintf(line, sizeof line, "convert " LETTERS " %s --attn lrkv:16 --calibrate %s",
+                 path_of(file, out), path_of(names[i], text));
+        want(line, 0, "");
+    }
+    outcome o = shell("cmp one.gguf first.gguf && ! cmp -s one.gguf second.gguf");
+    cr_expect_eq(o.code, 0, "%s%s", o.out, o.err);
+    release(&o);
+}
+
+Test(cli_convert, what_cannot_calibrate_is_refused)
+{
+    static const struct {
+        const char *form, *text;
+        int code;
+        const char *words;
+    } bad[] = {
+        { "lrkv:16", "none", 1, "none: cannot open" },
+        { "lrkv:16", "short", 1, "21 tokens do not calibrate a model that is 24 wide" },
+        { "lrkv:16", "empty", 1, "tokens do not calibrate" },
+        { "lrkv:16", "junk", 1, "NUL bytes: a text is wanted" },
+        { "lrkv:16", ".", 1, "cannot read: Is a directory" },
+        { "lrkv:24", "short", 2, "lrkv:24 loses nothing of this model" },
+        { "lrkv:25", "short", 1, "the rank is 24 at most" },
+        { "mla", "short", 2, "pooled heads know the weights alone" },
+        { "mqa", "short", 2, "pooled heads know the weights alone" },
+        { "gqa:1", "short", 2, "pooled heads know the weights alone" },
+    };
+    char at[256], line[768];
+    outcome made = shell("printf 'the cat sat on a mat' >short; : >empty; "
+                         "{ cat short; head -c 600 /dev/zero; } >junk");
+    release(&made);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        outcome gone = shell("rm -f out.gguf");
+        release(&gone);
+        snprintf(line, sizeof line, "convert " LETTERS " %%2$s --attn %s --calibrate %s",
+                 bad[i].form, path_of(bad[i].text, at));
+        outcome o = run(line_of(line));
+        cr_expect_eq(o.code, bad[i].code, "%s: exit %d: %s", line, o.code, o.err);
+        cr_expect(strstr(o.err, bad[i].words), "%s: %s", line, o.err);
+        cr_expect_eq(lines_of(o.err), 1, "%s: %s", line, o.err);
+        release(&o);
+        outcome left = shell("ls");
+        cr_expect_null(strstr(left.out, "out.gguf"), "%s: %s", line, left.out);
+        release(&left);
+    }
+    make_input("--type f16"); /* has no tokenizer */
+    want_of("convert %s %s --attn lrkv:16 --calibrate " TEXT, 1, "tokenizer");
+    want_of("convert %s %s --type q8_0 --calibrate " TEXT, 2, "--calibrate wants --attn");
+    want_of("convert " TEXT " %2$s --attn lrkv:16 --calibrate " TEXT, 1, "constitution.txt");
+    want("convert --help", 0, "16384");
+}

@@ -85,6 +85,8 @@ Test(cli_kernels, all_marks_what_the_door_takes)
     outcome o = run("kernels --all --shape 16,32,1 --type q8_0 -r 1 --cache warm");
     cr_expect_eq(o.code, 0);
     cr_expect(strstr(o.out, "matmul.q8_0.scalar"), "%s", o.out);
+    cr_expect_eq(strncmp(o.out, "matmul M=16 K=32 T=1, ", 22), 0, "told once: %s", o.out);
+    cr_expect_null(strstr(o.out, "| shape"), "%s", o.out);
     int taken = 0;
     for (const char *at = o.out; (at = strstr(at, "| taken")); at++)
         taken++;

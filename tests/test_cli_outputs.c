@@ -344,9 +344,16 @@ Test(cli_outputs, figures_have_a_suffix)
         cr_assert_eq(lines_of(o.err), 1);
         release(&o);
     }
-    unsetenv("RBENCH_ARG_NO_ROOFS");
-    bench_only(1, "no/such", "tiny -p 8 -n 0 -r 1 -t 1 --out f.jsonl --plot no/such/a.png");
-    want_records("f.jsonl", 1);
+}
+
+Test(cli_outputs, a_figure_that_cannot_be_written_is_told_before_anything_runs)
+{
+    char kept[256];
+    outcome o = bench(1, "no/such/a.png: cannot create",
+                      "tiny -p 8 -n 0 -r 1 -t 1 --out f.jsonl --plot no/such/a.png");
+    cr_expect_str_eq(o.out, "");
+    cr_expect_neq(access(path_of("f.jsonl", kept), F_OK), 0);
+    release(&o);
 }
 
 /* Wherever an interrupt finds it, even while it writes. */
@@ -375,8 +382,35 @@ Test(cli_outputs, an_interrupted_plot_leaves_no_part_of_a_figure)
 
 Test(cli_outputs, budgets_take_seconds_minutes_and_hours)
 {
-    static const char *const good[] = { "90", "15m", "2h", "1" };
-    static const char *const bad[] = { "x", "0", "-5", "1d", "1.5h", "m", "99999999h", "1 m" };
+    static const char *const good[] = { "90", "90s", "15m", "2h", "1", "007", "10000000", "2777h" };
+    static const char *const bad[] = {
+        "x",
+        "0",
+        "-5",
+        "1d",
+        "1.5h",
+        "m",
+        "99999999h",
+        "1 m",
+        "",
+        "  5",
+        "5 ",
+        "-0",
+        "+5",
+        "2.5",
+        "1e3",
+        "nan",
+        "inf",
+        "15M",
+        "15mm",
+        "0x10",
+        "0m",
+        "m5",
+        "2778h",
+        "10000001",
+        "9223372036854775808",
+        "5124095576030432h",
+    };
     char line[256];
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         snprintf(line, sizeof line, "tiny -p 8 -n 0 -r 3 -o jsonl --budget %s", good[i]);
@@ -393,7 +427,7 @@ Test(cli_outputs, budgets_take_seconds_minutes_and_hours)
 Test(cli_outputs, what_a_budget_leaves_out_is_said_and_run_later)
 {
     const char *line = "tiny -p 8 -n 2,10000000 -r 3 --budget 2 --out f.jsonl --resume";
-    bench_only(0, "--budget: tg10000000 at 4 layers is left out", line);
+    bench_only(0, "--budget: tg10000000 of gqa at 4 layers is left out", line);
     want_records("f.jsonl", 2);
     bench_only(0, "has 2 of the 3", "tiny -p 8 -n 2,3 -r 3 --budget 2 --out f.jsonl --resume");
     want_records("f.jsonl", 3);

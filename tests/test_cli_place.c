@@ -98,7 +98,8 @@ Test(cli_place, tables_lines_and_a_figure)
     learn_model();
     outcome o = place(both, "");
     cr_assert_eq(o.code, 0, "%s", o.err);
-    cr_assert(strstr(o.out, "| llama.cpp 3f2a1bc (4321) |") && strstr(o.out, "| pp20 @ d4 "));
+    cr_assert(strstr(o.out, ", engine llama.cpp 3f2a1bc (4321)\n") &&
+              strstr(o.out, "| pp20 @ d4 "));
     cr_assert(strstr(o.out, " 2.00 ms |") && strstr(o.out, "Times are the engine's"));
     release(&o);
     o = place("\xef\xbb\xbf" RECORD_OF("@p", "@s", PROMPT) "\n" RECORD_OF("@p", "@s", GEN) "\n",
@@ -134,7 +135,7 @@ Test(cli_place, rows_align_whatever_a_build_is_called)
             RECORD_OF("@p", "@s", GEN ", \"build_commit\": \"0123456789abcdef0123456789abcde\""),
         "");
     cr_assert(strstr(o.out, "| llama.cpp 0123456789abcdef0123456789abcde (4321) |"), "%s", o.out);
-    const char *at = o.out;
+    const char *at = strchr(o.out, '|');
     const int width = line_width(&at);
     for (int i = 1; i < 4; i++)
         cr_assert_eq(line_width(&at), width, "line %d of\n%s", i + 1, o.out);

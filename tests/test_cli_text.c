@@ -42,6 +42,32 @@ static outcome script(const char *text)
     return shell(all);
 }
 
+/* The texts that strtod takes and people do not mean are refused, and quoted. */
+Test(cli_text, numbers_with_a_point)
+{
+    static const char *const good[] = { "0",  "-0",   "100",  "2.5",   ".5",
+                                        "5.", "1e-3", "1E+2", "1e-400" };
+    static const char *const bad[] = { "",    " ",   "  5", "5 ",    "5x",     "nan",     "inf",
+                                       "0x1", "1,5", "1e",  "1e309", "-1e309", "-1e-9",   "100.01",
+                                       ".",   "--1", "+",   "1.2.3", "1e+",    "infinity" };
+    char line[256];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        snprintf(line, sizeof line, "exec $RBENCH generate $MODEL -p a -n 1 --temp %s", good[i]);
+        outcome o = script(line);
+        cr_expect_eq(o.code, 0, "'%s': %s", good[i], o.err);
+        release(&o);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char words[64];
+        snprintf(line, sizeof line, "exec $RBENCH generate $MODEL -p a --temp '%s'", bad[i]);
+        snprintf(words, sizeof words, "--temp: '%s' is not a number from 0 to 100\n", bad[i]);
+        outcome o = script(line);
+        cr_expect_eq(o.code, 2, "'%s' exits %d", bad[i], o.code);
+        cr_expect(strstr(o.err, words), "'%s': %s", bad[i], o.err);
+        release(&o);
+    }
+}
+
 Test(cli_text, mistakes_are_one_line)
 {
     want("generate", 2, "generate wants one MODEL");
@@ -50,7 +76,7 @@ Test(cli_text, mistakes_are_one_line)
     want("generate " LETTERS " -p a --temp -1", 2, "not a number");
     want("generate " LETTERS " -p a --temp nan", 2, "not a number");
     want("generate " LETTERS " -p a --top-p 0", 2, "top-p above 0");
-    want("generate " LETTERS " -p a --attn mla", 2, "--attn mla");
+    want("generate " LETTERS " -p a --attn mlb", 2, "attention 'mlb'");
     want("generate " LETTERS " -p a --system b", 2, "give --chat too");
     want("generate tiny -p a", 1, "a preset has no tokenizer");
     want("generate nosuch.gguf -p a", 1, "nosuch.gguf");
@@ -61,7 +87,7 @@ Test(cli_text, mistakes_are_one_line)
     want("perplexity " LETTERS " -f nosuch.txt", 1, "nosuch.txt: cannot open");
     want("perplexity " LETTERS " -f " TEXT " -c 3", 2, "whole number from 4");
     want("perplexity " LETTERS " -f " TEXT " -c 1000000", 1, "one window of 1000000");
-    want("perplexity " LETTERS " -f " TEXT " --attn mla", 2, "--attn mla");
+    want("perplexity " LETTERS " -f " TEXT " --attn mlb", 2, "attention 'mlb'");
     want("perplexity " LETTERS " -f " TEXT " --base tiny", 1, "cannot be compared");
     want("generate --help", 0, "--top-k");
     want("perplexity --help", 0, "--chunks");

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- records ---- */
 
@@ -36,6 +37,8 @@ typedef struct two_runs {
     rb_comparison c;
 } two_runs;
 
+static bool any_weights; /* what is compared next */
+
 static two_runs compare(const char *a1, const char *a2, const char *b1, const char *b2)
 {
     two_runs t = { .a = json_array(), .b = json_array() };
@@ -45,7 +48,7 @@ static two_runs compare(const char *a1, const char *a2, const char *b1, const ch
         json_array_append_new(t.a, record_with(a2));
     if (b2)
         json_array_append_new(t.b, record_with(b2));
-    cr_assert_eq(rb_compare(&t.c, t.a, t.b, NULL), RB_OK);
+    cr_assert_eq(rb_compare(&t.c, t.a, t.b, any_weights, NULL), RB_OK);
     return t;
 }
 
@@ -57,6 +60,30 @@ static void release_runs(two_runs *t)
 }
 
 /* ---- matching ---- */
+
+/* Of other weights a test is another, unless it is asked for whatever the weights are; then experts
+ * may have been others, and all other counts are the same. */
+Test(compare, weights_may_be_others_if_asked)
+{
+    static const char other[] = "{\"env\":{\"model_digest\":\"xxh3:2\"},\"flops\":12}";
+    static const char off[] = "{\"env\":{\"model_digest\":\"xxh3:2\"},\"flops\":13}";
+    static const char experts[] = "{\"experts\":{}}";
+    static const struct {
+        bool any;
+        const char *a, *b;
+        int n, defects;
+    } of[] = { { false, "{}", other, 0, 0 },
+               { true, "{}", other, 1, 0 },
+               { true, "{}", off, 1, 1 },
+               { true, experts, off, 1, 0 } };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        any_weights = of[i].any;
+        two_runs t = compare(of[i].a, NULL, of[i].b, NULL);
+        cr_expect_eq(t.c.n, of[i].n, "%zu", i);
+        cr_expect_eq(t.c.n && t.c.row[0].defect, of[i].defects, "%zu", i);
+        release_runs(&t);
+    }
+}
 
 Test(compare, records_of_one_test_belong_together)
 {
@@ -143,7 +170,7 @@ Test(compare, what_cannot_be_compared_is_counted)
     release_runs(&t);
     json_t *none = json_array();
     rb_comparison c;
-    cr_assert_eq(rb_compare(&c, none, none, NULL), RB_OK);
+    cr_assert_eq(rb_compare(&c, none, none, false, NULL), RB_OK);
     cr_assert(c.n == 0 && isnan(rb_comparison_sum(&c, false).factor));
     rb_comparison_free(&c);
     json_decref(none);
@@ -330,6 +357,38 @@ Test(cli_compare, options_have_columns_where_they_vary)
     put_records("b", "{\"n_threads\":1,\"env\":{\"model_digest\":\"x|3\"},\"model_type\":\"m|n\"}",
                 "{}");
     want_shell("$RBENCH compare a a", 0, "| layers | test ");
+    want_shell("$RBENCH compare a a | grep ^Both:", 0, ", threads 2, ");
+    want_shell("! $RBENCH compare b b | grep 'Both:.* threads'", 0, "");
     want_shell("$RBENCH compare b b", 0, "| model      | threads | test ");
     want_shell("$RBENCH compare b b", 0, "| m?n        |       1 | tg4 @ d8 ");
+}
+
+/* A file of mixed types, its types of random weights: the same counts, whatever the times. */
+Test(cli_compare, random_weights_count_as_those_of_the_file)
+{
+    char root[512], script[1536];
+    cr_assert(getcwd(root, sizeof root));
+    snprintf(script, sizeof script,
+             "$RBENCH synth --set n_layer=8 --set n_embd=256 --set n_ff=512 --set n_vocab=64 "
+             "--set n_head=4 --set n_head_kv=2 --set tied=true --type q4_k_m --seed 7 -o m.gguf && "
+             "RBENCH=$RBENCH sh %s/bench/real_or_random.sh m.gguf -p 16 -n 2 -r 6 -t 1 --no-roofs",
+             root);
+    outcome o = shell(script);
+    cr_expect_eq(o.code, 0, "%d: %s", o.code, o.err);
+    cr_expect(strstr(o.out, "pp16") && strstr(o.out, "tg2"), "%s", o.out);
+    cr_expect_null(strstr(o.err, "only in"), "%s", o.err);
+    release(&o);
+    /* a file of another type counts otherwise */
+    snprintf(script, sizeof script,
+             "cat > fake <<'EOF'\n#!/bin/sh\n"
+             "[ \"$1\" != synth ] || exec $REAL convert m.gguf \"$5\" --type q8_0\n"
+             "exec $REAL \"$@\"\nEOF\n"
+             "chmod +x fake\n"
+             "REAL=$RBENCH RBENCH=./fake sh %s/bench/real_or_random.sh m.gguf -p 16 -n 2 -r 6 -t 1 "
+             "--no-roofs",
+             root);
+    o = shell(script);
+    cr_expect_eq(o.code, 3, "%d: %s", o.code, o.err);
+    cr_expect(strstr(o.err, "the counts of 2 tests differ"), "%s", o.err);
+    release(&o);
 }

@@ -6,6 +6,9 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "../models/tokenizer/gguf_array.h"
 
 Test(hostile, the_file_that_we_break_is_good)
 {
@@ -428,6 +431,88 @@ Test(refused, variants_of_the_forward_pass)
     g = gguf_make("llama");
     gguf_kv_u32(&g, "split.count", 3);
     expect_file_refused(&g, RB_ERR_UNSUPPORTED, "only be opened by file name");
+}
+
+/* ---- files that change while they are read ---- */
+
+/* The size of a file is that of its opening: its directory is there, then no byte of a value. */
+Test(hostile, a_file_cut_short_behind_its_directory)
+{
+    gguf_file g = gguf_make("llama");
+    blob b = gguf_bytes(&g);
+    dir d = dir_make();
+    char *path = dir_file(&d, "f.gguf");
+    for (size_t n = b.n - g.data; n < b.n; n += 97) {
+        rb_source s;
+        rb_model *m;
+        rb_error err = { 0 };
+        blob_write(&b, path);
+        cr_assert_eq(rb_source_open(&s, path, &err), RB_OK);
+        cr_assert_eq(truncate(path, (off_t)n), 0);
+        cr_expect_eq(rb_model_from_source(&m, s, path, false, &err), RB_ERR_IO);
+        cr_expect_null(m);
+        cr_expect(strstr(err.text, "f.gguf: the file shrank while it was read"), "%s", err.text);
+    }
+    free(path);
+    dir_remove(&d);
+    blob_free(&b);
+    gguf_free(&g);
+}
+
+/* The array "x" of a directory as its file has it now. */
+static rb_status read_texts(const rb_gguf *g, const blob *now, const char *path, rb_error *err)
+{
+    rb_gguf_array a;
+    rb_text *text = NULL;
+    size_t sum = 0;
+    blob_write(now, path);
+    rb_status status = rb_gguf_array_read(&a, g, rb_gguf_find_kv(g, "x"), RB_GGUF_STRING, 9, err);
+    if (status == RB_OK)
+        status = rb_gguf_array_texts(&a, "f.gguf", &text, err);
+    for (uint64_t i = 0; status == RB_OK && i < a.n; i++)
+        for (size_t k = 0; k < text[i].n; k++)
+            sum += (unsigned char)text[i].data[k];
+    cr_expect(status != RB_OK || sum > 0);
+    free(text);
+    rb_gguf_array_free(&a);
+    return status;
+}
+
+/* Lengths of an array that no longer are what the directory was checked by. */
+Test(hostile, an_array_that_changes_behind_its_directory)
+{
+    enum { KEY = 8 + 1 + 4, TYPE = KEY, COUNT = TYPE + 4, FIRST = COUNT + 8, SECOND = FIRST + 12 };
+    static const size_t at[] = { TYPE, COUNT, FIRST, SECOND };
+    gguf_file f = gguf_make("llama");
+    gguf_kv_uint(&f, "x", RB_GGUF_ARRAY, RB_GGUF_STRING, 4);
+    blob_uint(&f.kv[f.have_kv - 1], 2, 8);
+    blob_string(&f.kv[f.have_kv - 1], "fine");
+    blob_string(&f.kv[f.have_kv - 1], "good");
+    blob b = gguf_bytes(&f);
+    dir d = dir_make();
+    char *path = dir_file(&d, "f.gguf");
+    rb_source s;
+    rb_gguf g;
+    rb_error err = { 0 };
+    blob_write(&b, path);
+    cr_assert_eq(rb_source_open(&s, path, &err), RB_OK);
+    cr_assert_eq(rb_gguf_open(&g, s, path, &err), RB_OK, "%s", err.text);
+    uint8_t *x = b.data + rb_gguf_find_kv(&g, "x")->offset;
+    cr_expect_eq(read_texts(&g, &b, path, &err), RB_OK, "%s", err.text);
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++)
+        for (int bit = 0; bit < (at[i] == TYPE ? 32 : 64); bit++) {
+            if (at[i] >= FIRST && bit < 3)
+                continue; /* shorter texts, which are as good */
+            x[at[i] + (size_t)bit / 8] ^= (uint8_t)(1 << bit % 8);
+            cr_expect_eq(read_texts(&g, &b, path, &err), RB_ERR_FORMAT, "%zu, %d", at[i], bit);
+            cr_expect(strstr(err.text, "f.gguf") && !strchr(err.text, '\n'), "%s", err.text);
+            x[at[i] + (size_t)bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+    rb_gguf_close(&g);
+    free(path);
+    dir_remove(&d);
+    blob_free(&b);
+    gguf_free(&f);
 }
 
 /* ---- noise ---- */

@@ -229,7 +229,7 @@ Test(law, what_did_not_decode_is_no_part_of_it)
     }
     cr_assert_eq(l.n_point, 0);
     cr_assert_eq(rb_laws_fit(&l, NULL), RB_OK);
-    cr_assert_null(rb_laws_text(&l, &(rb_config){ .n_head = 1, .n_head_kv = 1 }));
+    cr_assert_null(rb_laws_text(&l, &(rb_subject){ 0 }));
     rb_laws_clear(&l);
 }
 
@@ -270,13 +270,14 @@ Test(law, more_sequences_are_foretold_kernel_by_kernel)
 Test(law, tables_show_laws_and_what_they_foretold)
 {
     const rb_machine m = machine();
-    const rb_config c = { .n_head = 4, .n_head_kv = 2 };
+    const rb_model model = { .config = { .n_head = 4, .n_head_kv = 2 } };
+    const rb_subject subject = { .model = &model };
     rb_laws l = { .hold = 3072 };
     for (int i = 0; i < N_CONTEXT; i++)
         note_steady(&l, &m, contexts[i], 1, step_ns(contexts[i]), NULL, NULL);
     note_steady(&l, &m, 3072, 1, step_ns(3072) / 0.9, NULL, NULL);
     cr_assert_eq(rb_laws_fit(&l, NULL), RB_OK);
-    char *text = rb_laws_text(&l, &c);
+    char *text = rb_laws_text(&l, &subject);
     cr_assert_not_null(text);
     cr_assert(strstr(text, "| gqa "), "%s", text);
     cr_assert(
@@ -286,7 +287,7 @@ Test(law, tables_show_laws_and_what_they_foretold)
     cr_assert_neq(text[strlen(text) - 1], '\n');
     free(text);
     l.law[0].roof_ns = 30;
-    text = rb_laws_text(&l, &c);
+    text = rb_laws_text(&l, &subject);
     cr_assert(strstr(text, "| > roof |"), "never above 100 %%: %s", text);
     free(text);
     rb_laws_clear(&l);

@@ -287,10 +287,30 @@ Test(llama2c, other_versions)
 Test(llama2c, something_else)
 {
     blob b = { 0 };
-    expect_refused(&b, RB_ERR_FORMAT, "neither GGUF nor llama2.c");
+    expect_refused(&b, RB_ERR_FORMAT, "neither GGUF nor llama2.c: it is empty");
     blob_put(&b, "This is a letter to my aunt, and no model of anything.", 54);
-    expect_refused(&b, RB_ERR_FORMAT, "neither GGUF nor llama2.c");
+    expect_refused(&b, RB_ERR_FORMAT, "neither GGUF nor llama2.c: it is text; a model is");
     blob_free(&b);
+}
+
+/* What is known by its first bytes is named, and what to name instead. */
+Test(llama2c, something_else_known)
+{
+    static const struct {
+        const char bytes[16], *words;
+    } known[] = {
+        { "{\"model_type\": 1", "name the folder that holds it" },
+        { "\x89PNG\r\n\x1a\n\0\0\0\rIHD", "it is a PNG image" },
+        { "PK\3\4\0\0\x08\x08\0\0\0\0\0\0\0", "it is a zip archive" },
+        { "\x10\2\0\0\0\0\0\0{\"a.wei", "it is a safetensors file; name the folder" },
+        { "\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3", "(as its v0: the header is truncated" },
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        blob b = { 0 };
+        blob_put(&b, known[i].bytes, sizeof known[i].bytes);
+        expect_refused(&b, RB_ERR_FORMAT, known[i].words);
+        blob_free(&b);
+    }
 }
 
 /* ---- rb_model_open ---- */
@@ -313,5 +333,5 @@ Test(open, what_is_no_model)
     expect_not_opened("tests", NULL, "not a regular file");
     expect_not_opened("/dev/null", NULL, "not a regular file");
     expect_not_opened("tests/vectors/stories260K.bin", "f16", "a type can only be chosen");
-    expect_not_opened("tests/files.c", NULL, "neither GGUF nor llama2.c");
+    expect_not_opened("tests/files.c", NULL, "neither GGUF nor llama2.c: it is text");
 }

@@ -247,9 +247,10 @@ Test(oracle, ledgers_of_rare_shapes_are_what_it_says)
  * rotation. */
 Test(oracle, ledgers_of_converted_attention_are_what_it_says)
 {
-    static const char *const preset[] = { "qwen2.5-1.5b", "qwen3-0.6b", "pythia-160m" };
-    static const char *const forms[] = { "mha",      "mqa",   "mla",  "mla:128:64",
-                                         "lrkv:256", "gva:4", "gha:4" };
+    static const char *const preset[] = { "qwen2.5-1.5b", "qwen3-0.6b", "pythia-160m",
+                                          "smollm2-135m" };
+    static const char *const forms[] = { "mha",   "mqa",   "mla", "mla:128:64", "lrkv:256",
+                                         "gva:4", "gha:4", "gta", "gva:3",      "gha:3" };
     for (size_t i = 0; i < sizeof preset / sizeof *preset; i++)
         for (size_t k = 0; k < sizeof forms / sizeof *forms; k++) {
             rb_model *m, *to;

@@ -4,8 +4,11 @@
 #include <criterion/criterion.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "../kernels/prove.h"
+#include "../kernels/shaped.h"
 #include "vectors.h"
 
 /* Types that the models below have; their rows are too narrow for superblocks. */
@@ -208,6 +211,74 @@ Test(packed, integer_rows_are_right_at_the_ends)
         rows++;
     }
     cr_expect_geq(rows, 4);
+}
+
+/* ---- few tokens ---- */
+
+enum { FEW_MOST = 20, FEW_ROWS = 32, FEW_COLUMNS = 256 };
+
+/* Tokens of a sequence that k takes without unpacking panels to scratch. */
+static int streamed(const rb_kernel *k)
+{
+    return k->isa == RB_ISA_SCALAR ? 1 : k->isa == RB_ISA_AVX512 ? 8 : 4;
+}
+
+static void run_alone(const rb_kernel *k, const rb_call *call)
+{
+    char *shared = malloc((size_t)k->shared_bytes(call) + 1);
+    char *own = malloc((size_t)k->own_bytes(call) + 1);
+    for (int phase = 0; phase < k->n_phase; phase++)
+        k->run(call, phase, 0, k->units(call, phase), shared, own);
+    free(shared);
+    free(own);
+}
+
+/* n_tok tokens at once and one by one: integer sums are exact and scaled in one order, so results
+ * are the same to the bit. Counts are the twin's; up to the cut weights go by without scratch. */
+static void check_few(const rb_kernel *k, int n_tok)
+{
+    const rb_sizes s = { { FEW_ROWS, FEW_COLUMNS, n_tok } };
+    rb_shaped p;
+    rb_proof proof;
+    rb_error err;
+    float y[FEW_ROWS * FEW_MOST];
+    char name[128];
+    rb_kernel_name(k, name, sizeof name);
+    cr_assert_eq(rb_shaped_make(&p, k->op->id, k->dtype, &s, &err), RB_OK, "%s", err.text);
+    cr_assert_eq(rb_shaped_alloc(&p, 1, &err), RB_OK, "%s", err.text);
+    rb_shaped_fill(&p, 0, 1);
+    rb_call call = p.call;
+    rb_shaped_turn(&p, 0, &call);
+    run_alone(k, &call);
+    cr_expect_eq(k->own_bytes(&call) == 0, n_tok <= streamed(k), "%s, %d tokens", name, n_tok);
+    const rb_view *to = &call.t[1];
+    memcpy(y, rb_at(to, 0, 0, 0), sizeof *y * (size_t)(FEW_ROWS * n_tok));
+    for (int t = 0; t < n_tok; t++) {
+        rb_call one = call;
+        for (int a = 0; a < 2; a++)
+            one.t[a] = rb_view_slice(call.t[a], 1, t, 1);
+        run_alone(k, &one);
+    }
+    cr_expect_eq(memcmp(y, rb_at(to, 0, 0, 0), sizeof *y * (size_t)(FEW_ROWS * n_tok)), 0,
+                 "%s: %d tokens are not as each alone", name, n_tok);
+    cr_expect(rb_prove(rb_counting_twin(k), &call, 7, &proof), "%s, %d tokens: %s", name, n_tok,
+              proof.mismatch);
+    rb_shaped_free(&p);
+}
+
+Test(packed, few_tokens_are_as_each_alone)
+{
+    int rows = 0;
+    for (int i = 0; i < rb_registry_size(); i++) {
+        const rb_kernel *k = rb_registry_row(i);
+        if (k->op->id != RB_OP_MATMUL || k->act != RB_ACT_I8 || k->isa >= RB_ISA_COUNT1 ||
+            k->dtype < RB_FIRST_PACKED || !rb_isa_supported(k->isa))
+            continue;
+        for (int n_tok = 1; n_tok <= FEW_MOST; n_tok += n_tok < 9 ? 1 : 11)
+            check_few(k, n_tok);
+        rows++;
+    }
+    cr_expect_geq(rows, 12);
 }
 
 /* ---- models ---- */

@@ -212,3 +212,20 @@ Test(perplexity, errors_of_means)
     cr_expect_float_eq(rb_judged_ppl(&j), exp(2), 1e-12);
     cr_expect_float_eq(rb_judged_ppl_se(&j), exp(2) * sqrt(0.5 / 3), 1e-12);
 }
+
+/* What rounding leaves below zero of a divergence is zero. */
+Test(perplexity, no_divergence_has_a_sign)
+{
+    const rb_judged own = { .n = 4, .nll = 8, .nll2 = 16 }, same = { .n = 4, .kl = -1e-9 };
+    const rb_judged_row rows[] = { { "m", "gqa", &own }, { "m", "mla", &same } };
+    const rb_perplexity_told told = { .row = rows, .n_row = 2, .text = "t" };
+    char *text = NULL;
+    size_t n = 0;
+    rb_error err;
+    FILE *f = open_memstream(&text, &n);
+    cr_assert(f);
+    cr_assert_eq(rb_perplexity_table(f, &told, &err), RB_OK);
+    fclose(f);
+    cr_expect(strstr(text, " 0.000000 ") && !strstr(text, "-0.000000"), "%s", text);
+    free(text);
+}

@@ -338,6 +338,104 @@ static void check_no_overlap(const rb_plot_set *sets, int n_sets, rb_plot_kind k
     rb_plot_data_free(&data);
 }
 
+/* A test of the sweep's first depth with fields of its own. */
+static json_t *record_with(const char *key, int64_t value, double gflops)
+{
+    json_t *o = rb_figures_record(true, 30, gflops);
+    json_object_set_new(o, key, json_integer(value));
+    if (!strcmp(key, "n_draft")) {
+        json_object_set_new(o, "phase", json_string("verify"));
+        json_object_set_new(o, "n_gen", json_integer(0));
+        json_object_set_new(o, "n_prompt", json_integer(value + 1));
+    }
+    return o;
+}
+
+/* Points along one thing, falling, so that sorting is seen; OI apart enough for two labels. */
+static json_t *line_over(const char *key, int first, int n)
+{
+    json_t *array = json_array();
+    for (int i = n - 1; i >= 0; i--) {
+        json_t *o = record_with(key, (int64_t)first << i, 20.0 * (1 + i));
+        json_object_set_new(o, "oi", json_real(1 << i));
+        json_array_append_new(array, o);
+    }
+    json_object_set_new(json_array_get(array, 0), "roofs", rb_figures_roofs(1, 1));
+    return array;
+}
+
+static void check_line(const char *key, int first, const char *begin, const char *end,
+                       const char *name)
+{
+    json_t *two = line_over(key, first, 2), *five = line_over(key, first, 5);
+    const rb_plot_set few = { two, "two" }, set = { five, "five" };
+    rb_plot_data data;
+    cr_assert_eq(rb_plot_collect(&data, &few, 1, NULL), RB_OK);
+    cr_expect(data.n_series == 2 && data.series[0].axis == RB_NO_AXIS, "two are no line");
+    rb_plot_data_free(&data);
+    cr_assert_eq(rb_plot_collect(&data, &set, 1, NULL), RB_OK);
+    cr_assert(data.n_series == 1 && data.series[0].n == 5, "%s: %d", key, data.n_series);
+    const rb_plot_series *s = &data.series[0];
+    for (int i = 0; i < s->n; i++)
+        cr_expect_eq(s->at[i].at[s->axis], first << i, "%s: rising", key);
+    rb_plot_data_free(&data);
+    rb_figures_must_plot(five, RB_PLOT_ROOFLINE, rb_figures_path("a.svg"));
+    const char *text = rb_figures_slurp(rb_figures_path("a.svg"));
+    cr_expect(strstr(text, begin), "no '%s'", begin);
+    cr_expect(strstr(text, end), "no '%s'", end);
+    cr_expect(strstr(text, name), "no '%s'", name);
+    check_no_overlap(&set, 1, RB_PLOT_ROOFLINE);
+    cr_expect_eq(rb_figures_plot(five, RB_PLOT_LAYERS, rb_figures_path("b.svg"), NULL),
+                 RB_ERR_FORMAT, "no sweep over layers");
+}
+
+Test(plot, what_differs_in_one_thing_is_a_line_with_both_ends_named)
+{
+    check_line("n_depth", 256, ">tg32, d256<", ">d4096<",
+               ">decode: tg32, d256\xe2\x80\x93"
+               "4096<");
+    check_line("n_seq", 1, ">tg32, x 1<", ">x 16<",
+               ">decode: tg32, x 1\xe2\x80\x93"
+               "16<");
+    check_line("n_draft", 1, ">vf1<", ">vf16<", ">verify: vf1 to vf16<");
+}
+
+/* Of two things lines run over the one with more values; layers come first; options part lines. */
+Test(plot, a_record_is_of_one_line)
+{
+    json_t *grid = json_array();
+    for (int d = 0; d < 3; d++)
+        for (int b = 0; b < 4; b++) {
+            json_t *o = record_with("n_seq", 1 << b, 20);
+            json_object_set_new(o, "n_depth", json_integer(512 * d));
+            json_array_append_new(grid, o);
+        }
+    const rb_plot_set set = { grid, "grid" };
+    rb_plot_data data;
+    cr_assert_eq(rb_plot_collect(&data, &set, 1, NULL), RB_OK);
+    cr_assert_eq(data.n_series, 3);
+    for (int i = 0; i < 3; i++)
+        cr_expect(data.series[i].axis == RB_AXIS_SEQUENCES && data.series[i].n == 4);
+    rb_plot_data_free(&data);
+    for (size_t i = 0; i < 4; i++) /* the same context, each with another type of cache */
+        json_object_set_new(json_array_get(grid, i), "type_k", json_string(i % 2 ? "q8_0" : "f16"));
+    cr_assert_eq(rb_plot_collect(&data, &set, 1, NULL), RB_OK);
+    int points = 0;
+    for (int i = 0; i < data.n_series; i++)
+        points += data.series[i].axis == RB_NO_AXIS;
+    cr_expect_eq(points, 4, "two values of each type are no line: %d", points);
+    rb_plot_data_free(&data);
+    json_array_extend(grid, rb_figures_sweep(1, 1));
+    for (size_t i = 0; i < 12; i++)
+        json_object_set_new(json_array_get(grid, i), "n_layer_run", json_integer(i < 4 ? 2 : 3));
+    cr_assert_eq(rb_plot_collect(&data, &set, 1, NULL), RB_OK);
+    int layers = 0;
+    for (int i = 0; i < data.n_series; i++)
+        layers += data.series[i].axis == RB_AXIS_LAYERS;
+    cr_expect_eq(layers, 2, "prefill and decode of the sweep: %d", layers);
+    rb_plot_data_free(&data);
+}
+
 Test(plot, no_text_overlaps_in_any_figure)
 {
     json_t *a = rb_figures_sweep(1, 1), *b = rb_figures_sweep(0.6, 3.4),

@@ -299,6 +299,25 @@ Test(schedule, a_budget_lowers_repetitions_first)
     close_fixture(&f);
 }
 
+/* Nine tests of 0.05 s and more each: so many repetitions as fit, and no fewer than are wanted. */
+Test(schedule, a_budget_plans_as_few_repetitions_as_are_enough)
+{
+    rb_bench_params params = { .n_reps = 9, .least_reps = 2, .seed = 1, .budget_s = 2.6 };
+    fixture f = open_fixture(params);
+    add_some(&f, 9);
+    run_plan(&f);
+    want_all(&f, 4);
+    close_fixture(&f);
+    params.budget_s = 1;
+    f = open_fixture(params);
+    add_some(&f, 9);
+    run_plan(&f);
+    cr_assert(f.w->n_left_out > 0 && f.w->n_row > 0);
+    for (int i = 0; i < f.w->n_row; i++)
+        cr_assert_eq(f.w->samples[f.w->row[i]], 2);
+    close_fixture(&f);
+}
+
 /* Hours of work and seconds of budget: the costliest tests go, and are named. */
 Test(schedule, a_budget_leaves_out_the_costliest_tests)
 {

@@ -182,7 +182,7 @@ Test(shaped, no_token_takes_an_expert_twice)
 Test(shaped, every_op_but_roofs_has_extents_and_presets)
 {
     char text[200];
-    for (int id = 0; id < RB_N_OP; id++) {
+    for (int id = 0; id < RB_OP_OWN; id++) {
         const rb_op *op = rb_op_get((rb_op_id)id);
         const bool roof = strncmp(op->name, "roof_", 5) == 0;
         cr_assert_eq(rb_extents(op->id) == NULL, roof, "%s", op->name);

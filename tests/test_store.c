@@ -167,7 +167,10 @@ Test(store, knows_the_rows_it_has_by_what_they_counted)
             cr_assert_not(rb_store_has(s, probe), "%s", word[i]);
             json_object_set_new(probe, word[i], was);
         }
-        cr_assert(rb_store_has(s, probe));
+        json_object_set_new(probe, "n_draft", json_integer(4));
+        cr_assert_not(rb_store_has(s, probe), "drafted tokens");
+        json_object_set_new(probe, "n_draft", json_integer(0));
+        cr_assert(rb_store_has(s, probe), "older records know none");
         json_object_set_new(probe, "env", json_pack("{s:s}", "model_digest", "xxh3:13"));
         cr_assert_not(rb_store_has(s, probe), "another model");
         json_object_set_new(probe, "env", json_pack("{s:n}", "model_digest"));

@@ -139,6 +139,30 @@ Test(synth, every_dtype_or_its_fallback)
     cr_assert_eq(rb_model_synth(&m, &c, RB_NO_DTYPE, 1, false, NULL), RB_ERR_ARGUMENT);
 }
 
+/* Tensor by tensor the types of the other, and otherwise what the seed makes of them. */
+Test(synth, like_another_has_its_shape_and_types)
+{
+    rb_config c = *rb_preset_find("tiny");
+    rb_model *like, *same, *copy;
+    rb_tensor t;
+    c.n_embd = c.n_ff = 256;
+    cr_assert_eq(rb_model_synth_mix(&like, &c, rb_mix_by_name("q4_k_m"), 1, true, NULL), RB_OK);
+    cr_assert_eq(rb_model_synth_mix(&same, &c, rb_mix_by_name("q4_k_m"), 5, false, NULL), RB_OK);
+    cr_assert_eq(rb_model_synth_like(&copy, like, 5, false, NULL), RB_OK);
+    cr_expect_eq(copy->n_params, like->n_params);
+    cr_expect_arr_eq(copy->bytes_of, like->bytes_of, sizeof copy->bytes_of);
+    for (int64_t i = 0; i < rb_tensor_count(&c); i++) {
+        t = rb_tensor_at(&c, i);
+        const rb_view *a = rb_tensor_view_of(same, &t), *b = rb_tensor_view_of(copy, &t);
+        cr_assert_eq(a->dtype, b->dtype, "%s", t.name);
+        cr_assert_arr_eq(rb_at(a, 0, 0, 0), rb_at(b, 0, 0, 0),
+                         (size_t)(rb_row_bytes(a->dtype, t.cols) * rb_tensor_rows(&t)));
+    }
+    rb_model_close(like);
+    rb_model_close(same);
+    rb_model_close(copy);
+}
+
 Test(synth, totals)
 {
     rb_config c = small_config(RB_ARCH_LLAMA);

@@ -162,6 +162,7 @@ Test(tokenizer, pieces)
         { "qwen35", "e\u0301 \u0301\u0301.", "e\u0301| \u0301\u0301|." },
         { "qwen2", "e\u0301a", "e|\u0301a" },
         { "deepseek-llm", "a b  你好1 \u3000! ", "a| b|  |你好|1| |\u3000!| " },
+        { "deepseek-llm", "a乡a乡", "a|乡|a|乡" }, /* U+0061 and U+4E61 */
         { "deepseek-v3", "!ab 12345あア。\n", "!ab| |123|45|あア|。\n" },
         { "falcon", "a.1234", "a|.|123|4" },
         { "default", "a`.1234", "a|`|.|123|4" },
@@ -440,4 +441,39 @@ Test(tokenizer, a_long_chat_template_is_read)
     cr_assert_eq(tiny_open(&t, &f, NULL), RB_OK);
     cr_assert_str_eq(rb_tokenizer_chat_template(t), text);
     rb_tokenizer_close(t);
+}
+
+/* ---- ids to text ---- */
+
+Test(tokenizer, decodes_what_is_no_text_too)
+{
+    const int32_t ids[] = { TINY_FIRST_SPECIAL, 'a', 0xC3, 0xA9, 0xFF, 0xED, 0xA0, 0x80, 0, 'b' };
+    rb_tokenizer *t = open_bpe("gpt-2");
+    char *text, *path;
+    size_t n;
+    int32_t *id;
+    int64_t n_id;
+    rb_error err = { 0 };
+    cr_assert_eq(rb_tokenizer_decode(t, ids, sizeof ids / sizeof *ids, &text, &n, &err), RB_OK);
+    static const char want[] = "a\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD\0b";
+    cr_assert(n == sizeof want - 1 && !memcmp(text, want, sizeof want), "%zu: %s", n, text);
+    free(text);
+    cr_assert_eq(
+        rb_tokenizer_encode(t, "", ((size_t)1 << 30) + 1, (rb_encode){ 0 }, &id, &n_id, &err),
+        RB_ERR_ARGUMENT);
+    cr_assert(strstr(err.text, "at most 1073741824"), "%s", err.text);
+    rb_tokenizer_close(t);
+    static tiny_file f;
+    tiny_spm(&f);
+    dir d = dir_make();
+    path = dir_file(&d, "m.gguf");
+    blob b = { 0 };
+    blob_put(&b, f.data, f.n);
+    blob_write(&b, path);
+    cr_assert_eq(rb_tokenizer_open(&t, path, &err), RB_OK, "%s", err.text);
+    cr_assert_str_eq(rb_tokenizer_kind(t), "spm");
+    rb_tokenizer_close(t);
+    blob_free(&b);
+    free(path);
+    dir_remove(&d);
 }

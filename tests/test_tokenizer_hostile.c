@@ -3,6 +3,7 @@
  * give is test_tokenizer.c's. Read next: tiny_vocab.h. */
 #define _GNU_SOURCE /* memmem */
 #include "tiny_vocab.h"
+#include "wrong_vocabs.h"
 
 #include <criterion/criterion.h>
 
@@ -88,6 +89,55 @@ Test(tokenizer_hostile, keys_that_are_wrong)
     expect_refused(&f, RB_ERR_FORMAT, "the score of token 0 is no number");
 }
 
+/* A file of one key and an array of n bytes, to be freed; its vocabulary is to be refused. */
+static void expect_large_refused(const char *key, rb_gguf_type type, uint64_t n, const char *words)
+{
+    static tiny_file f;
+    rb_tokenizer *t;
+    rb_error err = { 0 };
+    tiny_begin(&f, 6);
+    tiny_key_text(&f, "tokenizer.ggml.model", "gpt2");
+    tiny_key_array(&f, "tokenizer.ggml.tokens", RB_GGUF_STRING, 1);
+    tiny_text(&f, "a");
+    tiny_key_array(&f, "tokenizer.ggml.merges", RB_GGUF_STRING, 0);
+    tiny_key(&f, "tokenizer.ggml.add_bos_token", RB_GGUF_BOOL);
+    tiny_uint(&f, 0, 1);
+    tiny_key_text(&f, "tokenizer.ggml.pre", "gpt-2");
+    tiny_key(&f, key, type);
+    if (type == RB_GGUF_ARRAY)
+        tiny_uint(&f, RB_GGUF_U8, 4);
+    tiny_uint(&f, n, 8);
+    char *data = calloc(f.n + n, 1);
+    cr_assert_not_null(data);
+    memcpy(data, f.data, f.n);
+    cr_assert_eq(rb_tokenizer_from_gguf(&t, rb_source_memory("large", data, f.n + n), NULL, &err),
+                 RB_ERR_FORMAT);
+    cr_assert(!t && strstr(err.text, words) && strstr(err.text, key), "%s", err.text);
+    free(data);
+}
+
+Test(tokenizer_hostile, values_that_are_too_large)
+{
+    expect_large_refused("tokenizer.ggml.token_type", RB_GGUF_ARRAY, RB_MAX_VOCAB + 1,
+                         "has 16777217 items; at most 16777216 are allowed");
+    expect_large_refused("tokenizer.chat_template", RB_GGUF_STRING, (4 << 20) + 1,
+                         "has 4194305 bytes; at most 4194304 are allowed");
+}
+
+Test(tokenizer_hostile, values_of_another_kind)
+{
+    static tiny_file f;
+    tiny_begin(&f, 2);
+    tiny_key_text(&f, "tokenizer.ggml.model", "llama");
+    tiny_key_text(&f, "tokenizer.ggml.tokens", "a");
+    expect_refused(&f, RB_ERR_FORMAT, "'tokenizer.ggml.tokens' is not the array that it should be");
+    tiny_bpe(&f, "gpt-2");
+    f.data[16]++;
+    tiny_key(&f, "tokenizer.chat_template", RB_GGUF_U32);
+    tiny_uint(&f, 1, 4);
+    expect_refused(&f, RB_ERR_FORMAT, "'tokenizer.chat_template' is not the string");
+}
+
 /* An id that is none: the default, as llama.cpp has it; where that is none either, none. */
 Test(tokenizer_hostile, ids_out_of_range)
 {
@@ -165,69 +215,6 @@ Test(tokenizer_hostile, noise)
 
 /* ---- tokenizer.json ---- */
 
-#define MODEL(more) "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2}," more "}"
-#define MERGED      MODEL("\"merges\":[\"a b\"]")
-#define BYTES       "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
-
-static const struct {
-    rb_status status;
-    const char *words, *json;
-} wrong[] = {
-    { RB_ERR_FORMAT, "is no JSON", "{" },
-    { RB_ERR_FORMAT, "is no JSON", "" },
-    { RB_ERR_FORMAT, "it has no model", "[]" },
-    { RB_ERR_FORMAT, "it has no model", "{}" },
-    { RB_ERR_UNSUPPORTED, "kind 'Unigram'", "{\"model\":{\"type\":\"Unigram\"}}" },
-    { RB_ERR_UNSUPPORTED, "kind 'WordPiece'", "{\"model\":{\"type\":\"WordPiece\"}}" },
-    { RB_ERR_UNSUPPORTED, "its model has dropout",
-      "{" BYTES MODEL("\"dropout\":0.1,\"merges\":[]") "}" },
-    { RB_ERR_UNSUPPORTED, "neither a byte-level tokenizer", "{" MERGED "}" },
-    { RB_ERR_FORMAT, "no merges", "{" BYTES MODEL("\"merges\":{}") "}" },
-    { RB_ERR_FORMAT, "merge 0 is not two tokens", "{" BYTES MODEL("\"merges\":[7]") "}" },
-    { RB_ERR_FORMAT, "merge 0 is not two tokens", "{" BYTES MODEL("\"merges\":[[\"a\"]]") "}" },
-    { RB_ERR_FORMAT, "names what is no token", "{" BYTES MODEL("\"merges\":[\"b a\"]") "}" },
-    { RB_ERR_FORMAT, "its unk_token is no token",
-      "{" BYTES MODEL("\"unk_token\":\"c\",\"merges\":[]") "}" },
-    { RB_ERR_FORMAT, "id is no number",
-      "{" BYTES "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}" },
-    { RB_ERR_FORMAT, "the last of them with the id 16777215",
-      "{" BYTES "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":16777215},\"merges\":[]}}" },
-    { RB_ERR_FORMAT, "the id 0 is both 'a' and 'b'",
-      "{" BYTES "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}" },
-    { RB_ERR_FORMAT, "tokens 0 and 5 are both 'a'",
-      "{\"added_tokens\":[{\"id\":5,\"content\":\"a\"}]," BYTES MERGED "}" },
-    { RB_ERR_FORMAT, "no id from 0 on",
-      "{\"added_tokens\":[{\"content\":\"x\"}]," BYTES MERGED "}" },
-    { RB_ERR_FORMAT, "its added_tokens are no list",
-      "{\"added_tokens\":{\"x\":3}," BYTES MERGED "}" },
-    { RB_ERR_UNSUPPORTED, "only found as a single word",
-      "{\"added_tokens\":[{\"id\":3,\"content\":\"x\",\"single_word\":true}]," BYTES MERGED "}" },
-    { RB_ERR_UNSUPPORTED, "the expression '\\w+'",
-      "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\w+\"},\"behavior\":"
-      "\"Isolated\",\"invert\":false}," MERGED "}" },
-    { RB_ERR_UNSUPPORTED, "'Split' has another behavior",
-      "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[\\r\\n]\"},\"behavior\":"
-      "\"Removed\",\"invert\":false}," MERGED "}" },
-    { RB_ERR_UNSUPPORTED, "pre_tokenizer 'Whitespace'",
-      "{\"pre_tokenizer\":{\"type\":\"Whitespace\"}," MERGED "}" },
-    { RB_ERR_UNSUPPORTED, "pre_tokenizer ''", "{\"pre_tokenizer\":[7]," MERGED "}" },
-    { RB_ERR_UNSUPPORTED, "'ByteLevel' adds a blank",
-      "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true}," MERGED "}" },
-    { RB_ERR_UNSUPPORTED, "normalizer 'Lowercase'",
-      "{\"normalizer\":{\"type\":\"Lowercase\"}," BYTES MERGED "}" },
-    { RB_ERR_UNSUPPORTED, "post_processor 'BertProcessing'",
-      "{\"post_processor\":{\"type\":\"BertProcessing\"}," BYTES MERGED "}" },
-    { RB_ERR_FORMAT, "the post_processor has no ids of '<s>'",
-      "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
-      "\"<s>\"}}]}," BYTES MERGED "}" },
-    { RB_ERR_FORMAT, "by an id that is none",
-      "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
-      "\"a\"}}],\"special_tokens\":{\"a\":{\"ids\":[3]}}}," BYTES MERGED "}" },
-    { RB_ERR_FORMAT, "no token <0x00>",
-      "{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\\u2581\"}," MODEL(
-          "\"byte_fallback\":true,\"merges\":[]") "}" },
-};
-
 static rb_status open_json(const char *json, size_t n, rb_tokenizer **t, rb_error *err)
 {
     const rb_tokenizer_texts texts = { .label = "tiny.json", .tokenizer = { json, n } };
@@ -236,14 +223,14 @@ static rb_status open_json(const char *json, size_t n, rb_tokenizer **t, rb_erro
 
 Test(tokenizer_hostile, json_that_is_wrong_or_not_done)
 {
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    for (size_t i = 0; i < N_WRONG_VOCAB; i++) {
         rb_tokenizer *t;
         rb_error err = { 0 };
-        cr_assert_eq(open_json(wrong[i].json, strlen(wrong[i].json), &t, &err), wrong[i].status,
-                     "%s: %s", wrong[i].json, err.text);
+        cr_assert_eq(open_json(wrong_vocabs[i].json, strlen(wrong_vocabs[i].json), &t, &err),
+                     wrong_vocabs[i].status, "%s: %s", wrong_vocabs[i].json, err.text);
         cr_assert_null(t);
-        cr_assert(strstr(err.text, wrong[i].words) && strstr(err.text, "tiny.json"),
-                  "'%s' is not in '%s'", wrong[i].words, err.text);
+        cr_assert(strstr(err.text, wrong_vocabs[i].words) && strstr(err.text, "tiny.json"),
+                  "'%s' is not in '%s'", wrong_vocabs[i].words, err.text);
     }
 }
 

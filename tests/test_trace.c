@@ -521,7 +521,7 @@ Test(cli_trace, is_no_place_to_lose_files)
         release(&o);
     }
     o = shell("exec $RBENCH tiny -p 0 -n 0 --trace t.json");
-    cr_assert(o.code == 2 && strstr(o.err, "nothing was traced"), "%d: %s", o.code, o.err);
+    cr_assert(o.code == 2 && lines_of(o.err) == 1, "%d: %s", o.code, o.err);
     release(&o);
     o = shell("cmp m.gguf same && grep -qx '{}' f && test $(ls -A | wc -l) = 6");
     cr_assert_eq(o.code, 0, "a file was changed, or left behind");

@@ -32,6 +32,7 @@ typedef struct fixture {
     watch *w;
 } fixture;
 
+/* A bench over a small model, watched; close_fixture ends all of it. */
 fixture open_typed(rb_bench_params params, const char *type); /* NULL: the preset's own */
 fixture open_fixture(rb_bench_params params);
 void close_fixture(fixture *f);

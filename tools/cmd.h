@@ -21,8 +21,30 @@ enum {
 #endif
 
 extern const rb_command rb_cmd_bench, rb_cmd_compare, rb_cmd_convert, rb_cmd_eval, rb_cmd_generate,
-    rb_cmd_kernels, rb_cmd_perplexity, rb_cmd_place, rb_cmd_plot, rb_cmd_predict, rb_cmd_roofs,
-    rb_cmd_synth, rb_cmd_tokenize, rb_cmd_verify;
+    rb_cmd_kernels, rb_cmd_paper, rb_cmd_perplexity, rb_cmd_place, rb_cmd_plot, rb_cmd_predict,
+    rb_cmd_roofs, rb_cmd_synth, rb_cmd_tokenize, rb_cmd_verify;
+
+/* The i-th command besides the benchmark, by name; NULL past the last. */
+const rb_command *rb_command_at(int i);
+/* "bench" is the benchmark; NULL: there is none of this name. */
+const rb_command *rb_command_named(const char *name);
+
+#define RB_SUMMARY                                                                                 \
+    "rbench runs a transformer on this CPU and counts every FLOP and byte of the run."
+#define RB_MODEL_MEANS                                                                             \
+    "a GGUF or llama2.c file, a Hugging Face folder (config.json and safetensors), or a preset "   \
+    "('rbench synth --list')."
+
+/* help.c: the text of `rbench` alone. */
+void rb_overview(FILE *out);
+/* man.c: the manual page of a command, NULL: of the program with its benchmark, for man(7). Its
+ * date is SOURCE_DATE_EPOCH's. */
+void rb_man(FILE *out, const rb_command *cmd);
+/* complete.c: what the last of n words, as typed so far, may become: lines "WORD\tWHAT IT IS", and
+ * ":files" where it may be a file. */
+void rb_complete(FILE *out, int n, char **word);
+/* Prints the completion for bash, fish or zsh, which asks rb_complete; false: no such shell. */
+bool rb_completion(FILE *out, const char *shell);
 
 /* One line on stderr: "rbench: ...". */
 void rb_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,6 +1,7 @@
 /* rbench MODEL: runs the tests of a plan and reports each as it ends. A test that fails costs its
  * row, not the others. Nothing is timed or counted here.
  * Read next: shared.h (the options), ../bench/schedule.c (how tests take turns). */
+#include "calibrate.h"
 #include "job.h"
 
 #include <jansson.h>
@@ -30,12 +31,12 @@ static const rb_option options[] = {
       .value = "TIME",
       .min = 1,
       .max = 10000000,
-      .help = "seconds (or 15m, 2h) for all tests of a model: fewer repetitions, then without the "
-              "longest tests, which is said" },
+      .help = "time for all tests of a model, in seconds (or 15m, 2h): first repetitions are "
+              "cut to 6, then the longest tests left out, and what was is said" },
     { .names = "--sequential",
       .kind = RB_OPT_FLAG,
-      .help = "one test after the other (default: rounds over all tests in random order, so that "
-              "drift hits all alike)" },
+      .help = "finish one test before the next (default: each round runs every test once, in "
+              "random order, so that drift of the machine hits all alike)" },
     { .names = "--no-roofs",
       .kind = RB_OPT_FLAG,
       .help = "do not measure the roofs of this machine: counts and times only" },
@@ -44,7 +45,8 @@ static const rb_option options[] = {
       .value = "RULE",
       .preset = "flops",
       .choices = "flops|roof",
-      .help = "what decides under --attn mla: FLOPs, or the least time under measured roofs" },
+      .help = "what chooses the order of each call under --attn mla: fewer FLOPs, or the "
+              "least time under measured roofs" },
     { .names = "--depth-sweep, --layer-sweep",
       .kind = RB_OPT_SWEEP,
       .value = "[=LIST]",
@@ -60,6 +62,22 @@ static const rb_option options[] = {
       .help = "decode at each context in LIST (default 0,256,512,1024,2048,4096, less where the "
               "model's own or the memory is), fit a law a + b d and try it on a context between "
               "and on twice the sequences; with -p 0 -n " SWEEP_GEN " unless given" },
+    { .names = "--batch-sweep",
+      .kind = RB_OPT_SWEEP,
+      .value = "[=LIST]",
+      .min = 1,
+      .max = RB_MAX_SEQ,
+      .help = "decode with each number of sequences in LIST (default 1-64*2, cut to the memory "
+              "available) and say where steps leave the memory roof for the compute roof; with "
+              "-p 0 -n " SWEEP_GEN " unless given" },
+    { .names = "--draft-sweep",
+      .kind = RB_OPT_SWEEP,
+      .value = "[=LIST]",
+      .min = 1,
+      .max = RB_MAX_TOKENS,
+      .help = "verify each number of drafted tokens in LIST (default 1-4,6,8,12,16) and say the "
+              "same, and what it costs beside a decode step; with -p 0 -n " SWEEP_GEN
+              " -d 512 (less where the model's own context is) unless given" },
     RB_FORMAT_OPTION("md|json|jsonl|csv", "format of the results on stdout"),
     { .names = "-oe, --output-err",
       .kind = RB_OPT_WORD,
@@ -69,9 +87,8 @@ static const rb_option options[] = {
     { .names = "--out",
       .kind = RB_OPT_TEXTS,
       .value = "FILE",
-      .help =
-          "append each record to FILE as it is finished (tests end in the last round, with "
-          "--sequential one by one; an interrupt keeps what has samples), one JSON object a line" },
+      .help = "append a JSON record a line to FILE as each test ends (all in the last round, "
+              "or one by one with --sequential); an interrupt keeps what has samples" },
     { .names = "--resume",
       .kind = RB_OPT_FLAG,
       .help = "skip tests that --out FILE holds already (same model, counts, ISA, threads)" },
@@ -79,11 +96,17 @@ static const rb_option options[] = {
       .kind = RB_OPT_TEXTS,
       .value = "FILE",
       .help = "draw the roofline to FILE, .png or .svg; after a sweep also FILE-layers" },
+    RB_CALIBRATE_OPTION,
+    { .names = "--text",
+      .kind = RB_OPT_WORD,
+      .value = "FILE",
+      .help = "with several forms of --attn: measure how far each is from the model on this "
+              "text (default: on synthetic tokens)" },
     { .names = "--trace",
       .kind = RB_OPT_TEXTS,
       .value = "FILE",
-      .help = "record every launch of one more repetition of each test to FILE, thread by thread, "
-              "as Chrome trace events (JSON, for Perfetto)" },
+      .help = "repeat each test once more, untimed, and write every launch to FILE, thread "
+              "by thread, as Chrome trace events (JSON, for Perfetto)" },
     { .names = "--explain",
       .kind = RB_OPT_FLAG,
       .help = "print the formulas behind the counts, with this model's numbers" },
@@ -97,23 +120,21 @@ static const rb_option options[] = {
 
 /* ---- one model ---- */
 
-static rb_status make_lists(rb_job *j, bool sweep, bool contexts, rb_error *err)
+static rb_status make_lists(rb_job *j, bool sweep, bool decodes, rb_error *err)
 {
     static const int64_t prompt[] = { 128 }, gen[] = { 32 }; /* SWEEP_PROMPT, SWEEP_GEN */
-    rb_status st = rb_lists_of(&j->lists, j->args, j->model, err);
+    rb_status st = rb_lists_of(&j->lists, j->args, j->model, j->forms.way, j->forms.n_way, err);
     const rb_opt_value *threads = rb_opt_get(j->args, "-t");
-    bool pairs = rb_opt_get(j->args, "-pg")->given;
     j->lists.plan.mla_roof = !strcmp(rb_opt_text(j->args, "--mla-auto"), "roof");
     if (threads->n)
         j->lists.plan.threads = (rb_list){ threads->num, threads->n };
     if (sweep && !rb_opt_get(j->args, "-p")->given)
         j->lists.plan.prompt = (rb_list){ prompt, 1 };
-    if (contexts && !rb_opt_get(j->args, "-p")->given)
+    if (decodes && !rb_opt_get(j->args, "-p")->given)
         j->lists.plan.prompt.n = 0;
-    if ((sweep || contexts) && !rb_opt_get(j->args, "-n")->given)
+    if ((sweep || decodes) && !rb_opt_get(j->args, "-n")->given)
         j->lists.plan.gen = (rb_list){ gen, 1 };
-    if (pairs && !rb_opt_get(j->args, "-p")->given && !rb_opt_get(j->args, "-n")->given)
-        j->lists.plan.prompt.n = j->lists.plan.gen.n = 0;
+    rb_lists_drop_presets(&j->lists, j->args);
     return st;
 }
 
@@ -128,6 +149,32 @@ static void tell_progress(void *arg, const rb_progress_at *at)
 {
     rb_job *j = arg;
     rb_progress_tell(&j->progress, at);
+}
+
+/* A self-check that failed is what is told, whatever else did. */
+static void set_code(rb_job *j, int code)
+{
+    j->code = j->code == RB_EXIT_SELFCHECK ? j->code : code;
+}
+
+/* Forms of attention beside the model; what goes wrong costs their columns alone, unless what is
+ * exact turns out not to be. */
+static void judge_forms(rb_job *j, const char *name)
+{
+    rb_error err = { 0 };
+    if (j->forms.n == 1)
+        return;
+    rb_progress_text(&j->progress, "measuring how far forms of attention are from the model");
+    const rb_judge_params params = { .text = rb_opt_text(j->args, "--text"),
+                                     .seed = (uint64_t)rb_opt_int(j->args, "--seed"),
+                                     .n_threads = rb_host_threads() };
+    bool defect;
+    const rb_status st = rb_forms_judge(&j->forms, name, &params, &defect, &err);
+    rb_progress_clear(&j->progress);
+    if (st == RB_OK)
+        return;
+    rb_complain("%s", err.text);
+    set_code(j, defect ? RB_EXIT_SELFCHECK : RB_EXIT_FAILED);
 }
 
 /* Before a sweep is cut to memory and a budget begins: both want to know what is left. */
@@ -149,6 +196,7 @@ static rb_status prepare(rb_job *j, const char *name, const rb_mix *mix, rb_erro
 {
     const bool sweep = rb_opt_get(j->args, "--depth-sweep")->given;
     const bool contexts = rb_opt_get(j->args, "--context-sweep")->given;
+    const bool parallel = j->crossings.over != RB_OVER_NONE;
     rb_bench_params params = {
         .n_reps = (int)rb_opt_int(j->args, "-r"),
         .warmup = !rb_opt_flag(j->args, "--no-warmup"),
@@ -163,19 +211,31 @@ static rb_status prepare(rb_job *j, const char *name, const rb_mix *mix, rb_erro
         .arg = j,
     };
     j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), j->quiet, &j->plan);
-    rb_status st = rb_open_both(&j->model, &j->shape, j->digest, j->args, name, mix, err);
+    rb_status st = rb_forms_open(
+        &j->forms, j->args, name,
+        &(rb_forms_params){
+            .mix = mix, .digest = true, .calibrate = rb_opt_text(j->args, "--calibrate") },
+        err);
+    j->model = j->forms.model[0];
+    j->shape = j->forms.shape[0];
     if (st == RB_OK)
-        st = make_lists(j, sweep, contexts, err);
+        st = make_lists(j, sweep, contexts || parallel, err);
     if (st == RB_OK)
         st = rb_bench_open(&j->bench, j->model, j->shape, &params, err);
+    for (int i = 1; i < j->forms.n && st == RB_OK; i++)
+        st = rb_bench_add(j->bench, j->forms.model[i], j->forms.shape[i], err);
     if (st == RB_OK && params.roofs)
         st = measure_first_roofs(j, err);
     if (st == RB_OK)
         st = sweep      ? rb_sweep_plan(j, err)
              : contexts ? rb_context_plan(j, err)
+             : parallel ? rb_parallel_plan(j, err)
                         : rb_plan_make(&j->plan, &j->lists.plan, err);
     if (st == RB_OK && !j->plan.n)
-        return rb_fail(err, RB_ERR_ARGUMENT, "nothing to run: -p, -n and -pg are all zero");
+        return rb_fail(err, RB_ERR_ARGUMENT,
+                       "nothing to run: -p, -n, -pg and --draft are all zero");
+    if (st == RB_OK)
+        judge_forms(j, name);
     return st;
 }
 
@@ -187,13 +247,15 @@ static bool is_there(void *arg, int i)
     const bool has = rb_outputs_has(&j->outputs, &j->subject, &j->plan.test[i]);
     if (has && j->n_group)
         rb_sweep_note_dry(j, i);
+    if (has)
+        rb_parallel_note(j, &j->plan.test[i], NULL);
     return has;
 }
 
 static void fail(rb_job *j, const rb_error *err)
 {
     rb_complain("%s", err->text);
-    j->code = err->status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+    set_code(j, err->status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED);
 }
 
 static void note_disturbance(rb_disturbance *d, const rb_result *r)
@@ -210,19 +272,26 @@ static void take_row(void *arg, int i, const rb_result *r)
     rb_job *j = arg;
     rb_error err = { 0 };
     rb_progress_clear(&j->progress);
-    if (rb_outputs_row(&j->outputs, &j->subject, r, &err) != RB_OK)
-        fail(j, &err);
+    if (rb_outputs_row(&j->outputs, &j->subject, r, &err) != RB_OK) {
+        if (!j->lost) /* of a full disk one line is enough */
+            rb_complain("%s", err.text);
+        j->lost = true;
+        set_code(j, RB_EXIT_FAILED);
+    }
     rb_report_row(j->report, r, i);
     if (j->second)
         rb_report_row(j->second, r, i);
     if (r->error[0]) {
-        j->code = r->counts_differ ? RB_EXIT_SELFCHECK : j->code ? j->code : RB_EXIT_FAILED;
+        set_code(j, r->counts_differ ? RB_EXIT_SELFCHECK : j->code ? j->code : RB_EXIT_FAILED);
         rb_complain("%s", r->error);
         return;
     }
     note_disturbance(&j->disturbance, r);
     rb_kept_add(&j->kept, r);
     rb_context_note(j, r);
+    if (rb_rivals_note(&j->rivals, &j->subject, r, &err) != RB_OK)
+        fail(j, &err);
+    rb_parallel_note(j, &r->test, r);
     if (j->n_group)
         rb_sweep_note(j, r, i);
 }
@@ -230,11 +299,12 @@ static void take_row(void *arg, int i, const rb_result *r)
 static void take_left_out(void *arg, int i, double need_s)
 {
     rb_job *j = arg;
-    char name[64];
+    char name[64], attn[64];
     const rb_test *t = &j->plan.test[i];
     rb_progress_clear(&j->progress);
-    rb_complain("--budget: %s at %lld layers is left out, it needs about %.0f s",
-                rb_test_name(t, name, sizeof name), (long long)t->n_layer, need_s);
+    rb_complain("--budget: %s of %s at %lld layers is left out, it needs about %.0f s",
+                rb_test_name(t, name, sizeof name),
+                rb_subject_attn(&j->subject, t, attn, sizeof attn), (long long)t->n_layer, need_s);
 }
 
 static void run_tests(rb_job *j)
@@ -259,6 +329,12 @@ static void put_share(char *text, size_t size, const char *what, int64_t ns, int
                  100 * (double)ns / (double)wall_ns);
 }
 
+/* Whether others had a tenth of a CPU or more. */
+static bool is_disturbed(const rb_noise *n)
+{
+    return n->wall_ns > 0 && (n->other_ns > n->wall_ns / 10 || n->steal_ns > n->wall_ns / 10);
+}
+
 static void show_disturbance(rb_job *j)
 {
     const rb_disturbance *d = &j->disturbance;
@@ -270,6 +346,8 @@ static void show_disturbance(rb_job *j)
     put_share(text, sizeof text, "; other processes took", d->noise.other_ns, d->noise.wall_ns);
     put_share(text, sizeof text, ", the hypervisor", d->noise.steal_ns, d->noise.wall_ns);
     strcat(text, ".");
+    if (is_disturbed(&d->noise))
+        strcat(text, " Times are not this program's alone: measure again on a quiet machine.");
     rb_report_text(j->report, text);
 }
 
@@ -279,8 +357,8 @@ static void finish(rb_job *j)
     snprintf(note, sizeof note, "tok/s: median ± MAD%s; order and input by --seed %llu.%s",
              rb_opt_flag(j->args, "--sequential") ? "" : " of interleaved rounds",
              (unsigned long long)j->subject.seed,
-             j->subject.roofs ? " Of roof: median over samples paired with roofs measured just "
-                                "before and after."
+             j->subject.roofs ? " Of roof: median over samples whose roofs, measured just before "
+                                "and after, agree (unpaired: none's do)."
                               : "");
     if (j->disturbance.n_rows)
         rb_report_text(j->report, note);
@@ -289,9 +367,15 @@ static void finish(rb_job *j)
     if (j->second)
         rb_kept_show(&j->kept, j->second, false);
     if (rb_opt_flag(j->args, "--explain"))
-        rb_kept_explain(&j->kept, j->format == RB_FORMAT_MD ? stdout : stderr, j->model);
+        rb_kept_explain(&j->kept, j->format == RB_FORMAT_MD ? stdout : stderr, &j->subject);
     rb_sweep_close(j);
     rb_context_close(j);
+    rb_parallel_close(j);
+    const bool all = j->forms.n_way > 1 && !j->outputs.n_skipped; /* else who wins is not known */
+    char *rivals = all ? rb_rivals_text(&j->rivals) : NULL;
+    if (rivals)
+        rb_job_say(j, rivals);
+    free(rivals);
 }
 
 static void clear_model(rb_job *j)
@@ -299,9 +383,10 @@ static void clear_model(rb_job *j)
     rb_bench_close(j->bench);
     rb_plan_free(&j->plan);
     rb_lists_free(&j->lists);
-    rb_model_close(j->model);
-    rb_model_close(j->shape);
+    rb_forms_close(&j->forms);
     rb_laws_clear(&j->laws);
+    rb_rivals_clear(&j->rivals);
+    rb_crossings_clear(&j->crossings);
     free(j->context);
     free(j->points);
     free(j->n_points);
@@ -330,11 +415,12 @@ static void run_model(rb_job *j, const char *name, const rb_mix *mix)
     rb_status st = prepare(j, name, mix, &err);
     j->subject = (rb_subject){ .filename = name,
                                .model = j->model,
+                               .formed = j->forms.formed,
                                .cpu = rb_host_cpu(cpu, sizeof cpu),
                                .commit = RB_COMMIT,
                                .roofs = !rb_opt_flag(j->args, "--no-roofs"),
                                .seed = (uint64_t)rb_opt_int(j->args, "--seed"),
-                               .env = rb_env_manifest(j->digest) };
+                               .env = rb_env_manifest(j->forms.digest[0]) };
     if (st == RB_OK)
         st = announce(j, &err);
     if (st == RB_OK) {
@@ -348,21 +434,44 @@ static void run_model(rb_job *j, const char *name, const rb_mix *mix)
 
 /* ---- the command ---- */
 
+/* Options that exclude each other, and what to write instead of the second. */
+static const char *exclusion(const rb_args *args)
+{
+    static const char *const pairs[][3] = {
+        { "--depth-sweep", "--layers",
+          "--depth-sweep and --layers exclude each other; write "
+          "--depth-sweep=LIST" },
+        { "--context-sweep", "--depth-sweep",
+          "--context-sweep and --depth-sweep exclude each other" },
+        { "--context-sweep", "-d",
+          "--context-sweep and -d exclude each other; write --context-sweep=LIST" },
+        { "--batch-sweep", "--depth-sweep", "--batch-sweep and --depth-sweep exclude each other" },
+        { "--batch-sweep", "--context-sweep",
+          "--batch-sweep and --context-sweep exclude each other" },
+        { "--batch-sweep", "-npl",
+          "--batch-sweep and -npl exclude each other; write --batch-sweep=LIST" },
+        { "--draft-sweep", "--depth-sweep", "--draft-sweep and --depth-sweep exclude each other" },
+        { "--draft-sweep", "--context-sweep",
+          "--draft-sweep and --context-sweep exclude each other" },
+        { "--draft-sweep", "--batch-sweep", "--draft-sweep and --batch-sweep exclude each other" },
+        { "--draft-sweep", "--draft",
+          "--draft-sweep and --draft exclude each other; write --draft-sweep=LIST" },
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (rb_opt_get(args, pairs[i][0])->given && rb_opt_get(args, pairs[i][1])->given)
+            return pairs[i][2];
+    return NULL;
+}
+
 /* What no table of options can express; the line to print, or NULL. */
 static const char *conflict(const rb_args *args)
 {
     if (!args->n && !rb_opt_get(args, "-m")->n)
         return "no MODEL given: name a GGUF or llama2.c file, a Hugging Face folder, or a preset "
                "('rbench synth --list')";
-    if (rb_opt_get(args, "--depth-sweep")->given && rb_opt_get(args, "--layers")->given)
-        return "--depth-sweep and --layers exclude each other; write --depth-sweep=LIST";
-    if (rb_opt_get(args, "--context-sweep")->given && rb_opt_get(args, "--depth-sweep")->given)
-        return "--context-sweep and --depth-sweep exclude each other";
-    if (rb_opt_get(args, "--context-sweep")->given && rb_opt_get(args, "-d")->given)
-        return "--context-sweep and -d exclude each other; write --context-sweep=LIST";
     if (!strcmp(rb_opt_text(args, "--mla-auto"), "roof") && rb_opt_flag(args, "--no-roofs"))
         return "--mla-auto roof wants roofs; leave out --no-roofs";
-    return NULL;
+    return exclusion(args);
 }
 
 static rb_status open_reports(rb_job *j, rb_error *err)
@@ -397,12 +506,15 @@ static int run_bench(const rb_args *args)
         rb_complain("%s", wrong);
         return RB_EXIT_USAGE;
     }
+    j.crossings.over = rb_opt_get(args, "--batch-sweep")->given   ? RB_OVER_SEQUENCES
+                       : rb_opt_get(args, "--draft-sweep")->given ? RB_OVER_DRAFTS
+                                                                  : RB_OVER_NONE;
     rb_catch_signals();
     rb_host_pin_threads();
     rb_status st = open_reports(&j, &err);
     if (st == RB_OK) {
         run_models(&j);
-        if (rb_outputs_trace(&j.outputs, &err) != RB_OK)
+        if (rb_outputs_trace(&j.outputs, j.code != RB_EXIT_OK, &err) != RB_OK)
             fail(&j, &err);
         st = rb_outputs_draw(&j.outputs, rb_opt_get(args, "--depth-sweep")->given, &err);
     }
@@ -421,13 +533,20 @@ static int run_bench(const rb_args *args)
 const rb_command rb_cmd_bench = {
     .name = "",
     .usage = "MODEL [options]",
-    .about =
-        "Benchmarks MODEL: prompt processing (pp) and token generation (tg) with exact counts of "
-        "FLOPs and\nbytes. 'Context' (-d) is tokens in the cache; 'layers' (--depth-sweep) is "
-        "how deep the model is.\nOI W+KV is FLOPs per byte of weights and KV cache (compulsory "
-        "bytes), OI DRAM per byte that a\nmodel of the last cache moves; GB/s are of weights and "
-        "KV cache; tok/s is the median and its\nmedian absolute deviation.",
+    .about = "Benchmarks MODEL: prompt processing (pp) and token generation (tg) with exact "
+             "counts of FLOPs and bytes. 'Context' (-d) is tokens in the cache; 'layers' "
+             "(--depth-sweep) is how deep the model is. tok/s is the median and its median "
+             "absolute deviation, GB/s are of weights and KV cache. OI W+KV is FLOPs per byte of "
+             "weights and KV cache (compulsory bytes); OI DRAM per byte that a model of the last "
+             "cache moves.",
     .what = "benchmark MODEL: tok/s, exact FLOPs and bytes, OI",
+    .example =
+        "smollm2-135m --depth-sweep\tthe sweep over layers, of a shape with random weights\n"
+        "model.gguf -p 512 -n 128 -o json\tas llama-bench would, one record a test\n"
+        "model.gguf --depth-sweep --plot roofline.png\tand draw it under this machine's roofs\n"
+        "model.gguf --attn gqa,mla,mqa -d 0,4096 -p 0\tthe same weights in three forms of "
+        "attention\n"
+        "model.gguf --out runs.jsonl --resume\tkeep each record, go on where a run stopped\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .shared = rb_test_options,

@@ -12,6 +12,9 @@ static const rb_option options[] = {
       .value = "PCT",
       .max = 99,
       .help = "exit 4 if B reaches less than (100 - PCT) % of A's tok/s in a row, with p < 0.05" },
+    { .names = "--any-weights",
+      .kind = RB_OPT_FLAG,
+      .help = "tests are the same whatever the weights: a file against 'synth --like' of it" },
     RB_FORMAT_OPTION("md|json|csv", "format of the comparison"),
 };
 
@@ -20,6 +23,7 @@ enum { SHOWN = 8 }; /* tests of one file alone that are named; of more it is sai
 typedef struct two_files {
     const char *path[RB_N_SIDE];
     json_t *records[RB_N_SIDE];
+    bool any_weights;
     rb_comparison comparison;
 } two_files;
 
@@ -83,7 +87,8 @@ static rb_status compare(two_files *f, rb_format format, double slower_pct, rb_e
     char text[400];
     rb_status st = read_both(f, err);
     if (st == RB_OK)
-        st = rb_compare(&f->comparison, f->records[RB_SIDE_A], f->records[RB_SIDE_B], err);
+        st = rb_compare(&f->comparison, f->records[RB_SIDE_A], f->records[RB_SIDE_B],
+                        f->any_weights, err);
     if (st != RB_OK)
         return st;
     tell_rest(f);
@@ -100,7 +105,7 @@ static int run_compare(const rb_args *args)
 {
     const rb_opt_value *above = rb_opt_get(args, "--fail-above");
     const double slower_pct = above->n ? (double)above->num[0] : NAN;
-    two_files f = { 0 };
+    two_files f = { .any_weights = rb_opt_flag(args, "--any-weights") };
     rb_error err = { 0 };
     if (args->n != RB_N_SIDE) {
         rb_complain("compare wants two files of results, A and B");
@@ -122,13 +127,15 @@ static int run_compare(const rb_args *args)
 const rb_command rb_cmd_compare = {
     .name = "compare",
     .usage = "A.json B.json [options]",
-    .about =
-        "Holds two runs of the same tests (json or jsonl) against each other. B/A is the median "
-        "ratio of a\nsample of B to one of A, with the 95 % interval and p of a rank test; "
-        "'least' is the change that such\nsamples would have shown in 4 of 5 cases; 'of roof' "
-        "is the ratio of shares of roof, in which drift of\nthe machine cancels. Counts have to "
-        "be identical (exit 3).",
+    .about = "Holds two runs of the same tests (json or jsonl) against each other. B/A is the "
+             "median ratio of a sample of B to one of A, with its 95 % interval and p of a rank "
+             "test; 'least' is the change that such samples would have shown in 4 of 5 cases; 'of "
+             "roof' is the ratio of shares of roof, in which drift of the machine cancels. Counts "
+             "have to be identical (exit 3).",
     .what = "compare two runs: ratio, interval, p, the least effect that would show",
+    .example = "before.json after.json\twhat changed, and whether it can be told from noise\n"
+               "before.json after.json --fail-above 5\tfor CI: exit 4 where it is slower by more "
+               "than 5 %\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_compare,

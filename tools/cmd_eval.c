@@ -20,6 +20,7 @@ static const rb_option options[] = {
       .max = INT32_MAX,
       .help = "token ids to decode after it, one step each" },
     RB_ATTN_OPTION,
+    RB_CALIBRATE_OPTION,
     RB_SESSION_OPTIONS("f32", "f32"),
 };
 
@@ -76,11 +77,9 @@ static rb_status eval_model(const rb_args *args, rb_error *err)
     rb_status st = rb_session_params_of(args, prompt->n + force->n, &p, err);
     p.n_logits = prompt->n;
     if (st == RB_OK)
-        st = rb_open_named(&model, &shape, args, err);
+        st = rb_open_form(&model, &shape, &p.attn, args, rb_accept_own, err);
     if (st == RB_OK)
         st = rb_check_ids(ids, prompt->n + force->n, model->config.n_vocab, err);
-    if (st == RB_OK)
-        st = rb_attn_of(args, &model->config, &p.attn, err);
     if (st == RB_OK)
         p.gelu_erf = rb_gelu_erf_of(args, &model->config);
     if (st == RB_OK)
@@ -112,9 +111,11 @@ const rb_command rb_cmd_eval = {
     .name = "eval",
     .usage = "MODEL --tokens 3,17,5 [--force 7,29] [options]",
     .about = "Prints the logits of every position, one JSON object a line: "
-             "{\"pos\":0,\"token\":3,\"logits\":[...]}.\nThe prompt runs in one prefill, then each "
+             "{\"pos\":0,\"token\":3,\"logits\":[...]}. The prompt runs in one prefill, then each "
              "forced token as a decode step.",
     .what = "logits of given tokens",
+    .example = "model.gguf --tokens 3,17,5\tlogits after each of the three tokens\n"
+               "model.gguf --tokens 3,17 --force 5,7\tthen two decode steps\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_eval,

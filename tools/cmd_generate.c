@@ -62,6 +62,7 @@ static const rb_option options[] = {
       .kind = RB_OPT_FLAG,
       .help = "let a model write whose attention was converted with losses" },
     RB_ATTN_OPTION,
+    RB_CALIBRATE_OPTION,
     RB_SESSION_OPTIONS("f16", "native"),
     { .names = "-o, --output",
       .kind = RB_OPT_WORD,
@@ -192,42 +193,41 @@ static rb_status put_json(const generation *g, rb_error *err)
 {
     char *text = NULL;
     size_t n = 0;
-    rb_status st =
+    const rb_status st =
         rb_tokenizer_decode(g->tokenizer, g->ids + g->n_prompt, g->n_made, &text, &n, err);
+    if (st != RB_OK)
+        return st;
     json_t *prompt = json_array(), *made = json_array();
     for (int64_t i = 0; i < g->n_prompt + g->n_made; i++)
         json_array_append_new(i < g->n_prompt ? prompt : made, json_integer(g->ids[i]));
-    json_t *o = st == RB_OK
-                    ? json_pack("{s:s%,s:o,s:o,s:I,s:s,s:f,s:I,s:f,s:I,s:I,s:I}", "text", text, n,
-                                "prompt_ids", prompt, "ids", made, "prompt_run",
-                                (json_int_t)g->n_read, "ended_by", ending_name[g->end], "temp",
-                                g->how.temp, "top_k", (json_int_t)g->how.top_k, "top_p",
-                                g->how.top_p, "seed", (json_int_t)g->how.seed, "prompt_ns",
-                                (json_int_t)g->prompt_ns, "decode_ns", (json_int_t)g->decode_ns)
-                    : NULL;
-    if (st == RB_OK && !o)
-        st = rb_fail(err, RB_ERR_MEMORY, "no memory for a record");
-    if (o)
-        json_dumpf(o, stdout,
-                   JSON_COMPACT | JSON_REAL_PRECISION(15)); /* 0.8, not 0.80000000000000004 */
-    json_decref(o);
+    json_t *o =
+        json_pack("{s:s%,s:o,s:o,s:I,s:s,s:f,s:I,s:f,s:I,s:I,s:I}", "text", text, n, "prompt_ids",
+                  prompt, "ids", made, "prompt_run", (json_int_t)g->n_read, "ended_by",
+                  ending_name[g->end], "temp", g->how.temp, "top_k", (json_int_t)g->how.top_k,
+                  "top_p", g->how.top_p, "seed", (json_int_t)g->how.seed, "prompt_ns",
+                  (json_int_t)g->prompt_ns, "decode_ns", (json_int_t)g->decode_ns);
     free(text);
-    return st;
+    if (!o)
+        return rb_fail(err, RB_ERR_MEMORY, "no memory for a record");
+    json_dumpf(o, stdout,
+               JSON_COMPACT | JSON_REAL_PRECISION(15)); /* 0.8, not 0.80000000000000004 */
+    json_decref(o);
+    return RB_OK;
 }
 
 /* ---- all of it ---- */
 
 /* Nobody should take for a model's text what a lossy conversion of it writes. */
-static rb_status check_own_words(const generation *g, rb_error *err)
+static rb_status accept_own_words(const rb_args *args, const rb_model *shape, rb_error *err)
 {
-    const rb_attn_note *note = &g->model->attn;
+    const rb_attn_note *note = &shape->attn;
     char form[48];
-    if (!note->converted || note->exact || rb_opt_flag(g->args, "--approx-ok"))
-        return RB_OK;
+    if (!note->converted || note->exact || note->synthetic || rb_opt_flag(args, "--approx-ok"))
+        return rb_accept_own(args, shape, err);
     return rb_fail(err, RB_ERR_UNSUPPORTED,
                    "%.200s: its attention was converted to %s with losses: what it writes is not "
                    "the model's text; --approx-ok shows it all the same",
-                   g->args->arg[0], rb_attn_form_text(&note->form, form, sizeof form));
+                   args->arg[0], rb_attn_form_text(&note->form, form, sizeof form));
 }
 
 /* What can be refused without weights comes first. */
@@ -240,13 +240,9 @@ static rb_status open_all(generation *g, rb_error *err)
     if (st == RB_OK)
         st = rb_session_params_of(g->args, g->n_prompt + g->n_most, &p, err);
     if (st == RB_OK)
-        st = rb_open_named(&g->model, &g->shape, g->args, err);
-    if (st == RB_OK)
-        st = check_own_words(g, err);
+        st = rb_open_form(&g->model, &g->shape, &p.attn, g->args, accept_own_words, err);
     if (st == RB_OK)
         st = rb_check_ids(g->ids, g->n_prompt, g->model->config.n_vocab, err);
-    if (st == RB_OK)
-        st = rb_attn_of(g->args, &g->model->config, &p.attn, err);
     if (st == RB_OK)
         p.gelu_erf = rb_gelu_erf_of(g->args, &g->model->config);
     if (st == RB_OK)
@@ -265,7 +261,7 @@ static rb_status run_all(generation *g, rb_error *err)
     st = generate(g, err);
     if (g->json && st == RB_OK)
         st = put_json(g, err);
-    if (g->json || g->n_made)
+    if (g->json ? st == RB_OK : g->n_made > 0)
         putchar('\n');
     if ((fflush(stdout) || ferror(stdout)) && st == RB_OK)
         st = rb_fail(err, RB_ERR_IO, "cannot write the text: %s", strerror(errno));
@@ -318,10 +314,12 @@ const rb_command rb_cmd_generate = {
     .name = "generate",
     .usage = "MODEL [-p TEXT] [-n N] [options]",
     .about = "Writes text, by the tokenizer that comes with the model, token by token as it is "
-             "made.\nTokens are drawn as llama.cpp does: the K best, of those the likeliest that "
-             "make up P, then by temperature.\nHow fast it was, and where it ended, is told on "
-             "stderr.",
+             "made. Tokens are drawn as llama.cpp draws them: of the K best the likeliest that "
+             "make up P, by temperature. Speed, seed and what ended the text are said on stderr.",
     .what = "text from a model that brings its tokenizer",
+    .example =
+        "model.gguf -p 'Once upon a time'\t128 tokens at most\n"
+        "model.gguf --chat -p 'Why is the sky blue?' --temp 0\tan answer, the same each time\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_generate,

@@ -11,9 +11,10 @@ static const rb_option options[] = {
     { .names = "--shape",
       .kind = RB_OPT_TEXTS,
       .value = "SHAPE",
-      .help = "extents of the problem, such as 4096,4096,1 (matmul: M,K,T) or T=1,H=32,G=8,D=64,"
-              "S=4096 (attend); several by ';' or repetition, T=1-64*2 gives every T; what is not "
-              "named is as in llama3.2-1b's decode (default: that and its prefill of 512)" },
+      .help = "extents of the problem: 4096,4096,1 (matmul: M,K,T) or "
+              "T=1,H=32,G=8,D=64,S=4096 (attend); several by ';' or repetition; T=1-64*2 "
+              "gives every T. What is not named is as in llama3.2-1b's decode (default: "
+              "that, and its prefill of 512)" },
     { .names = "--type",
       .kind = RB_OPT_WORDS,
       .value = "LIST",
@@ -33,7 +34,7 @@ static const rb_option options[] = {
       .value = "TYPE",
       .preset = "native",
       .choices = "native|f32",
-      .help = "activations; native quantises them where a kernel profits" },
+      .help = "activations; native quantises them to 8 bits where a kernel is faster so" },
     { .names = "--cache",
       .kind = RB_OPT_WORD,
       .value = "STATE",
@@ -58,8 +59,8 @@ static const rb_option options[] = {
       .value = "TIME",
       .min = 1,
       .max = 10000000,
-      .help = "seconds (or 15m, 2h) for all kernels: fewer samples, then without the last ones, "
-              "which is said" },
+      .help = "time for all kernels, in seconds (or 15m, 2h): first samples are cut, then "
+              "the last kernels left out, and what was is said" },
     { .names = "--no-roofs",
       .kind = RB_OPT_FLAG,
       .help = "do not measure the roofs of this machine: counts and times only" },
@@ -134,17 +135,13 @@ static rb_status unknown_op(const char *name, rb_error *err)
 
 static rb_status find_op(const char *name, rb_op_id *id, rb_error *err)
 {
-    for (int i = 0; i < RB_N_OP; i++) {
-        const rb_op *op = rb_op_get((rb_op_id)i);
-        if (!op || strcmp(op->name, name) != 0)
-            continue;
-        if (!rb_extents(op->id))
-            return rb_fail(err, RB_ERR_ARGUMENT, "%s measures this machine: see 'rbench roofs'",
-                           name);
-        *id = op->id;
-        return RB_OK;
-    }
-    return unknown_op(name, err);
+    const rb_op *op = rb_op_by_name(name);
+    if (!op)
+        return unknown_op(name, err);
+    if (!rb_extents(op->id))
+        return rb_fail(err, RB_ERR_ARGUMENT, "%s measures this machine: see 'rbench roofs'", name);
+    *id = op->id;
+    return RB_OK;
 }
 
 static rb_status list_ops(tour *t, rb_error *err)
@@ -343,9 +340,10 @@ static void finish(tour *t, const rb_noise *noise)
     if (md && t->params.roofs && t->n_result && !rb_kernel_report_failed(t->report)) {
         puts("\nTimes: median of samples, and its median absolute deviation; of the slowest "
              "thread, or where noted of the\nlaunch with all around it. Of roof: median over "
-             "samples paired with roofs measured just before and\nafter, of the kernel's own "
-             "instruction set. OI kernel and GB/s: all compulsory bytes; OI issued: what loops\n"
-             "load and store. Cold: operands from DRAM; warm: from the level that holds them.");
+             "samples whose roofs, measured just before and after for\nthe kernel's own "
+             "instruction set, agree. OI kernel and GB/s: all compulsory bytes; OI issued: what\n"
+             "loops load and store. Cold: operands from DRAM; warm: from the level that holds "
+             "them.");
         show_disturbance(noise);
     }
     for (int temper = 0; temper < RB_N_TEMPER; temper++)
@@ -399,12 +397,15 @@ static int run_kernels(const rb_args *args)
 const rb_command rb_cmd_kernels = {
     .name = "kernels",
     .usage = "[OP...] [options]",
-    .about =
-        "Times kernels of the registry alone, through the door that models use, cold and warm, and "
-        "holds each\nagainst what bounds it: a compute roof, DRAM, a cache level or the floor of a "
-        "launch. Without OP: what\na session would launch for one token and for a prompt of 512, "
-        "at llama3.2-1b's shapes.",
+    .about = "Times kernels alone, launched as models launch them, cold and warm, and holds each "
+             "against what bounds it: a compute roof, DRAM, a cache level or the floor of a "
+             "launch. Without OP: what a session would launch for one token and for a prompt of "
+             "512, at llama3.2-1b's shapes.",
     .what = "time kernels alone, cold and warm, against their roofs",
+    .example = "\twhat a model's decode and prefill spend their time on\n"
+               "matmul --type q4_0,q8_0 --shape 4096,4096,1\ttwo types of one product\n"
+               "attend --threads-sweep\thow attention scales with threads\n"
+               "--list\tevery kernel, and whether its counts are proven\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_kernels,

@@ -15,7 +15,7 @@ static const rb_option options[] = {
       .preset = "512",
       .min = 4,
       .max = RB_MAX_TOKENS,
-      .help = "tokens of a window; those after its first half are foretold" },
+      .help = "tokens of a window; the second half of each is foretold" },
     { .names = "--chunks",
       .kind = RB_OPT_INT,
       .value = "N",
@@ -29,24 +29,28 @@ static const rb_option options[] = {
     { .names = "--attn",
       .kind = RB_OPT_WORDS,
       .value = "LIST",
-      .help = "further ways to execute attention, each with its divergence from the reference" },
+      .help = "further forms of attention, of the same weights (mha, gqa:G, mqa, mla, "
+              "mla:R[:d_r], lrkv:R, gva:G, gha:G), or orders of latent attention, each with its "
+              "divergence from the reference" },
+    RB_CALIBRATE_OPTION,
     RB_SESSION_OPTIONS("f16", "native"),
     { .names = "--progress",
       .kind = RB_OPT_FLAG,
-      .help = "tell each window, a line each, where stderr is no terminal" },
+      .help = "say each window on stderr, also where that is no terminal" },
     RB_FORMAT_OPTION("md|json", "format of the result"),
 };
 
-enum { MOST = RB_N_ATTN + 2 }; /* ways: the base, the model's own, each variant */
+enum { MOST = RB_MAX_FORM + 2 }; /* ways: the base, the model's own, each of --attn */
 
 typedef struct judging {
     const rb_args *args;
-    rb_model *model, *shape, *base, *base_shape;
+    rb_forms forms;
+    rb_model *base, *base_shape;
     rb_session_params params;
-    const rb_model *of[MOST];
     rb_session *session[MOST];
     rb_judged_row row[MOST];
     rb_judged judged[MOST];
+    char name[MOST][64]; /* of the ways */
     int n;
     int32_t bos;
     int32_t *ids;
@@ -68,15 +72,16 @@ static void tell(void *arg, const rb_judged *first, int64_t n_done, int64_t n_wi
 
 /* ---- what is compared ---- */
 
-static rb_status add_way(judging *j, const rb_model *m, const rb_model *shape, const char *name,
-                         rb_attn attn, rb_error *err)
+static rb_status add_way(judging *j, const rb_subject *subject, const rb_model *shape, rb_way way,
+                         rb_error *err)
 {
-    if (j->n == MOST)
-        return rb_fail(err, RB_ERR_ARGUMENT, "--attn: at most %d variants", RB_N_ATTN);
-    j->params.attn = attn;
+    const rb_test test = { .model = way.model, .attn = way.attn };
+    const rb_model *m = rb_subject_model(subject, &test);
+    j->params.attn = way.attn;
     j->params.gelu_erf = rb_gelu_erf_of(j->args, &m->config);
-    j->row[j->n] = (rb_judged_row){ .model = name,
-                                    .variant = rb_attn_name(&m->config, attn),
+    j->row[j->n] = (rb_judged_row){ .model = subject->filename,
+                                    .variant = rb_subject_attn(subject, &test, j->name[j->n],
+                                                               sizeof j->name[j->n]),
                                     .judged = &j->judged[j->n] };
     const rb_status st = rb_open_session(&j->session[j->n], m, shape, &j->params, err);
     if (st == RB_OK)
@@ -86,54 +91,38 @@ static rb_status add_way(judging *j, const rb_model *m, const rb_model *shape, c
 
 static rb_status open_base(judging *j, const char *name, rb_error *err)
 {
-    rb_status st = rb_open_both(&j->base, &j->base_shape, NULL, j->args, name, NULL, err);
-    if (st == RB_OK && j->base->config.n_vocab != j->model->config.n_vocab)
+    const rb_model *own = j->forms.model[0];
+    rb_status st = rb_open_both(&j->base, &j->base_shape, j->args, name, NULL, err);
+    const rb_subject subject = { .filename = name, .model = j->base };
+    if (st == RB_OK && j->base->config.n_vocab != own->config.n_vocab)
         st = rb_fail(err, RB_ERR_FORMAT,
                      "%.100s has a vocabulary of %lld tokens, %.100s one of %lld: they cannot be "
                      "compared",
                      name, (long long)j->base->config.n_vocab, j->args->arg[0],
-                     (long long)j->model->config.n_vocab);
-    return st == RB_OK ? add_way(j, j->base, j->base_shape, name, RB_ATTN_OWN, err) : st;
+                     (long long)own->config.n_vocab);
+    return st == RB_OK ? add_way(j, &subject, j->base_shape, (rb_way){ 0 }, err) : st;
 }
 
+/* The reference first: the base, or the model as it is. */
 static rb_status open_ways(judging *j, rb_error *err)
 {
     const char *base = rb_opt_text(j->args, "--base");
-    const rb_opt_value *attn = rb_opt_get(j->args, "--attn");
+    rb_forms *const f = &j->forms;
     rb_status st = rb_session_params_of(j->args, j->n_ctx, &j->params, err);
     j->params.n_logits = rb_perplexity_rows(j->n_ctx);
     if (st == RB_OK)
-        st = rb_open_named(&j->model, &j->shape, j->args, err);
+        st = rb_open_forms(f, j->args, (rb_forms_params){ .accept = rb_accept_own }, err);
+    const rb_subject subject = { .filename = j->args->arg[0],
+                                 .model = f->model[0],
+                                 .formed = f->formed };
     if (st == RB_OK)
-        st = rb_check_ids(j->ids, j->n_ids, j->model->config.n_vocab, err);
+        st = rb_check_ids(j->ids, j->n_ids, f->model[0]->config.n_vocab, err);
     if (st == RB_OK && base)
         st = open_base(j, base, err);
     if (st == RB_OK)
-        st = add_way(j, j->model, j->shape, j->args->arg[0], RB_ATTN_OWN, err);
-    for (int i = 0; i < attn->n && st == RB_OK; i++) {
-        rb_attn way = RB_ATTN_OWN;
-        st = rb_attn_by_name(&j->model->config, attn->text[i], &way, err);
-        if (st == RB_OK)
-            st = add_way(j, j->model, j->shape, j->args->arg[0], way, err);
-    }
-    return st;
-}
-
-static rb_status read_ids(judging *j, rb_error *err)
-{
-    rb_tokenizer *t = NULL;
-    char *text = NULL;
-    size_t n = 0;
-    rb_status st = rb_tokenizer_open(&t, j->args->arg[0], err);
-    if (st == RB_OK)
-        st = rb_read_text(rb_opt_text(j->args, "-f"), &text, &n, err);
-    if (st == RB_OK)
-        st = rb_tokenizer_encode(t, text, n, (rb_encode){ .special = true }, &j->ids, &j->n_ids,
-                                 err);
-    if (st == RB_OK)
-        j->bos = rb_tokenizer_adds_bos(t) ? rb_tokenizer_bos(t) : -1;
-    rb_tokenizer_close(t);
-    free(text);
+        st = add_way(j, &subject, f->shape[0], (rb_way){ 0 }, err);
+    for (int i = 0; rb_opt_text(j->args, "--attn") && i < f->n_way && st == RB_OK; i++)
+        st = add_way(j, &subject, f->shape[f->way[i].model], f->way[i], err);
     return st;
 }
 
@@ -163,7 +152,8 @@ static rb_status put(judging *j, rb_error *err)
 static rb_status judge(judging *j, rb_error *err)
 {
     const rb_opt_value *chunks = rb_opt_get(j->args, "--chunks");
-    rb_status st = read_ids(j, err);
+    rb_status st = rb_ids_of_file(j->args->arg[0], rb_opt_text(j->args, "-f"), &j->ids, &j->n_ids,
+                                  &j->bos, err);
     if (st == RB_OK)
         st = rb_perplexity_check(j->n_ids, j->n_ctx, err); /* needs no weights */
     if (st == RB_OK)
@@ -178,8 +168,8 @@ static rb_status judge(judging *j, rb_error *err)
                                      .arg = j };
     j->progress = rb_progress_make(rb_opt_flag(j->args, "--progress"), false, NULL);
     j->start_ns = rb_now_ns();
-    st = rb_perplexity(j->session, j->n, j->model->config.n_vocab, j->ids, j->n_ids, &p, j->judged,
-                       err);
+    st = rb_perplexity(j->session, j->n, j->forms.model[0]->config.n_vocab, j->ids, j->n_ids, &p,
+                       j->judged, err);
     rb_progress_clear(&j->progress);
     if (!j->judged[0].n)
         return st;
@@ -192,8 +182,7 @@ static void close_all(judging *j)
 {
     for (int i = 0; i < j->n; i++)
         rb_session_close(j->session[i]);
-    rb_model_close(j->model);
-    rb_model_close(j->shape);
+    rb_forms_close(&j->forms);
     rb_model_close(j->base);
     rb_model_close(j->base_shape);
     free(j->ids);
@@ -227,11 +216,13 @@ static int run_perplexity(const rb_args *args)
 const rb_command rb_cmd_perplexity = {
     .name = "perplexity",
     .usage = "MODEL -f FILE [options]",
-    .about = "Perplexity of a text, by llama.cpp's windows: of each window of -c tokens the second "
-             "half is foretold.\nWith --base or --attn also how far each is from the reference: "
-             "mean KL divergence, how often the best token is the same, the largest difference of "
-             "logits.",
+    .about = "Perplexity of a text, by llama.cpp's windows: of each window of -c tokens the "
+             "second half is foretold. With --base or --attn also how far each model or form is "
+             "from the reference: mean KL divergence, how often the best token is the same, the "
+             "largest difference of logits.",
     .what = "how well a text is foretold, and how far variants are apart",
+    .example = "model.gguf -f text.txt\tof a text\n"
+               "model-q4.gguf -f text.txt --base model-f16.gguf\twhat quantising lost\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_perplexity,

@@ -96,6 +96,10 @@ static rb_status choose(placing *p, rb_error *err)
             continue;
         }
         rb_peer_free(peer);
+        if (why.status == RB_ERR_MEMORY) { /* which is no fault of the record's */
+            *err = why;
+            return RB_ERR_MEMORY;
+        }
         rb_complain("%s: record %zu is left out: %s", p->from, i + 1, why.text);
         p->failed = true;
     }
@@ -266,9 +270,10 @@ const rb_command rb_cmd_place = {
     .name = "place",
     .usage = "BENCH.json MODEL [options]",
     .about = "Puts times that llama-bench wrote ('llama-bench -m MODEL -o json', or jsonl) on the "
-             "exact counts of\nMODEL and under this machine's roofs, without running it. Counts "
-             "are what rbench needs for the same\nlengths, micro-batches and cache types.",
-    .what = "puts llama-bench's times on exact counts and this machine's roofs",
+             "exact counts of MODEL and under this machine's roofs, without running it. Counts "
+             "are those of rbench for the same lengths, micro-batches and cache types.",
+    .what = "put llama-bench's times on exact counts and this machine's roofs",
+    .example = "bench.json model.gguf\tllama-bench's rows on exact counts and roofs\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_place,

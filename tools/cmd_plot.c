@@ -99,6 +99,9 @@ const rb_command rb_cmd_plot = {
     .usage = "RESULT... -o FILE.png|FILE.svg [options]",
     .about = "Draws recorded results (json or jsonl) on the roofline, or over layers.",
     .what = "draw recorded results: the roofline, or a sweep over layers",
+    .example = "runs.jsonl -o roofline.png\tevery test under the roofs\n"
+               "runs.jsonl --kind layers -o layers.svg\tOI and speed over layers\n"
+               "desk.json laptop.json --overlay -o both.png\ttwo machines in one figure\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_plot,

@@ -1,7 +1,7 @@
 /* rbench predict: a dry run. Exact counts and the memory needed, without weights; the same tests
  * and the same forward pass as the benchmark, so its numbers are the benchmark's. Read next:
  * cmd_bench.c. */
-#include "shared.h"
+#include "forms.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ typedef struct prediction {
     int code;
 } prediction;
 
-static void run_plan(prediction *p, rb_bench *bench, const rb_model *model, const rb_plan *plan)
+static void run_plan(prediction *p, rb_bench *bench, const rb_subject *subject, const rb_plan *plan)
 {
     for (int i = 0; i < plan->n && !rb_signal(); i++) {
         rb_bench_test(bench, &plan->test[i], p->result);
@@ -37,45 +37,50 @@ static void run_plan(prediction *p, rb_bench *bench, const rb_model *model, cons
     }
     rb_kept_show(&p->kept, p->report, true);
     if (rb_opt_flag(p->args, "--explain"))
-        rb_kept_explain(&p->kept, p->md ? stdout : stderr, model);
+        rb_kept_explain(&p->kept, p->md ? stdout : stderr, subject);
     p->kept.has[0] = p->kept.has[1] = false;
 }
 
 static rb_status predict_model(prediction *p, const char *name, const rb_mix *mix, rb_error *err)
 {
     char cpu[128];
-    rb_model_params how = { .dry = true, .mix = mix, .seed = 1 };
     rb_bench_params params = { .n_reps = 1,
                                .dry = true,
                                .stop = rb_stop,
                                .seed = (uint64_t)rb_opt_int(p->args, "--seed"),
                                .cache_bytes = (uint64_t)rb_opt_int(p->args, "--last-cache") };
-    rb_model *model = NULL;
+    rb_forms forms;
     rb_lists lists = { 0 };
     rb_plan plan = { 0 };
     rb_bench *bench = NULL;
-    rb_status st = rb_model_open(&model, name, &how, err);
+    rb_status st =
+        rb_forms_open(&forms, p->args, name, &(rb_forms_params){ .mix = mix, .dry = true }, err);
+    rb_model *const model = forms.model[0];
     if (st == RB_OK)
-        st = rb_model_pack(model, err);
-    if (st == RB_OK)
-        st = rb_lists_of(&lists, p->args, model, err);
+        st = rb_lists_of(&lists, p->args, model, forms.way, forms.n_way, err);
+    rb_lists_drop_presets(&lists, p->args);
     if (st == RB_OK)
         st = rb_plan_make(&plan, &lists.plan, err);
     if (st == RB_OK && !plan.n)
-        st = rb_fail(err, RB_ERR_ARGUMENT, "nothing to count: -p, -n and -pg are all zero");
+        st =
+            rb_fail(err, RB_ERR_ARGUMENT, "nothing to count: -p, -n, -pg and --draft are all zero");
     if (st == RB_OK)
         st = rb_bench_open(&bench, model, model, &params, err);
-    const rb_subject subject = {
-        .filename = name, .model = model, .cpu = rb_host_cpu(cpu, sizeof cpu), .commit = RB_COMMIT
-    };
+    for (int i = 1; i < forms.n && st == RB_OK; i++)
+        st = rb_bench_add(bench, forms.model[i], forms.model[i], err);
+    const rb_subject subject = { .filename = name,
+                                 .model = model,
+                                 .formed = forms.formed,
+                                 .cpu = rb_host_cpu(cpu, sizeof cpu),
+                                 .commit = RB_COMMIT };
     if (st == RB_OK)
         st = rb_report_subject(p->report, &subject, &plan, 0, true, err);
     if (st == RB_OK)
-        run_plan(p, bench, model, &plan);
+        run_plan(p, bench, &subject, &plan);
     rb_bench_close(bench);
     rb_plan_free(&plan);
     rb_lists_free(&lists);
-    rb_model_close(model);
+    rb_forms_close(&forms);
     return st;
 }
 
@@ -123,8 +128,10 @@ const rb_command rb_cmd_predict = {
     .name = "predict",
     .usage = "MODEL [options]",
     .about = "Counts what a benchmark of MODEL would do, without loading weights: exact FLOPs and "
-             "bytes,\noperational intensity (OI), memory needed, and a table per kernel.",
+             "bytes, operational intensity (OI), memory needed, and a table per kernel.",
     .what = "exact counts and memory of a test, without running it",
+    .example = "llama3.1-70b\ta model that need not fit\n"
+               "model.gguf -p 0 -n 1 -d 0,4096 --explain\twhere the bytes of a token come from\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .shared = rb_test_options,

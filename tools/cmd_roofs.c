@@ -111,12 +111,13 @@ static int run_roofs(const rb_args *args)
 const rb_command rb_cmd_roofs = {
     .name = "roofs",
     .usage = "[options]",
-    .about =
-        "Measures the roofs of this machine: what its instruction sets compute, the bandwidth of "
-        "each cache\nlevel and of DRAM, what a launch and a barrier cost. Of several loops for "
-        "one roof the best is taken.\nBandwidth counts every array of a loop once; what a store "
-        "reads beforehand is not counted.",
+    .about = "Measures the roofs of this machine: what its instruction sets compute, the "
+             "bandwidth of each cache level and of DRAM, what a launch and a barrier cost. Of "
+             "several loops for one roof the best is taken. Bandwidth counts every array of a "
+             "loop once; what a store reads beforehand is not counted.",
     .what = "measure this machine: compute, bandwidth per level, ridge points",
+    .example = "\twith all cores\n"
+               "-t 1,2,4 -o json\thow roofs scale, for scripts\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_roofs,

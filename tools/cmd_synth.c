@@ -21,7 +21,13 @@ static const rb_option options[] = {
       .value = "TYPE",
       .preset = "f16",
       .choices = RB_MATRIX_TYPES,
+      .listed = "convert",
       .help = "type of the matrices" },
+    { .names = "--like",
+      .kind = RB_OPT_WORD,
+      .value = "FILE",
+      .help = "the shape of a model file, each tensor in its type there: the same counts and "
+              "speed without its weights (no PRESET, --set or --type then)" },
     { .names = "--seed",
       .kind = RB_OPT_INT,
       .value = "N",
@@ -100,67 +106,87 @@ static rb_status config_of(const rb_args *args, rb_config *c, rb_error *err)
     return rb_config_check(c, err);
 }
 
-static rb_status check_memory(const rb_config *c, const rb_mix *mix, uint64_t *bytes, rb_error *err)
+/* What is to be written, without weights yet. */
+static rb_status shape_of(rb_model **shape, const rb_args *args, rb_error *err)
 {
-    rb_model *shape = NULL;
-    rb_status st = rb_model_synth_mix(&shape, c, mix, 1, true, err);
-    uint64_t available = rb_host_available();
-    *bytes = st == RB_OK ? rb_model_bytes(shape) : 0;
-    rb_model_close(shape);
-    if (st == RB_OK && available && *bytes > available)
-        return rb_fail(err, RB_ERR_MEMORY,
-                       "out of memory: the weights need %.2f GB but %.2f GB are available",
-                       (double)*bytes / 1e9, (double)available / 1e9);
-    return st;
+    const rb_model_params dry = { .dry = true };
+    rb_config c;
+    if (rb_opt_text(args, "--like"))
+        return rb_model_open(shape, rb_opt_text(args, "--like"), &dry, err);
+    const rb_status st = config_of(args, &c, err);
+    if (st != RB_OK)
+        return st;
+    return rb_model_synth_mix(shape, &c, rb_mix_by_name(rb_opt_text(args, "--type")), 1, true, err);
 }
 
-static rb_status write_model(const rb_args *args, const rb_config *c, rb_error *err)
+static rb_status check_memory(const rb_model *shape, rb_error *err)
+{
+    const uint64_t available = rb_host_available(), bytes = rb_model_bytes(shape);
+    if (!available || bytes <= available)
+        return RB_OK;
+    return rb_fail(err, RB_ERR_MEMORY,
+                   "out of memory: the weights need %.2f GB but %.2f GB are available",
+                   (double)bytes / 1e9, (double)available / 1e9);
+}
+
+/* Every type is the shape's. */
+static rb_status write_model(const rb_args *args, const rb_model *shape, rb_error *err)
 {
     const char *path = rb_opt_text(args, "-o");
-    const rb_mix *mix = rb_mix_by_name(rb_opt_text(args, "--type"));
     rb_model *model = NULL;
-    uint64_t bytes;
-    rb_status st = check_memory(c, mix, &bytes, err);
+    rb_status st = check_memory(shape, err);
     if (st == RB_OK)
-        st = rb_model_synth_mix(&model, c, mix, (uint64_t)rb_opt_int(args, "--seed"), false, err);
+        st = rb_model_synth_like(&model, shape, (uint64_t)rb_opt_int(args, "--seed"), false, err);
     rb_catch_signals(); /* until here nothing would be left behind */
     if (st == RB_OK)
         st = rb_gguf_write(model, path, rb_stop, err);
     if (st == RB_OK)
         fprintf(stderr, "%s: %s, %lld layers, %.2f M parameters, %s, %.2f MB of weights\n", path,
-                c->name, (long long)c->n_layer, (double)model->n_params / 1e6, mix->name,
-                (double)bytes / 1e6);
+                shape->config.name, (long long)shape->config.n_layer, (double)model->n_params / 1e6,
+                rb_opt_text(args, "--like") ? "types as there" : rb_opt_text(args, "--type"),
+                (double)rb_model_bytes(shape) / 1e6);
     rb_model_close(model);
     return st;
 }
 
 static int run_synth(const rb_args *args)
 {
-    rb_config c;
+    const bool like = rb_opt_text(args, "--like") != NULL;
+    const bool shaped = args->n || rb_opt_get(args, "--set")->n;
+    rb_model *shape = NULL;
     rb_error err = { 0 };
     if (rb_opt_flag(args, "--list"))
         return list_presets();
-    if ((!args->n && !rb_opt_get(args, "--set")->n) || args->n > 1 || !rb_opt_text(args, "-o")) {
-        rb_complain("synth wants a PRESET or --set KEY=VALUE, and -o FILE; see 'rbench synth "
-                    "--help'");
+    if (like && (shaped || rb_opt_get(args, "--type")->given)) {
+        rb_complain("--like: the file has the shape and the types; no PRESET, --set or --type");
         return RB_EXIT_USAGE;
     }
-    rb_status st = config_of(args, &c, &err);
-    if (st != RB_OK) {
-        rb_complain("%s", err.text);
+    if ((!shaped && !like) || args->n > 1 || !rb_opt_text(args, "-o")) {
+        rb_complain("synth wants a PRESET, --set KEY=VALUE or --like FILE, and -o FILE; see "
+                    "'rbench synth --help'");
         return RB_EXIT_USAGE;
     }
-    if (write_model(args, &c, &err) == RB_OK)
+    rb_status st = shape_of(&shape, args, &err);
+    const int code = st == RB_ERR_ARGUMENT && !like ? RB_EXIT_USAGE : RB_EXIT_FAILED;
+    if (st == RB_OK)
+        st = write_model(args, shape, &err);
+    rb_model_close(shape);
+    if (st == RB_OK)
         return RB_EXIT_OK;
     rb_complain("%s", err.text);
-    return RB_EXIT_FAILED;
+    return code;
 }
 
 const rb_command rb_cmd_synth = {
     .name = "synth",
-    .usage = "PRESET -o FILE [options]   or   --set KEY=VALUE ... -o FILE",
-    .about = "Writes a GGUF model with seeded random weights, of a known shape or of any other.",
+    .usage =
+        "PRESET -o FILE [options]   or   --set KEY=VALUE ... -o FILE   or   --like FILE -o FILE",
+    .about = "Writes a GGUF model with seeded random weights, of a known shape, of any other, or "
+             "of that of a file.",
     .what = "write a seeded random model of a known shape",
+    .example = "--list\tthe shapes that it knows\n"
+               "qwen2.5-0.5b --type q8_0 -o model.gguf\tone of them\n"
+               "tiny --set n_layer=12 -o model.gguf\tone changed\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_synth,

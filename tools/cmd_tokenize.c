@@ -132,12 +132,12 @@ static int run_tokenize(const rb_args *args)
 const rb_command rb_cmd_tokenize = {
     .name = "tokenize",
     .usage = "MODEL TEXT... | -f FILE [options]",
-    .about =
-        "Prints the token ids of each TEXT, or of a file, as a JSON array on a line of its own. "
-        "MODEL is a GGUF file\nor a directory with tokenizer.json; its weights are not read. A "
-        "TEXT "
-        "may be any bytes, a file may have NULs.",
+    .about = "Prints the token ids of each TEXT, or of a file, as a JSON array on a line of its "
+             "own. MODEL is a GGUF file or a directory with tokenizer.json; its weights are not "
+             "read. A TEXT may be any bytes, a file may have NULs.",
     .what = "token ids of a text, or the text of ids",
+    .example = "model.gguf 'the cat'\tids\n"
+               "model.gguf '[464,3797]' --decode\ttext\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_tokenize,

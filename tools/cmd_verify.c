@@ -21,6 +21,7 @@ static const rb_option options[] = {
       .kind = RB_OPT_WORD,
       .value = "TYPE",
       .choices = RB_MATRIX_TYPES,
+      .listed = "convert",
       .help = "type of a preset's matrices (default: f16)" },
     { .names = "--no-roofs", .kind = RB_OPT_FLAG, .help = "do not measure roofs, nor check them" },
     { .names = "--progress",
@@ -180,14 +181,15 @@ static int run_verify(const rb_args *args)
 const rb_command rb_cmd_verify = {
     .name = "verify",
     .usage = "MODEL [--prove-red] [options]",
-    .about =
-        "Checks, on this machine and for this MODEL, that ledgers equal closed forms of the whole "
-        "model, that\nkernels do and touch what ledgers say (the counting build), that instruction "
-        "sets, orders of attention\nand ways to feed tokens agree, and that measured roofs stand "
-        "to "
-        "each other as they must. Exit 3 if not.\n--prove-red then makes one claim after the other "
-        "wrong, as they have been published, and shows the\ncheck that catches it.",
+    .about = "Checks MODEL on this machine: counts equal closed forms of the whole model; kernels "
+             "do and touch what is counted (the counting build); instruction sets, orders of "
+             "attention and ways to feed tokens give the same logits; measured roofs stand to "
+             "each other as they must. Exit 3 if one check fails. --prove-red then makes one "
+             "claim after the other wrong, as papers and tools have published them, and shows "
+             "which check catches it.",
     .what = "self-checks on this machine, and a proof that they can fail",
+    .example = "smollm2-135m\tevery check\n"
+               "model.gguf --prove-red\tand that each can fail\n",
     .option = options,
     .n_option = sizeof options / sizeof *options,
     .run = run_verify,

@@ -78,14 +78,14 @@ static rb_status plan_for(rb_job *j, int n, rb_error *err)
 /* Whether all of the plan fits with a tenth kept free; the test that does not. */
 static rb_status fits(rb_job *j, const rb_test **over, rb_error *err)
 {
-    const uint64_t available = rb_host_available(), loaded = rb_model_bytes(j->model);
+    const uint64_t available = rb_host_available();
     *over = NULL;
     for (int i = 0; i < j->plan.n && available && !*over; i++) {
         rb_memory m;
         const rb_status st = rb_bench_memory(j->bench, &j->plan.test[i], &m, err);
         if (st != RB_OK)
             return st;
-        if (rb_memory_total(&m) - loaded > available - available / 10)
+        if (rb_bench_need(j->bench, &j->plan.test[i], &m) > available - available / 10)
             *over = &j->plan.test[i];
     }
     return RB_OK;
@@ -165,7 +165,7 @@ void rb_context_close(rb_job *j)
     rb_error err = { 0 };
     if (rb_laws_fit(&j->laws, &err) != RB_OK)
         rb_complain("%s", err.text);
-    char *text = rb_laws_text(&j->laws, &j->model->config);
+    char *text = rb_laws_text(&j->laws, &j->subject);
     if (text)
         rb_job_say(j, text);
     else if (rb_opt_get(j->args, "--context-sweep")->given)

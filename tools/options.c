@@ -10,8 +10,7 @@
 
 /* ---- names ---- */
 
-/* The i-th spelling of an option, without the separators; false past the last. */
-static bool spelling(const rb_option *o, int i, char *buf, size_t size)
+bool rb_option_name(const rb_option *o, int i, char *buf, size_t size)
 {
     const char *s = o->names;
     for (; i > 0; i--) {
@@ -36,7 +35,7 @@ static int find(const rb_command *cmd, const char *name)
 {
     char known[64];
     for (int o = 0; rb_option_at(cmd, o); o++) {
-        for (int i = 0; spelling(rb_option_at(cmd, o), i, known, sizeof known); i++) {
+        for (int i = 0; rb_option_name(rb_option_at(cmd, o), i, known, sizeof known); i++) {
             if (!strcmp(known, name))
                 return o;
         }
@@ -67,7 +66,7 @@ int rb_distance(const char *a, const char *b)
 bool rb_is_near(const char *a, const char *b)
 {
     int longest = (int)(strlen(a) > strlen(b) ? strlen(a) : strlen(b));
-    return rb_distance(a, b) <= (longest < 4 ? 1 : longest < 8 ? 2 : 3);
+    return rb_distance(a, b) <= (longest < 3 ? 0 : longest < 4 ? 1 : longest < 8 ? 2 : 3);
 }
 
 static rb_status unknown_option(const rb_command *cmd, const char *name, rb_error *err)
@@ -75,7 +74,7 @@ static rb_status unknown_option(const rb_command *cmd, const char *name, rb_erro
     char known[64], best[64] = "";
     int best_distance = 1000;
     for (int o = 0; rb_option_at(cmd, o); o++) {
-        for (int i = 0; spelling(rb_option_at(cmd, o), i, known, sizeof known); i++) {
+        for (int i = 0; rb_option_name(rb_option_at(cmd, o), i, known, sizeof known); i++) {
             int d = rb_distance(name, known);
             if (d < best_distance) {
                 best_distance = d;
@@ -218,7 +217,7 @@ static rb_status take_default(rb_opt_value *v, const rb_option *o, rb_error *err
 static rb_status take_environment(rb_opt_value *v, const rb_option *o, rb_error *err)
 {
     char name[64], variable[96];
-    for (int i = 0; spelling(o, i, name, sizeof name); i++) {
+    for (int i = 0; rb_option_name(o, i, name, sizeof name); i++) {
         const char *s = name + strspn(name, "-");
         size_t n = (size_t)snprintf(variable, sizeof variable, "RBENCH_ARG_%s", s);
         for (size_t c = 0; c < n; c++)

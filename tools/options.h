@@ -26,6 +26,7 @@ typedef struct rb_option {
     const char *preset; /* the default, as a user would type it; NULL: none */
     int64_t min, max;
     const char *choices; /* "f32|f16" */
+    const char *listed;  /* the command whose help lists the choices; NULL: each has them */
     const char *help;
 } rb_option;
 
@@ -36,7 +37,7 @@ typedef struct rb_opt_value {
     char **text;  /* of WORD, WORDS, TEXTS, REAL */
 } rb_opt_value;
 
-enum { RB_MAX_OPTION = 40, RB_MAX_ARGS = 64, RB_MAX_LIST = 65536 };
+enum { RB_MAX_OPTION = 48, RB_MAX_ARGS = 64, RB_MAX_LIST = 65536 };
 
 struct rb_command;
 
@@ -49,16 +50,20 @@ typedef struct rb_args {
 } rb_args;
 
 typedef struct rb_command {
-    const char *name;  /* "" for the benchmark itself */
-    const char *usage; /* "MODEL [options]" */
-    const char *about; /* paragraphs for --help */
-    const char *what;  /* one line for the list of commands */
+    const char *name;    /* "" for the benchmark itself */
+    const char *usage;   /* "MODEL [options]" */
+    const char *about;   /* one paragraph */
+    const char *what;    /* one line for the list of commands */
+    const char *example; /* lines "ARGUMENTS\tWHAT FOR\n" */
     const rb_option *option;
     int n_option;
     const rb_option *shared; /* further options, of several commands; may be NULL */
     const int *n_shared;
     int (*run)(const rb_args *args); /* returns the exit code */
 } rb_command;
+
+/* The i-th spelling of an option, without the separators; false past the last. */
+bool rb_option_name(const rb_option *o, int i, char *buf, size_t size);
 
 /* The o-th option of a command: the shared ones first. NULL past the last. */
 const rb_option *rb_option_at(const rb_command *cmd, int o);
@@ -74,6 +79,22 @@ double rb_opt_real(const rb_args *args, const char *name);      /* 0 if absent *
 const char *rb_opt_text(const rb_args *args, const char *name); /* NULL if absent */
 bool rb_opt_flag(const rb_args *args, const char *name);
 
+/* What help says of an option: its text, choices and default. Returns buf. */
+enum { RB_OPTION_TEXT = 768 };
+char *rb_option_text(const rb_option *o, char *buf, size_t size);
+
+/* The i-th example of a command, as it is typed, and what it is for; false past the last. */
+typedef struct rb_example {
+    char line[128], what[128];
+} rb_example;
+bool rb_example_at(const rb_command *cmd, int i, rb_example *e);
+
+#define RB_LIST_MEANS "A LIST is by comma or repetition; ranges are a-b, a-b+step, a-b*factor."
+/* Whether an option of the command takes one. */
+bool rb_takes_lists(const rb_command *cmd);
+
+/* The text of --help: usage, about, every option of the command's table; as wide as the terminal,
+ * up to 98 columns. */
 void rb_command_help(FILE *out, const rb_command *cmd);
 /* Edits (insert, drop, replace, swap neighbours) from a to b. */
 int rb_distance(const char *a, const char *b);

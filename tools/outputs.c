@@ -19,7 +19,7 @@ static rb_status check_figure(const char *path, rb_error *err)
 {
     if (!rb_plot_can_write(path))
         return rb_fail(err, RB_ERR_ARGUMENT, "--plot %.300s: figures are .png or .svg", path);
-    return RB_OK;
+    return rb_replace_check(path, err);
 }
 
 rb_status rb_outputs_open(rb_outputs *o, const rb_args *args, rb_error *err)
@@ -39,6 +39,8 @@ rb_status rb_outputs_open(rb_outputs *o, const rb_args *args, rb_error *err)
         st = rb_store_open(&o->store, o->out, err);
     if (st == RB_OK && o->store && rb_store_cut(o->store))
         rb_complain("%s: the last line was not finished and is cut off", o->out);
+    if (st == RB_OK && o->resume && !(o->probe = calloc(1, sizeof *o->probe)))
+        st = rb_fail(err, RB_ERR_MEMORY, "no memory to go on with %s", o->out);
     if (st == RB_OK && o->plot && !(o->records = json_array()))
         st = rb_fail(err, RB_ERR_MEMORY, "no memory for the records of a figure");
     return st;
@@ -48,15 +50,11 @@ bool rb_outputs_has(rb_outputs *o, const rb_subject *subject, const rb_test *t)
 {
     if (!o->resume || !o->store)
         return false;
-    rb_result *probe = calloc(1, sizeof *probe);
-    if (!probe)
-        return false;
-    probe->test = *t;
-    strcpy(probe->error, "a probe");
-    json_t *record = rb_record(subject, probe, NULL);
+    o->probe->test = *t;
+    strcpy(o->probe->error, "a probe");
+    json_t *record = rb_record(subject, o->probe, NULL);
     const bool has = record && rb_store_has(o->store, record);
     json_decref(record);
-    free(probe);
     o->n_skipped += has;
     return has;
 }
@@ -119,13 +117,14 @@ rb_status rb_outputs_draw(rb_outputs *o, bool sweep, rb_error *err)
     return st;
 }
 
-rb_status rb_outputs_trace(rb_outputs *o, rb_error *err)
+rb_status rb_outputs_trace(rb_outputs *o, bool failed, rb_error *err)
 {
     char text[200];
     if (!o->traces)
         return RB_OK;
     if (!rb_traces_n(o->traces)) {
-        rb_complain("--trace: nothing was traced, %s is not written", o->trace);
+        if (!failed)
+            rb_complain("--trace: nothing was traced, %s is not written", o->trace);
         return RB_OK;
     }
     if (rb_traces_text(o->traces, text, sizeof text)[0])
@@ -138,5 +137,6 @@ void rb_outputs_close(rb_outputs *o)
     rb_store_close(o->store);
     rb_traces_close(o->traces);
     json_decref(o->records);
+    free(o->probe);
     *o = (rb_outputs){ 0 };
 }

@@ -5,17 +5,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const rb_command *const commands[] = { &rb_cmd_compare,  &rb_cmd_convert, &rb_cmd_eval,
-                                              &rb_cmd_generate, &rb_cmd_kernels, &rb_cmd_perplexity,
-                                              &rb_cmd_place,    &rb_cmd_plot,    &rb_cmd_predict,
-                                              &rb_cmd_roofs,    &rb_cmd_synth,   &rb_cmd_tokenize,
-                                              &rb_cmd_verify };
+static const rb_command *const commands[] = { &rb_cmd_compare,    &rb_cmd_convert, &rb_cmd_eval,
+                                              &rb_cmd_generate,   &rb_cmd_kernels, &rb_cmd_paper,
+                                              &rb_cmd_perplexity, &rb_cmd_place,   &rb_cmd_plot,
+                                              &rb_cmd_predict,    &rb_cmd_roofs,   &rb_cmd_synth,
+                                              &rb_cmd_tokenize,   &rb_cmd_verify };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static volatile sig_atomic_t caught;
@@ -32,8 +34,6 @@ void rb_catch_signals(void)
     sigaction(SIGTERM, &act, NULL);
     if (sigaction(SIGHUP, NULL, &was) == 0 && was.sa_handler != SIG_IGN) /* as nohup has it */
         sigaction(SIGHUP, &act, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a write that fails says so, and --out goes on */
-    signal(SIGXFSZ, SIG_IGN);
 }
 
 int rb_signal(void)
@@ -63,42 +63,32 @@ int rb_refused(const rb_error *err)
     return err->status == RB_ERR_ARGUMENT ? RB_EXIT_USAGE : RB_EXIT_FAILED;
 }
 
-static void put_overview(FILE *out)
+const rb_command *rb_command_at(int i)
 {
-    fputs("rbench runs a transformer on this CPU and counts every FLOP and byte of the run.\n\n"
-          "  rbench MODEL [options]   ",
-          out);
-    fprintf(out, "%s\n", rb_cmd_bench.what);
-    for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  rbench %-18s%s\n", commands[i]->name, commands[i]->what);
-    fputs("  rbench help [COMMAND]    this text, or the options of a command or of 'bench'\n"
-          "  rbench version\n\n"
-          "MODEL is a GGUF or llama2.c file, a Hugging Face folder (config.json and safetensors), "
-          "or a preset\n('rbench synth --list'). To begin:\n\n"
-          "  rbench smollm2-135m --depth-sweep\n"
-          "  rbench predict llama3.1-70b\n",
-          out);
+    return i < N_COMMANDS ? commands[i] : NULL;
 }
 
-static const rb_command *command_named(const char *name)
+const rb_command *rb_command_named(const char *name)
 {
     for (int i = 0; i < N_COMMANDS; i++) {
         if (!strcmp(commands[i]->name, name))
             return commands[i];
     }
-    return NULL;
+    return strcmp(name, "bench") != 0 ? NULL : &rb_cmd_bench;
 }
 
 /* The name closest to a mistyped one, or NULL if none is near. */
 static const char *nearest(const char *name)
 {
-    static const char *const others[] = { "help", "version" };
+    static const char *const others[] = { "help", "version", "bench" };
+    enum { N_OTHER = sizeof others / sizeof *others };
     const char *best = NULL;
     int distance = 1000;
-    for (int i = 0; i < N_COMMANDS + 2 + rb_preset_count(); i++) {
-        const char *known = i < N_COMMANDS       ? commands[i]->name
-                            : i < N_COMMANDS + 2 ? others[i - N_COMMANDS]
-                                                 : rb_preset_get(i - N_COMMANDS - 2)->name;
+    for (int i = 0; i < N_COMMANDS + N_OTHER + rb_preset_count(); i++) {
+        const char *known = i < N_COMMANDS ? commands[i]->name
+                            : i < N_COMMANDS + N_OTHER
+                                ? others[i - N_COMMANDS]
+                                : rb_preset_get(i - N_COMMANDS - N_OTHER)->name;
         if (rb_is_near(name, known) && rb_distance(name, known) < distance) {
             distance = rb_distance(name, known);
             best = known;
@@ -123,16 +113,45 @@ static bool may_be_model(const char *name)
     return false;
 }
 
-static int help_on(const char *name)
+static int no_command(const char *name)
 {
-    const rb_command *cmd = !strcmp(name, "bench") ? &rb_cmd_bench : command_named(name);
-    if (!cmd) {
-        const char *near = nearest(name);
-        rb_complain("no command '%s'%s%s%s", name, near ? "; did you mean '" : "", near ? near : "",
-                    near ? "'?" : "");
+    const char *near = nearest(name);
+    if (near)
+        rb_complain("no command '%s'; did you mean '%s'?", name, near);
+    else
+        rb_complain("no command '%s'; see 'rbench help'", name);
+    return RB_EXIT_USAGE;
+}
+
+/* What packages are made of: manual pages and completions. */
+static int help_for_packages(int argc, char **argv)
+{
+    const char *what = argv[0], *name = argc > 1 ? argv[1] : NULL;
+    if (!strcmp(what, "--complete"))
+        rb_complete(stdout, argc - 1, argv + 1);
+    else if (!strcmp(what, "--man") && (!name || rb_command_named(name)))
+        rb_man(stdout, name ? rb_command_named(name) : NULL);
+    else if (!strcmp(what, "--man"))
+        return no_command(name);
+    else if (!name || !rb_completion(stdout, name)) {
+        rb_complain("--completion is for bash, fish or zsh");
         return RB_EXIT_USAGE;
     }
-    rb_command_help(stdout, cmd);
+    return RB_EXIT_OK;
+}
+
+static int help(int argc, char **argv)
+{
+    const char *name = argc ? argv[0] : NULL;
+    if (!name) {
+        rb_overview(stdout);
+        return RB_EXIT_OK;
+    }
+    if (!strcmp(name, "--complete") || !strcmp(name, "--completion") || !strcmp(name, "--man"))
+        return help_for_packages(argc, argv);
+    if (!rb_command_named(name))
+        return no_command(name);
+    rb_command_help(stdout, rb_command_named(name));
     return RB_EXIT_OK;
 }
 
@@ -142,7 +161,7 @@ static int run(const rb_command *cmd, int argc, char **argv)
     rb_error err = { 0 };
     int code = RB_EXIT_USAGE;
     if (rb_args_parse(&args, cmd, argc, argv, &err) != RB_OK)
-        rb_complain("%s", err.text);
+        code = rb_refused(&err);
     else if (args.help) {
         rb_command_help(stdout, cmd);
         code = RB_EXIT_OK;
@@ -150,6 +169,16 @@ static int run(const rb_command *cmd, int argc, char **argv)
         code = cmd->run(&args);
     rb_args_free(&args);
     return rb_signal() ? 128 + rb_signal() : code;
+}
+
+/* JSON is small and made in hundreds of steps, each of which could fail and leave out a field: the
+ * first that does ends the program. Records that were finished are in their file by then. */
+static void *allocate_json(size_t n)
+{
+    void *p = malloc(n);
+    if (!p)
+        rb_out_of_memory();
+    return p;
 }
 
 /* Closed by the caller, stdout or stderr would be the next file that is opened: that of --out, or a
@@ -165,21 +194,18 @@ int main(int argc, char **argv)
 {
     const char *first = argc > 1 ? argv[1] : "";
     hold_standard_files();
-    if (argc < 2) {
-        put_overview(stdout);
-        return RB_EXIT_OK;
-    }
-    if (!strcmp(first, "help") && argc > 2)
-        return help_on(argv[2]);
-    if (!strcmp(first, "help") || !strcmp(first, "--help") || !strcmp(first, "-h")) {
-        put_overview(stdout);
-        return RB_EXIT_OK;
-    }
-    if (!strcmp(first, "version") || !strcmp(first, "--version")) {
+    signal(SIGPIPE, SIG_IGN); /* a write that fails says so, and --out goes on */
+    signal(SIGXFSZ, SIG_IGN);
+    json_set_alloc_funcs(allocate_json, free);
+    if (argc < 2 || !strcmp(first, "--help") || !strcmp(first, "-h"))
+        return help(0, NULL);
+    if (!strcmp(first, "help"))
+        return help(argc - 2, argv + 2);
+    if (!strcmp(first, "version") || !strcmp(first, "--version") || !strcmp(first, "-V")) {
         printf("rbench %s (%s)\n", RB_VERSION, RB_COMMIT);
         return RB_EXIT_OK;
     }
-    const rb_command *cmd = command_named(first);
+    const rb_command *cmd = rb_command_named(first);
     if (cmd)
         return run(cmd, argc - 2, argv + 2);
     if (first[0] != '-' && !may_be_model(first))

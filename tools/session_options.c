@@ -21,11 +21,38 @@ rb_status rb_session_params_of(const rb_args *args, int64_t n_ctx, rb_session_pa
     return rb_isa_of(rb_opt_text(args, "--isa"), &p->isa, &p->capped, err);
 }
 
-rb_status rb_open_named(rb_model **model, rb_model **shape, const rb_args *args, rb_error *err)
+rb_status rb_accept_own(const rb_args *args, const rb_model *shape, rb_error *err)
 {
+    char form[48];
+    if (!shape->attn.synthetic)
+        return RB_OK;
+    return rb_fail(err, RB_ERR_UNSUPPORTED,
+                   "%.200s in the form %s: its weights of attention would be made up, so that it "
+                   "has speed and counts ('rbench MODEL --attn', 'rbench predict') but no logits",
+                   args->arg[0], rb_attn_form_text(&shape->attn.form, form, sizeof form));
+}
+
+rb_status rb_open_forms(rb_forms *f, const rb_args *args, rb_forms_params params, rb_error *err)
+{
+    params.calibrate = rb_opt_text(args, "--calibrate");
     const char *type = rb_opt_text(args, "--type");
-    return rb_open_both(model, shape, NULL, args, args->arg[0], type ? rb_mix_by_name(type) : NULL,
-                        err);
+    params.mix = type ? rb_mix_by_name(type) : NULL;
+    return rb_forms_open(f, args, args->arg[0], &params, err);
+}
+
+rb_status rb_open_form(rb_model **model, rb_model **shape, rb_attn *attn, const rb_args *args,
+                       rb_accept *accept, rb_error *err)
+{
+    const rb_forms_params params = { .lean = true, .accept = accept };
+    rb_forms f;
+    const rb_status st = rb_open_forms(&f, args, params, err);
+    const int i = f.way[0].model;
+    *attn = f.way[0].attn;
+    *model = f.model[i];
+    *shape = f.shape[i];
+    f.model[i] = f.shape[i] = NULL;
+    rb_forms_close(&f);
+    return st;
 }
 
 rb_status rb_open_session(rb_session **s, const rb_model *model, const rb_model *shape,
@@ -52,13 +79,6 @@ rb_status rb_open_session(rb_session **s, const rb_model *model, const rb_model 
     return rb_session_open(s, model, p, err);
 }
 
-rb_status rb_attn_of(const rb_args *args, const rb_config *c, rb_attn *attn, rb_error *err)
-{
-    const char *name = rb_opt_text(args, "--attn");
-    *attn = RB_ATTN_OWN;
-    return name ? rb_attn_by_name(c, name, attn, err) : RB_OK;
-}
-
 rb_status rb_check_ids(const int32_t *ids, int64_t n, int64_t n_vocab, rb_error *err)
 {
     for (int64_t i = 0; i < n; i++)
@@ -69,45 +89,28 @@ rb_status rb_check_ids(const int32_t *ids, int64_t n, int64_t n_vocab, rb_error 
     return RB_OK;
 }
 
-static const size_t most_text = (size_t)1 << 30;
-
-static rb_status read_all(FILE *f, const char *name, char **text, size_t *n, rb_error *err)
-{
-    size_t room = 0;
-    *text = NULL;
-    for (*n = 0;;) {
-        if (room - *n < 2) {
-            room = room ? 2 * room : 1 << 16;
-            char *grown = *n < most_text ? realloc(*text, room) : NULL;
-            if (!grown)
-                return rb_fail(err, RB_ERR_MEMORY,
-                               "%s: no memory for a text of more than %zu bytes", name, *n);
-            *text = grown;
-        }
-        const size_t got = fread(*text + *n, 1, room - *n - 1, f);
-        *n += got;
-        (*text)[*n] = 0;
-        if (!got)
-            break;
-    }
-    return ferror(f) ? rb_fail(err, RB_ERR_IO, "%s: cannot read: %s", name, strerror(errno))
-                     : RB_OK;
-}
+enum { MAX_TEXT = 1 << 30 }; /* bytes: what can be encoded */
 
 rb_status rb_read_text(const char *path, char **text, size_t *n, rb_error *err)
 {
-    const bool is_stdin = !strcmp(path, "-");
-    FILE *f = is_stdin ? stdin : fopen(path, "rb");
-    *text = NULL;
-    *n = 0;
-    if (!f)
-        return rb_fail(err, RB_ERR_IO, "%.200s: cannot open: %s", path, strerror(errno));
-    const rb_status st = read_all(f, is_stdin ? "stdin" : path, text, n, err);
-    if (!is_stdin)
-        fclose(f);
-    if (st != RB_OK) {
-        free(*text);
-        *text = NULL;
-    }
+    return strcmp(path, "-") ? rb_text_of_file(path, MAX_TEXT, text, n, err)
+                             : rb_text_of_stream(stdin, "stdin", MAX_TEXT, text, n, err);
+}
+
+rb_status rb_ids_of_file(const char *model, const char *path, int32_t **ids, int64_t *n,
+                         int32_t *bos, rb_error *err)
+{
+    rb_tokenizer *t = NULL;
+    char *text = NULL;
+    size_t n_bytes = 0;
+    rb_status st = rb_tokenizer_open(&t, model, err);
+    if (st == RB_OK)
+        st = rb_read_text(path, &text, &n_bytes, err);
+    if (st == RB_OK)
+        st = rb_tokenizer_encode(t, text, n_bytes, (rb_encode){ .special = true }, ids, n, err);
+    if (st == RB_OK && bos)
+        *bos = rb_tokenizer_adds_bos(t) ? rb_tokenizer_bos(t) : -1;
+    rb_tokenizer_close(t);
+    free(text);
     return st;
 }

@@ -24,6 +24,13 @@ const rb_option rb_test_options[] = {
       .value = "P,N",
       .max = RB_MAX_TOKENS,
       .help = "one test of P prompt tokens, then N decode steps; repeatable" },
+    { .names = "--draft",
+      .kind = RB_OPT_INTS,
+      .value = "LIST",
+      .max = RB_MAX_TOKENS,
+      .help = "drafted tokens to verify, one vf test each, as speculative decoding does: the "
+              "last accepted token and they in one pass with logits of each; tok/s counts "
+              "tokens verified" },
     { .names = "-d, --n-depth",
       .kind = RB_OPT_INTS,
       .value = "LIST",
@@ -56,13 +63,13 @@ const rb_option rb_test_options[] = {
       .value = "LIST",
       .preset = "f16",
       .choices = RB_CACHE_TYPES,
-      .help = "types of cached keys; q8_0 and q4_0 want head sizes that 32 divides" },
+      .help = "types of cached keys; q8_0 and q4_0 need head sizes that are multiples of 32" },
     { .names = "-ctv, --cache-type-v",
       .kind = RB_OPT_WORDS,
       .value = "LIST",
       .preset = "f16",
       .choices = RB_CACHE_TYPES,
-      .help = "types of cached values; a cache of latents is all of -ctk's" },
+      .help = "types of cached values; latent attention caches all in the type of -ctk" },
     { .names = "--layers",
       .kind = RB_OPT_INTS,
       .value = "LIST",
@@ -75,15 +82,17 @@ const rb_option rb_test_options[] = {
       .kind = RB_OPT_WORDS,
       .value = "LIST",
       .choices = RB_MATRIX_TYPES,
+      .listed = "convert",
       .help = "types of a preset's matrices (default: f16)" },
     { .names = "--attn",
       .kind = RB_OPT_WORDS,
       .value = "LIST",
-      .help =
-          "how attention is executed (default: the model's own): of latent attention mla-naive-"
-          "full (K and V of every head cached), mla-naive-latent (the latent cached, expanded "
-          "by every call), mla-absorbed (attention within the latent), or mla: of the last two, "
-          "call by call, the cheaper" },
+      .help = "forms of attention to run on the same weights, side by side (default: the "
+              "model's own). Converted in memory: mha, gqa:G, mqa, mla, mla:R[:d_r], lrkv:R, "
+              "gva:G, gha:G; gta has the shape alone, its attention weights are made up. "
+              "Orders of latent attention: mla-naive-full caches K and V of every head, "
+              "mla-naive-latent the latent, expanded by every call, mla-absorbed attends "
+              "within the latent; mla takes of the last two, call by call, the cheaper" },
     RB_GELU_OPTION,
     { .names = "--isa",
       .kind = RB_OPT_WORDS,
@@ -95,20 +104,19 @@ const rb_option rb_test_options[] = {
       .value = "TYPE",
       .preset = "native",
       .choices = "native|f32",
-      .help = "activations; native quantises them where a kernel profits" },
+      .help = "activations; native quantises them to 8 bits where a kernel is faster so" },
     { .names = "--seed",
       .kind = RB_OPT_INT,
       .value = "N",
       .preset = "1",
       .max = INT64_MAX,
-      .help =
-          "of the permutation of the vocabulary that serves as input, and of the order of tests" },
+      .help = "seed of the input (a permutation of the vocabulary) and of the order of tests" },
     { .names = "--last-cache",
       .kind = RB_OPT_INT,
       .value = "BYTES",
       .preset = "0",
       .max = INT64_C(1) << 40,
-      .help = "size of the last cache that DRAM traffic is modelled with (0: this machine's)" },
+      .help = "size of the last-level cache in the model of DRAM traffic; 0: this machine's" },
 };
 const int rb_n_test_options = sizeof rb_test_options / sizeof *rb_test_options;
 
@@ -161,14 +169,6 @@ static rb_status number_of_isa(const rb_config *c, const char *word, int64_t *nu
     return st;
 }
 
-static rb_status number_of_attn(const rb_config *c, const char *word, int64_t *num, rb_error *err)
-{
-    rb_attn attn;
-    const rb_status st = rb_attn_by_name(c, word, &attn, err);
-    *num = attn;
-    return st;
-}
-
 bool rb_gelu_erf_of(const rb_args *args, const rb_config *c)
 {
     const char *const word = rb_opt_text(args, "--gelu");
@@ -193,7 +193,8 @@ static rb_status numbers_of(const rb_opt_value *v, const rb_config *c,
     return RB_OK;
 }
 
-rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, rb_error *err)
+rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, const rb_way *way,
+                      int n_way, rb_error *err)
 {
     rb_plan_lists *p = &l->plan;
     rb_isa isa;
@@ -201,6 +202,7 @@ rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, r
     p->prompt = list_of(rb_opt_get(args, "-p"));
     p->gen = list_of(rb_opt_get(args, "-n"));
     p->pair = list_of(rb_opt_get(args, "-pg"));
+    p->draft = list_of(rb_opt_get(args, "--draft"));
     p->depth = list_of(rb_opt_get(args, "-d"));
     p->seq = list_of(rb_opt_get(args, "-npl"));
     p->batch = list_of(rb_opt_get(args, "-b"));
@@ -210,7 +212,8 @@ rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, r
         p->layers = (rb_list){ &l->one_layer, 1 };
     p->threads = (rb_list){ &l->one_thread, 1 };
     p->act_f32 = !strcmp(rb_opt_text(args, "--act"), "f32");
-    p->latent = rb_config_is_mla(&model->config);
+    p->way = way;
+    p->n_way = n_way;
     p->gelu_erf = rb_gelu_erf_of(args, &model->config);
     const struct {
         const char *name;
@@ -218,14 +221,11 @@ rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, r
         rb_list *list;
     } words[RB_N_WORDS] = { { "-ctk", number_of_type, &p->type_k },
                             { "-ctv", number_of_type, &p->type_v },
-                            { "--isa", number_of_isa, &p->isa },
-                            { "--attn", number_of_attn, &p->attn } };
+                            { "--isa", number_of_isa, &p->isa } };
     rb_status st = RB_OK;
     for (int i = 0; i < RB_N_WORDS && st == RB_OK; i++)
         st = numbers_of(rb_opt_get(args, words[i].name), &model->config, words[i].number,
                         &l->words[i], words[i].list, err);
-    if (!p->attn.n)
-        p->attn = (rb_list){ &l->own_attn, 1 };
     p->capped = p->isa.n > 0;
     if (st == RB_OK && !p->isa.n) {
         st = rb_isa_of(NULL, &isa, &p->capped, err);
@@ -233,6 +233,13 @@ rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, r
         p->isa = (rb_list){ &l->one_isa, 1 };
     }
     return st;
+}
+
+void rb_lists_drop_presets(rb_lists *l, const rb_args *args)
+{
+    const bool others = rb_opt_get(args, "-pg")->given || rb_opt_get(args, "--draft")->given;
+    if (others && !rb_opt_get(args, "-p")->given && !rb_opt_get(args, "-n")->given)
+        l->plan.prompt.n = l->plan.gen.n = 0;
 }
 
 void rb_lists_free(rb_lists *l)
@@ -254,17 +261,6 @@ const rb_mix *rb_type_at(const rb_args *args, int i)
     return i < v->n ? rb_mix_by_name(v->text[i]) : NULL;
 }
 
-/* The most threads that -t asks for, if this machine has as many. */
-static int most_threads(const rb_args *args)
-{
-    const rb_opt_value *t = rb_opt_get(args, "-t");
-    const int all = rb_host_threads();
-    int64_t most = t->n ? 1 : all;
-    for (int i = 0; i < t->n; i++)
-        most = t->num[i] > most || t->num[i] == 0 ? t->num[i] : most;
-    return most < 1 || most > all ? all : (int)most;
-}
-
 rb_status rb_check_fits(const rb_model *shape, const char *name, rb_error *err)
 {
     const uint64_t need = rb_model_bytes(shape), available = rb_host_available();
@@ -274,29 +270,6 @@ rb_status rb_check_fits(const rb_model *shape, const char *name, rb_error *err)
                    "%.200s: out of memory: its weights need %.2f GB but %.2f GB are available; "
                    "'rbench predict' counts without loading",
                    name, (double)need / 1e9, (double)available / 1e9);
-}
-
-rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST],
-                       const rb_args *args, const char *name, const rb_mix *mix, rb_error *err)
-{
-    rb_model_params params = {
-        .dry = true, .mix = mix, .seed = 1, .n_threads = most_threads(args)
-    };
-    *model = NULL;
-    rb_status st = rb_model_open(shape, name, &params, err);
-    if (st == RB_OK)
-        st = rb_model_pack(*shape, err);
-    if (st == RB_OK)
-        st = rb_check_fits(*shape, name, err);
-    if (st != RB_OK)
-        return st;
-    params.dry = false;
-    st = rb_model_open(model, name, &params, err);
-    if (st != RB_OK)
-        return st;
-    if (digest)
-        rb_model_digest(*model, digest);
-    return rb_model_pack(*model, err);
 }
 
 /* ---- results kept for the end ---- */
@@ -332,7 +305,7 @@ void rb_kept_show(const rb_kept *k, rb_report *report, bool both)
         rb_report_kernels(report, k->slowest[1]);
 }
 
-void rb_kept_explain(const rb_kept *k, FILE *out, const rb_model *model)
+void rb_kept_explain(const rb_kept *k, FILE *out, const rb_subject *subject)
 {
     const rb_result *r[2];
     int n = 0;
@@ -340,5 +313,5 @@ void rb_kept_explain(const rb_kept *k, FILE *out, const rb_model *model)
         if (k->has[i])
             r[n++] = k->slowest[i];
     }
-    rb_explain(out, model, r, n);
+    rb_explain(out, subject, r, n);
 }

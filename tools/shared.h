@@ -12,7 +12,7 @@ enum { RB_MAX_TOKENS = 1 << 24, RB_MAX_SEQ = 4096, RB_MAX_THREADS = 1024 };
     "f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q2_K|q3_K|q4_K|q5_K|q6_K|iq4_nl|iq4_xs|"                \
     "q3_k_s|q3_k_m|q4_k_s|q4_k_m|q5_k_s|q5_k_m"
 #define RB_CACHE_TYPES "f32|f16|bf16|q8_0|q4_0"
-#define RB_ISAS        "scalar|avx2|avx512|neon"
+#define RB_ISAS        "scalar|avx2|avx512|neon|dotprod"
 
 #define RB_THREADS_HELP "threads (default: physical cores, or OMP_NUM_THREADS)"
 #define RB_THREADS_OPTION(one_or_list, number, text)                                               \
@@ -55,14 +55,17 @@ int rb_threads_of(const rb_args *args);
 rb_status rb_shapes_parse(const char *text, rb_op_id op, rb_sizes **shape, int *n, rb_error *err);
 
 /* The lists of a plan, from the options above. Borrows from args. */
-enum { RB_N_WORDS = 4 };
+enum { RB_N_WORDS = 3 };
 typedef struct rb_lists {
     rb_plan_lists plan;
-    int64_t *words[RB_N_WORDS]; /* -ctk, -ctv, --isa, --attn as numbers, owned */
-    int64_t own_attn, one_isa, one_layer, one_thread;
+    int64_t *words[RB_N_WORDS]; /* -ctk, -ctv, --isa as numbers, owned */
+    int64_t one_isa, one_layer, one_thread;
 } rb_lists;
-rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, rb_error *err);
+rb_status rb_lists_of(rb_lists *l, const rb_args *args, const rb_model *model, const rb_way *way,
+                      int n_way, rb_error *err);
 void rb_lists_free(rb_lists *l);
+/* With -pg or --draft alone there are no tests of -p and -n. */
+void rb_lists_drop_presets(rb_lists *l, const rb_args *args);
 
 /* The i-th of the types a user gave for a preset, NULL if none. */
 const rb_mix *rb_type_at(const rb_args *args, int i);
@@ -72,10 +75,9 @@ int rb_n_types(const rb_args *args); /* at least 1 */
 rb_status rb_check_fits(const rb_model *shape, const char *name, rb_error *err);
 
 /* Opens MODEL dry, refuses it if its weights do not fit into memory, then opens it for real; both
- * packed, and the real one written by as many threads as -t asks for at most. digest: of the
- * weights as the file has them; may be NULL. */
-rb_status rb_open_both(rb_model **model, rb_model **shape, char digest[RB_DIGEST],
-                       const rb_args *args, const char *name, const rb_mix *mix, rb_error *err);
+ * packed, and the real one written by as many threads as -t asks for at most. */
+rb_status rb_open_both(rb_model **model, rb_model **shape, const rb_args *args, const char *name,
+                       const rb_mix *mix, rb_error *err);
 
 /* The results whose kernels are shown: the slowest that only read a prompt, the slowest that
  * generated. */
@@ -88,6 +90,6 @@ void rb_kept_close(rb_kept *k);
 void rb_kept_add(rb_kept *k, const rb_result *r);
 /* Tables of kernels, of the generating one only unless both; then --explain. */
 void rb_kept_show(const rb_kept *k, rb_report *report, bool both);
-void rb_kept_explain(const rb_kept *k, FILE *out, const rb_model *model);
+void rb_kept_explain(const rb_kept *k, FILE *out, const rb_subject *subject);
 
 #endif

@@ -18,7 +18,8 @@ static int rising(const void *a, const void *b)
 void rb_sort_distinct(int64_t *at, int *n)
 {
     int kept = 0;
-    qsort(at, (size_t)*n, sizeof *at, rising);
+    if (*n) /* of none there may be no memory */
+        qsort(at, (size_t)*n, sizeof *at, rising);
     for (int i = 0; i < *n; i++) {
         if (!kept || at[i] != at[kept - 1])
             at[kept++] = at[i];
@@ -29,47 +30,54 @@ void rb_sort_distinct(int64_t *at, int *n)
 /* What rb_sweep_fit asks with. */
 typedef struct asking {
     rb_job *job;
+    const rb_swept *swept;
     rb_status status;
     rb_error *err;
 } asking;
 
-/* Bytes that the i-th depth still needs: copies of the last layer, and its largest session. */
+/* Bytes that the tests at the i-th number still need, each alone: the most of any. */
 static uint64_t need(void *arg, int i)
 {
     asking *a = arg;
     rb_job *j = a->job;
-    uint64_t loaded = rb_model_bytes(j->model), most = 0;
-    int n_group = j->plan.n / j->lists.plan.layers.n;
-    for (int t = i * n_group; t < (i + 1) * n_group && a->status == RB_OK; t++) {
+    uint64_t most = 0;
+    for (int k = 0; k < j->plan.n && a->status == RB_OK; k++) {
+        const rb_test *t = &j->plan.test[k];
         rb_memory m;
-        a->status = rb_bench_memory(j->bench, &j->plan.test[t], &m, a->err);
-        uint64_t bytes = rb_memory_total(&m) - loaded;
+        if (a->swept->of(t) != a->swept->list->at[i])
+            continue;
+        a->status = rb_bench_memory(j->bench, t, &m, a->err);
+        const uint64_t bytes = rb_bench_need(j->bench, t, &m);
         most = a->status == RB_OK && bytes > most ? bytes : most;
     }
     return most;
 }
 
-static rb_status cut(rb_job *j, bool explicit_list, rb_error *err)
+rb_status rb_job_cut(rb_job *j, const rb_swept *s, bool explicit_list, rb_error *err)
 {
-    rb_list *layers = &j->lists.plan.layers;
-    asking ask = { .job = j, .err = err };
-    uint64_t available = rb_host_available();
-    int fit = rb_sweep_fit(need, &ask, layers->n, available);
-    if (ask.status != RB_OK || fit == layers->n)
+    asking ask = { .job = j, .swept = s, .err = err };
+    const uint64_t available = rb_host_available();
+    const int fit = rb_sweep_fit(need, &ask, s->list->n, available);
+    if (ask.status != RB_OK || fit == s->list->n)
         return ask.status;
-    double wanted = (double)need(&ask, fit) / 1e9, has = (double)available / 1e9;
-    long long depth = layers->at[fit];
+    const double wanted = (double)need(&ask, fit) / 1e9, has = (double)available / 1e9;
+    const long long over = s->list->at[fit];
     if (explicit_list || !fit)
         return rb_fail(err, RB_ERR_MEMORY,
-                       "--depth-sweep: %lld layers need %.2f GB more, and of the %.2f GB available "
-                       "a tenth is kept free; give a shorter list",
-                       depth, wanted, has);
-    rb_complain("the sweep is cut to %lld layers: %lld need %.2f GB more, and of the %.2f GB "
-                "available a tenth is kept free",
-                (long long)layers->at[fit - 1], depth, wanted, has);
-    layers->n = fit;
+                       "%s: %lld %s need %.2f GB more, and of the %.2f GB available a tenth is "
+                       "kept free; give a shorter list",
+                       s->option, over, s->noun, wanted, has);
+    rb_complain("the sweep is cut to %lld %s: %lld need %.2f GB more, and of the %.2f GB available "
+                "a tenth is kept free",
+                (long long)s->list->at[fit - 1], s->noun, over, wanted, has);
+    s->list->n = fit;
     rb_plan_free(&j->plan);
     return rb_plan_make(&j->plan, &j->lists.plan, err);
+}
+
+static int64_t layers_of(const rb_test *t)
+{
+    return t->n_layer;
 }
 
 rb_status rb_sweep_plan(rb_job *j, rb_error *err)
@@ -85,7 +93,7 @@ rb_status rb_sweep_plan(rb_job *j, rb_error *err)
     rb_status st = rb_plan_make(&j->plan, &j->lists.plan, err);
     if (st != RB_OK || !j->plan.n)
         return st;
-    st = cut(j, v->n > 0, err);
+    st = rb_job_cut(j, &(rb_swept){ "--depth-sweep", "layers", layers, layers_of }, v->n > 0, err);
     if (st != RB_OK)
         return st;
     j->n_group = j->plan.n / layers->n;
@@ -104,6 +112,14 @@ void rb_sweep_note(rb_job *j, const rb_result *r, int i)
     j->cache_bytes = r->cache_bytes;
 }
 
+rb_status rb_job_open_dry(const rb_job *j, const rb_bench_params *params, rb_bench **bench)
+{
+    rb_status st = rb_bench_open(bench, j->shape, j->shape, params, NULL);
+    for (int i = 1; i < j->forms.n && st == RB_OK; i++)
+        st = rb_bench_add(*bench, j->forms.shape[i], j->forms.shape[i], NULL);
+    return st;
+}
+
 void rb_sweep_note_dry(rb_job *j, int i)
 {
     const rb_bench_params params = {
@@ -114,7 +130,7 @@ void rb_sweep_note_dry(rb_job *j, int i)
     };
     rb_result *r = calloc(1, sizeof *r);
     rb_bench *bench = NULL;
-    if (r && rb_bench_open(&bench, j->shape, j->shape, &params, NULL) == RB_OK) {
+    if (r && rb_job_open_dry(j, &params, &bench) == RB_OK) {
         rb_bench_test(bench, &j->plan.test[i], r);
         if (!r->error[0])
             rb_sweep_note(j, r, i);

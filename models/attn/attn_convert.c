@@ -99,12 +99,15 @@ void rb_attn_side_by_side(rb_reform *r, int64_t layer)
 
 /* ---- which tensors, and their types ---- */
 
+enum { SYNTHETIC_SEED = 1 }; /* of a preset's weights too */
+
 /* What a tensor of the new model is. */
 typedef enum {
     KEPT,     /* as in the source */
     MOVED,    /* rows of the source's */
     SELECTS,  /* zeros and ones */
     COMPUTED, /* anew */
+    MADE_UP,  /* seeded, as of a preset */
 } origin;
 
 /* Where the types of its values come from: one matrix of the source, or k and v. */
@@ -118,10 +121,10 @@ static plan plan_of(const rb_reform *r, const rb_tensor *t)
 {
     const rb_attn_parts a = rb_attn_parts_of(&r->from->config, &r->from->layer[t->layer]);
     const rb_form form = r->form.form;
-    const bool grouped = form <= RB_FORM_MQA;
+    const bool grouped = form <= RB_FORM_MQA, made_up = form == RB_FORM_GTA;
     const bool side = form == RB_FORM_MLA && !r->form.n;
     const rb_basis basis = rb_attn_late_basis(r);
-    const origin moved = (grouped && r->exact) || side ? MOVED : COMPUTED;
+    const origin moved = (grouped && r->exact) || side ? MOVED : made_up ? MADE_UP : COMPUTED;
     const struct {
         size_t place;
         plan plan;
@@ -141,9 +144,12 @@ static plan plan_of(const rb_reform *r, const rb_tensor *t)
                                       : COMPUTED,
             a.k, a.v } },
         { offsetof(rb_layer, wk_b), { COMPUTED, a.k, a.k } },
-        { offsetof(rb_layer, wv_b), { side ? SELECTS : COMPUTED, a.v, a.v } },
+        { offsetof(rb_layer, wv_b), { side ? SELECTS : moved, a.v, a.v } },
+        { offsetof(rb_layer, w_attn_gate), { MADE_UP, a.q, a.q } },
         { offsetof(rb_layer, wo),
-          { (grouped && !r->exact) || form == RB_FORM_GHA ? COMPUTED : KEPT,
+          { made_up                                         ? MADE_UP
+            : (grouped && !r->exact) || form == RB_FORM_GHA ? COMPUTED
+                                                            : KEPT,
             r->from->layer[t->layer].wo, r->from->layer[t->layer].wo } },
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -152,12 +158,13 @@ static plan plan_of(const rb_reform *r, const rb_tensor *t)
     return (plan){ 0 };
 }
 
-/* Not kept, though no matrix: biases of q, k, v and what tells of rotated pairs. */
+/* Not kept, though no matrix: biases of q, k, v, of a gate, and what tells of rotated pairs. */
 static bool is_vector_of_attention(const rb_tensor *t)
 {
-    static const size_t place[] = { offsetof(rb_layer, bq),    offsetof(rb_layer, bk),
-                                    offsetof(rb_layer, bv),    offsetof(rb_layer, bqkv),
-                                    offsetof(rb_layer, bkv_a), offsetof(rb_layer, rope_pairs) };
+    static const size_t place[] = { offsetof(rb_layer, bq),        offsetof(rb_layer, bk),
+                                    offsetof(rb_layer, bv),        offsetof(rb_layer, bqkv),
+                                    offsetof(rb_layer, bkv_a),     offsetof(rb_layer, b_attn_gate),
+                                    offsetof(rb_layer, rope_pairs) };
     for (size_t i = 0; i < sizeof place / sizeof *place; i++)
         if (t->place == place[i])
             return true;
@@ -192,16 +199,20 @@ static rb_dtype type_of(rb_reform *r, const rb_tensor *t, const plan *p)
     return RB_F16;
 }
 
-/* Memory for a tensor of the new model, and what is in it if it is kept. */
+/* Memory for a tensor of the new model, and what is in it if it is kept or made up. */
 static rb_status place(rb_reform *r, const rb_tensor *t, bool dry, rb_error *err)
 {
     const bool of_layer = t->layer >= 0;
     const plan p = of_layer ? plan_of(r, t) : (plan){ 0 };
     const rb_view *old = rb_tensor_view_of(r->from, t);
-    if (p.origin != KEPT || (of_layer && is_vector_of_attention(t)))
-        return rb_model_place(r->to, t, p.origin == KEPT ? RB_F32 : type_of(r, t, &p), dry, err);
-    const rb_status status = rb_model_place(r->to, t, old->dtype, dry, err);
-    if (status == RB_OK && !dry)
+    const bool kept = p.origin == KEPT && !(of_layer && is_vector_of_attention(t));
+    const rb_dtype type = kept ? old->dtype : p.origin == KEPT ? RB_F32 : type_of(r, t, &p);
+    const rb_status status = rb_model_place(r->to, t, type, dry, err);
+    if (status != RB_OK || dry)
+        return status;
+    if (!kept && r->to->attn.synthetic)
+        return rb_model_fill(r->to, t, SYNTHETIC_SEED, err);
+    if (kept)
         memcpy(rb_tensor_view(r->to, t)->buffer->data, old->buffer->data, old->buffer->bytes);
     return status;
 }
@@ -223,6 +234,8 @@ static rb_status convert_layer(rb_reform *r, int64_t layer, rb_error *err)
     case RB_FORM_LRKV:
         rb_attn_late(r, layer);
         break;
+    case RB_FORM_GTA:
+        break; /* place filled it */
     default:
         rb_attn_map(r, layer);
         break;
@@ -240,6 +253,16 @@ static rb_status check_packed(const rb_model *m, rb_error *err)
                            "a packed model's attention is not converted: convert before packing");
     }
     return RB_OK;
+}
+
+static rb_status check_calibration(const rb_calibration *cal, const rb_config *c, rb_error *err)
+{
+    if (!cal || (cal->n_layer == c->n_layer && cal->n_embd == c->n_embd))
+        return RB_OK;
+    return rb_fail(err, RB_ERR_ARGUMENT,
+                   "calibrated with %lld layers, %lld wide: the model has %lld, %lld wide",
+                   (long long)cal->n_layer, (long long)cal->n_embd, (long long)c->n_layer,
+                   (long long)c->n_embd);
 }
 
 static rb_status convert(rb_reform *r, rb_error *err)
@@ -269,13 +292,19 @@ rb_status rb_attn_convert(rb_model **converted, const rb_model *from, const rb_a
     if (status == RB_OK)
         status = check_packed(from, err);
     if (status == RB_OK)
+        status = check_calibration(cal, &from->config, err);
+    if (status == RB_OK)
         status = rb_model_new(&r.to, &config, from->format, err);
     if (status == RB_OK) {
         r.exact = rb_attn_form_is_exact(&from->config, form);
         r.to->n_threads = from->n_threads;
-        r.to->attn = (rb_attn_note){ .converted = true,
-                                     .exact = r.exact && (!before->converted || before->exact),
-                                     .form = *form };
+        r.to->attn =
+            (rb_attn_note){ .converted = true,
+                            .exact = r.exact && (!before->converted || before->exact),
+                            .synthetic = form->form == RB_FORM_GTA,
+                            .form = *form,
+                            .n_calibrated =
+                                cal && rb_attn_form_has_rank(form) && !r.exact ? cal->n_token : 0 };
         status = convert(&r, err);
     }
     if (status == RB_OK)

@@ -85,8 +85,10 @@ static rb_status refuse(const rb_config *c, const rb_attn_form *f, const char *w
 
 static rb_status check_source(const rb_config *c, const rb_attn_form *f, rb_error *err)
 {
-    if (f->form == RB_FORM_GTA)
-        return refuse(c, f, "its gate and its latent values are trained, no weights convert to it",
+    if (c->kv_lora_rank && !c->latent_plain && f->form == RB_FORM_GTA)
+        return refuse(c, f,
+                      "its attention is latent already; the shape is made beside models of MHA, "
+                      "GQA and MQA",
                       err);
     if (c->kv_lora_rank && !c->latent_plain && !f->n)
         return refuse(c, f,
@@ -97,9 +99,10 @@ static rb_status check_source(const rb_config *c, const rb_attn_form *f, rb_erro
         return refuse(c, f,
                       f->form == RB_FORM_MLA
                           ? "the norm of its latent stands between the matrices that a lower rank "
-                            "would have to join"
+                            "would have to join; -ctk q8_0 or q4_0 makes its cache smaller"
                           : "its heads come from one latent already, and fewer or others would "
-                            "leave its cache as it is",
+                            "leave its cache as it is; the order mla-absorbed runs it as MQA, "
+                            "mla-naive-full as MHA",
                       err);
     if (c->kv_lora_rank || c->n_head_v || c->d_value_up)
         return refuse(c, f, "its attention was converted before; convert the original", err);
@@ -240,6 +243,34 @@ static rb_status shape_maps(rb_config *to, const rb_config *c, const rb_attn_for
     return RB_OK;
 }
 
+/* Heads whose attention is one map: four, or the next number that divides them. */
+static int64_t heads_a_map(int64_t n_head)
+{
+    int64_t each = n_head % 4 ? 3 : 4;
+    while (each < n_head && n_head % each != 0)
+        each++;
+    return each < n_head ? each : n_head;
+}
+
+static rb_status shape_tied(rb_config *to, const rb_config *c, const rb_attn_form *f, rb_error *err)
+{
+    const int64_t n_map = c->n_head / heads_a_map(c->n_head);
+    char why[128];
+    if (c->linear_bias)
+        return refuse(c, f, "its q, k and v are one matrix", err);
+    if (c->n_embd % n_map != 0) {
+        snprintf(why, sizeof why, "%" PRId64 " columns are no multiple of %" PRId64 " maps",
+                 c->n_embd, n_map);
+        return refuse(c, f, why, err);
+    }
+    to->n_head = n_map;
+    to->n_head_kv = to->n_head_v = 1;
+    to->d_head_v = 2 * c->d_head_k;
+    to->d_value_up = c->n_embd / n_map;
+    to->qkv_bias = true;
+    return RB_OK;
+}
+
 static rb_status shape_of(rb_config *to, const rb_config *c, const rb_attn_form *f, rb_error *err)
 {
     switch (f->form) {
@@ -251,6 +282,8 @@ static rb_status shape_of(rb_config *to, const rb_config *c, const rb_attn_form 
         return f->n ? shape_joint(to, c, f, err) : shape_side_by_side(to, c);
     case RB_FORM_LRKV:
         return shape_late(to, c, f, err);
+    case RB_FORM_GTA:
+        return shape_tied(to, c, f, err);
     default:
         return shape_maps(to, c, f, err);
     }
@@ -269,6 +302,11 @@ rb_status rb_attn_form_config(rb_config *converted, const rb_config *c, const rb
     return status;
 }
 
+bool rb_attn_form_has_rank(const rb_attn_form *f)
+{
+    return f->form == RB_FORM_LRKV || (f->form == RB_FORM_MLA && f->n);
+}
+
 bool rb_attn_form_is_exact(const rb_config *c, const rb_attn_form *f)
 {
     const int64_t d_rot = f->d_rot ? f->d_rot : c->d_rot;
@@ -281,6 +319,8 @@ bool rb_attn_form_is_exact(const rb_config *c, const rb_attn_form *f)
         return !f->n || (d_rot == c->n_head_kv * c->d_rot && f->n == full_rank(c, d_rot));
     case RB_FORM_LRKV:
         return f->n == full_rank(c, 0);
+    case RB_FORM_GTA:
+        return false;
     default:
         return f->n == c->n_head;
     }

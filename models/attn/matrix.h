@@ -22,7 +22,8 @@ typedef struct rb_matrix {
 } rb_matrix;
 
 void *rb_work_take(rb_work *w, int64_t n, size_t size); /* zeroed; NULL once the work failed */
-void rb_work_free(rb_work *w);
+void rb_work_free(rb_work *w);                          /* all that it took */
+/* Zeroed, and freed with the work; `at` is NULL once that failed. */
 rb_matrix rb_matrix_new(rb_work *w, int64_t rows, int64_t cols);
 static inline double *rb_row(const rb_matrix *m, int64_t row)
 {

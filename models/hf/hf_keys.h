@@ -18,6 +18,7 @@ typedef struct rb_keys {
     rb_error *err;
 } rb_keys;
 
+/* Whether model_type is this one. */
 bool rb_keys_is_type(const rb_keys *r, const char *type);
 /* NULL if absent or null, which is the same to transformers. o: root, or an object in it. */
 const json_t *rb_keys_find(const rb_keys *r, const json_t *o, const char *key);
@@ -28,12 +29,14 @@ double rb_keys_real(rb_keys *r, const json_t *o, const char *key, double absent)
 bool rb_keys_flag(rb_keys *r, const json_t *o, const char *key, bool absent);
 const char *rb_keys_text(rb_keys *r, const json_t *o, const char *key, const char *absent);
 
+/* The first failure is kept: a value of another kind than wanted, keys that are missing. */
 void rb_keys_wrong(rb_keys *r, const char *key, const char *want);
 void rb_keys_require(rb_keys *r, const json_t *o, const char *key);
 void rb_keys_require_all(rb_keys *r, const char *const *key, size_t n);
 #define RB_KEYS_REQUIRE(r, ...)                                                                    \
     rb_keys_require_all(r, (const char *const[]){ __VA_ARGS__ },                                   \
                         sizeof(const char *const[]){ __VA_ARGS__ } / sizeof(const char *))
+/* What is understood and cannot be run: RB_ERR_UNSUPPORTED, with the label before it. */
 void rb_keys_refuse(rb_keys *r, const char *what);
 void rb_keys_refuse_if(rb_keys *r, bool bad, const char *what);
 

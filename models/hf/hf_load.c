@@ -3,6 +3,7 @@
  * Refuses missing, misshapen and unknown tensors by name. Read next: hf_names.c, tensors.c. */
 #include "hf.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -270,6 +271,28 @@ static void base_name(const char *dir, char *name, size_t size)
         snprintf(name, size, "model");
 }
 
+/* The folder has no config.json: says what else to name, a GGUF file in it if there is one. */
+static rb_status no_config(const char *dir, rb_error *err)
+{
+    char gguf[256] = "";
+    DIR *d = opendir(dir);
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        const size_t n = strlen(e->d_name);
+        if (n > 5 && n < sizeof gguf && !strcmp(e->d_name + n - 5, ".gguf") &&
+            (!gguf[0] || strcmp(e->d_name, gguf) < 0))
+            memcpy(gguf, e->d_name, n + 1);
+    }
+    if (d)
+        closedir(d);
+    if (gguf[0])
+        return rb_fail(err, RB_ERR_IO, "%.200s: not a regular file; name the file in it: %.200s/%s",
+                       dir, dir, gguf);
+    return rb_fail(
+        err, RB_ERR_IO,
+        "%.300s: not a regular file; a folder is a model if it has config.json and safetensors",
+        dir);
+}
+
 rb_status rb_model_from_hf(rb_model **model, const char *dir, bool dry, rb_error *err)
 {
     char path[PATH_MAX], name[RB_ST_MAX_NAME + 1];
@@ -279,10 +302,7 @@ rb_status rb_model_from_hf(rb_model **model, const char *dir, bool dry, rb_error
     if ((size_t)snprintf(path, sizeof path, "%s/config.json", dir) >= sizeof path)
         return rb_fail(err, RB_ERR_IO, "%.300s: the path is too long", dir);
     if (access(path, F_OK) != 0)
-        return rb_fail(
-            err, RB_ERR_IO,
-            "%.300s: not a regular file; a folder is a model if it has config.json and safetensors",
-            dir);
+        return no_config(dir, err);
     rb_status status = rb_source_open(&config, path, err);
     if (status != RB_OK)
         return status;

@@ -142,13 +142,30 @@ static uint32_t kinds_of(const rb_pretokenizer *p)
     return kinds;
 }
 
+/* Ranges are slow to search, and texts have few characters: the last one of each low byte is kept.
+ * U+0000, with which all begin, is of no such kind. */
+static void add_split_kinds(rb_chars *c, uint32_t wanted)
+{
+    struct {
+        uint32_t c, kind;
+    } known[256] = { 0 };
+    for (size_t i = 0; i < c->n; i++) {
+        size_t at = c->at[i];
+        const uint32_t ch = rb_utf8_next(c->text, c->at[c->n], &at);
+        const size_t k = ch % 256;
+        if (known[k].c != ch) {
+            known[k].c = ch;
+            known[k].kind = rb_split_kind(ch, wanted);
+        }
+        c->kind[i] |= known[k].kind;
+    }
+}
+
 void rb_pretokenize(const rb_pretokenizer *p, rb_chars *c)
 {
     const uint32_t wanted = kinds_of(p);
-    for (size_t i = 0; i < c->n && wanted >= RB_CHAR_FREE; i++) {
-        size_t at = c->at[i];
-        c->kind[i] |= rb_split_kind(rb_utf8_next(c->text, c->at[c->n], &at), wanted);
-    }
+    if (wanted >= RB_CHAR_FREE)
+        add_split_kinds(c, wanted);
     if (c->n > 0)
         c->kind[0] |= RB_CHAR_FIRST;
     for (int r = 0; r < p->n_rule; r++)

@@ -10,29 +10,32 @@
 
 enum { MAX_FILE = 1 << 28 };
 
-/* DIRECTORY/NAME, allocated; NULL if there is no such file, or no memory. What cannot be told is
- * there: opening it says why. */
-static char *path_of(const char *directory, const char *name)
+/* DIRECTORY/NAME, to be freed; NULL if there is no such file. What cannot be told is there: opening
+ * it says why. */
+static rb_status path_of(const char *directory, const char *name, char **path, rb_error *err)
 {
     struct stat st;
     const size_t room = strlen(directory) + strlen(name) + 2;
-    char *path = malloc(room);
-    if (path)
-        snprintf(path, room, "%s/%s", directory, name);
-    if (!path || stat(path, &st) == 0 || errno != ENOENT)
-        return path;
-    free(path);
-    return NULL;
+    *path = malloc(room);
+    if (!*path)
+        return rb_fail(err, RB_ERR_MEMORY, "%s: out of memory", directory);
+    snprintf(*path, room, "%s/%s", directory, name);
+    if (stat(*path, &st) == 0 || errno != ENOENT)
+        return RB_OK;
+    free(*path);
+    *path = NULL;
+    return RB_OK;
 }
 
 /* All of a file into *text, whose data is to be freed; NULL if there is none. */
 static rb_status read_file(const char *directory, const char *name, rb_text *text, rb_error *err)
 {
-    char *path = path_of(directory, name), *data = NULL;
+    char *path, *data = NULL;
     rb_source s;
-    if (!path)
-        return RB_OK;
-    rb_status status = rb_source_open(&s, path, err);
+    rb_status status = path_of(directory, name, &path, err);
+    if (status != RB_OK || !path)
+        return status;
+    status = rb_source_open(&s, path, err);
     free(path);
     if (status != RB_OK)
         return status;
@@ -50,9 +53,12 @@ static rb_status read_file(const char *directory, const char *name, rb_text *tex
 
 static rb_status say_what_is_missing(const char *directory, rb_error *err)
 {
-    char *model = path_of(directory, "tokenizer.model");
-    const bool has_model = model != NULL;
+    char *model;
+    const rb_status status = path_of(directory, "tokenizer.model", &model, err);
+    const bool has_model = status == RB_OK && model;
     free(model);
+    if (status != RB_OK)
+        return status;
     if (has_model)
         return rb_fail(err, RB_ERR_UNSUPPORTED,
                        "%s: of tokenizers it has tokenizer.model alone, which is not read here; "

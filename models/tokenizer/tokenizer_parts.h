@@ -76,8 +76,11 @@ typedef struct rb_tokenizer_texts {
     const char *label; /* of tokenizer.json, for messages */
     rb_text tokenizer, config, chat_template;
 } rb_tokenizer_texts;
+/* From the texts of a directory's files: data is NULL where one is absent, of tokenizer.json never.
+ */
 rb_status rb_tokenizer_from_json(rb_tokenizer **t, const rb_tokenizer_texts *texts, rb_error *err);
 
+/* The same from the files of a directory. */
 rb_status rb_tokenizer_from_directory(rb_tokenizer **t, const char *path, rb_error *err);
 
 /* Sets byte_id from the vocabulary. */

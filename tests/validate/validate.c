@@ -70,9 +70,9 @@ static void launches(rb_exec *ex, void *arg)
 
 static rb_op_id op_named(const char *name)
 {
-    for (int op = 0; op < RB_N_OP; op++)
-        if (rb_op_get((rb_op_id)op) && !strcmp(rb_op_get((rb_op_id)op)->name, name))
-            return (rb_op_id)op;
+    const rb_op *op = rb_op_by_name(name);
+    if (op)
+        return op->id;
     fprintf(stderr, "validate: no op %s\n", name);
     exit(1);
 }
