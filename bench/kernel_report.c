@@ -167,6 +167,7 @@ static void lay_out(rb_kernel_report *rep)
 
 static void put_head(rb_kernel_report *rep)
 {
+    static const char *const spare[] = { "OI issued", "GB/s", "GFLOP/s", "±", "OI kernel", NULL };
     const rb_kernel_job *job = rep->p.plan->job;
     char shape[RB_CELL];
     if (rep->one)
@@ -175,6 +176,7 @@ static void put_head(rb_kernel_report *rep)
     if (rep->one && !rep->p.threads)
         fprintf(rep->p.out, ", %d thread%s", job->n_threads, job->n_threads > 1 ? "s" : "");
     fputs(rep->one ? "\n\n" : "", rep->p.out);
+    rb_table_narrow(&rep->table, rep->p.out, spare);
     rb_table_head(rep->p.out, &rep->table);
 }
 

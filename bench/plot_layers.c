@@ -14,6 +14,7 @@ enum { SPEED_END = 664, MAX_LINES = RB_N_PALETTE };
 /* One phase: its lines and the part of the canvas it has. */
 typedef struct column {
     const rb_plot_series *line[MAX_LINES];
+    rb_trend trend[MAX_LINES];
     int n, n_more;
     double x0, x1;
 } column;
@@ -54,19 +55,20 @@ static rb_color color_of(const column *c, int l, bool oi)
     return (oi ? n_apart(c) : c->n) > 1 ? rb_palette[l] : RB_INK;
 }
 
-/* The exact counts of a line; NULL if a record has none or there is no memory. */
-static rb_trend_point *counts_of(const rb_plot_series *s)
+/* What OI does along a line; RB_TREND_NONE too if a record has no exact counts. */
+static bool find_trend(const rb_plot_series *s, rb_trend *t)
 {
     rb_trend_point *p = calloc((size_t)s->n, sizeof *p);
-    for (int i = 0; p && i < s->n; i++) {
+    const bool had_memory = p != NULL;
+    bool counted = had_memory;
+    for (int i = 0; counted && i < s->n; i++) {
         const rb_plot_record *r = &s->at[i];
         p[i] = (rb_trend_point){ r->n_layer, r->flops, r->bytes, 0 };
-        if (!r->flops || !r->bytes || (i && r->n_layer <= r[-1].n_layer)) {
-            free(p);
-            return NULL;
-        }
+        counted = r->flops && r->bytes && (!i || r->n_layer > r[-1].n_layer);
     }
-    return p;
+    *t = counted ? rb_trend_of(p, s->n) : (rb_trend){ .kind = RB_TREND_NONE };
+    free(p);
+    return had_memory;
 }
 
 /* FLOPs per byte of what lies between two depths, or NaN. */
@@ -456,16 +458,6 @@ static void put_header(rb_draw *d, const rb_plot_data *data, const column *c)
     }
 }
 
-static rb_trend trend_of(const rb_plot_series *s)
-{
-    rb_trend_point *p = counts_of(s);
-    rb_trend t = { .kind = RB_TREND_NONE };
-    if (p)
-        t = rb_trend_of(p, s->n);
-    free(p);
-    return t;
-}
-
 static void say_values(const rb_plot_series *s, const rb_trend *t, char *buf, size_t size)
 {
     const rb_plot_record *turn = &s->at[t->first_turn];
@@ -480,11 +472,11 @@ static void say_values(const rb_plot_series *s, const rb_trend *t, char *buf, si
 static void say_directions(const rb_plot_data *data, const column *c, int n, char *buf, size_t size)
 {
     static const char *const verb[] = { "", "is the same", "rises", "falls", "turns" };
-    rb_trend_kind common = trend_of(c[0].line[0]).kind;
+    rb_trend_kind common = c[0].trend[0].kind;
     const char *join = ": ";
     for (int i = 0; i < n; i++) {
         for (int l = 0; l < c[i].n; l++)
-            common = trend_of(c[i].line[l]).kind == common ? common : RB_TREND_NONE;
+            common = c[i].trend[l].kind == common ? common : RB_TREND_NONE;
     }
     rb_plot_put(buf, size, "OI W+KV %s%s layers", common ? verb[common] : "over",
                 common == RB_TREND_FLAT ? " at all"
@@ -493,15 +485,15 @@ static void say_directions(const rb_plot_data *data, const column *c, int n, cha
     for (int i = 0; i < n; i++) {
         for (int l = 0; l < c[i].n; l++) {
             const rb_plot_series *s = c[i].line[l];
-            rb_trend t = trend_of(s);
+            const rb_trend *t = &c[i].trend[l];
             char name[256];
             if (is_twin(&c[i], l))
                 continue;
             name_line(data, s, data->n_machine > 1 && n_apart(&c[i]) > 1, name, sizeof name);
             rb_plot_put(buf, size, "%s%s", join, name);
             if (!common)
-                rb_plot_put(buf, size, " %s", verb[t.kind]);
-            say_values(s, &t, buf, size);
+                rb_plot_put(buf, size, " %s", verb[t->kind]);
+            say_values(s, t, buf, size);
             join = ", ";
         }
     }
@@ -574,6 +566,8 @@ rb_status rb_plot_layers(rb_draw *d, const rb_plot_data *data, rb_error *err)
         return rb_fail(err, RB_ERR_FORMAT,
                        "nothing to draw: no sweep over layers has times (see --depth-sweep)");
     for (int i = 0; i < n; i++) {
+        for (int l = 0; l < c[i].n; l++)
+            drawn = find_trend(c[i].line[l], &c[i].trend[l]) && drawn;
         put_header(d, data, &c[i]);
         drawn = draw_oi(d, &c[i]) && drawn;
         drawn = draw_speed(d, &c[i]) && drawn;

@@ -51,14 +51,15 @@ void rb_table_narrow(rb_table *t, FILE *out, const char *const *spare)
 {
     const int room = rb_terminal_width(out);
     bool told = false;
-    for (; room && *spare && row_width(t) > room; spare++)
-        for (int c = 0; c < t->n; c++) {
-            if (strcmp(t->head[c], *spare) != 0)
-                continue;
-            t->hidden[c] = true;
+    for (; room && *spare && row_width(t) > room; spare++) {
+        bool has = false;
+        for (int c = 0; c < t->n; c++)
+            if (!strcmp(t->head[c], *spare))
+                has = t->hidden[c] = true;
+        if (has)
             fprintf(out, "%s%s", told ? ", " : "Not shown, as the terminal is narrow: ", *spare);
-            told = true;
-        }
+        told |= has;
+    }
     fputs(told ? "\n\n" : "", out);
 }
 

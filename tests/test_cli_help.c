@@ -71,7 +71,7 @@ Test(cli_help, sentences_of_results_fit_a_terminal)
 Test(cli_help, tables_of_results_fit_a_terminal)
 {
     const char *run = "tiny --attn gqa,mha -p 4 -n 2 -r 1 --no-roofs";
-    char script[640];
+    char script[1024];
     if (system("command -v script >/dev/null 2>&1"))
         cr_skip_test("script(1) is not installed");
     snprintf(script, sizeof script,
@@ -80,11 +80,16 @@ Test(cli_help, tables_of_results_fit_a_terminal)
              "for head in FLOPs/token calls; do grep -q \" $head \" all || echo no $head; done\n"
              "grep 'Not shown' all; awk 'length($0) > 105 && /^[|] [vs]/' cut; grep '^Not "
              "shown\\|^tg2, ' cut |\n"
-             "sed 's/: fastest.*//'",
+             "sed 's/: fastest.*//'\n"
+             "script -qec \"stty cols 88; $RBENCH kernels rmsnorm --no-roofs -r 1\" /dev/null 2> "
+             "/dev/null"
+             " < /dev/null | tr -d '\r' > cut\n"
+             "awk 'length($0) > 88 && /^[|] kernel/' cut; grep '^Not shown' cut",
              run, run);
     want_quiet(script, "Not shown, as the terminal is narrow: FLOPs/token\n"
                        "Not shown, as the terminal is narrow: calls, bytes\n"
-                       "tg2, 4 layers, cache f16 f16\n");
+                       "tg2, 4 layers, cache f16 f16\n"
+                       "Not shown, as the terminal is narrow: OI issued, GB/s, GFLOP/s, ±\n");
 }
 
 Test(cli_help, never_wider_than_a_page)

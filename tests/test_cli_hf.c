@@ -35,7 +35,10 @@ Test(cli_hf, every_command_takes_a_folder)
     want_of("verify %s", "llama-bias-linear", 0, "variants: ok");
     want_of("verify %s", "gpt_neox", 0, "counting build: ok");
     want_of("%s --type f16 -p 8 -n 0", "llama", 2, "a type can only be chosen for a preset");
-    want("/tmp -p 8 -n 0", 1, "a folder is a model if it has config.json and safetensors");
+
+    char folder[256], line[300];
+    snprintf(line, sizeof line, "%s -p 8 -n 0", path_of("", folder));
+    want(line, 1, "a folder is a model if it has config.json and safetensors");
 }
 
 Test(cli_hf, records_know_the_folder)

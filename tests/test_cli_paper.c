@@ -234,6 +234,10 @@ Test(cli_paper, what_a_budget_leaves_out_is_said)
     cr_expect_eq(o.code, nothing ? 1 : 0, "%s", o.err);
     json_decref(all);
     release(&o);
+    o = shell("$RBENCH paper --out q -t 1 --budget 1"); /* of all models */
+    cr_expect(strstr(o.err, "left out: more than these; a report has all of them\n"), "%s", o.err);
+    cr_expect_leq(lines_of(o.err), 14, "%s", o.err);
+    release(&o);
 }
 
 /* ---- refusals ---- */

@@ -231,8 +231,10 @@ static void report(rb_paper_job *j, const rb_args *args)
                                  .interrupted = rb_signal() != 0 };
     rb_error err = { 0 };
     int n_differ = 0;
-    if (rb_paper_report(j->records, &told, dir, &n_differ, &err) != RB_OK) {
-        rb_complain("%s", err.text);
+    const rb_status st = rb_paper_report(j->records, &told, dir, &n_differ, &err);
+    if (st != RB_OK) {
+        if (st != RB_ERR_FORMAT || !j->code) /* why there is nothing has been said */
+            rb_complain("%s", err.text);
         rb_paper_failed(j, RB_EXIT_FAILED);
     } else
         printf("%s: report.html, report.md, figures and %zu records, %d of them new\n", dir,

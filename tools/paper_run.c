@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_LINES = 12 }; /* of what is left out, on stderr */
+
 /* The report wants time too, and what was guessed may take longer. */
 static const double spare = 0.06;
 
@@ -63,7 +65,10 @@ void rb_paper_leave_out(rb_paper_job *j, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     rb_progress_clear(&j->progress);
-    rb_complain("left out: %s", text);
+    if (j->n_left_out < MOST_LINES)
+        rb_complain("left out: %s", text);
+    else if (j->n_left_out == MOST_LINES)
+        rb_complain("left out: more than these; a report has all of them");
     char **grown = realloc(j->left_out, (size_t)(j->n_left_out + 1) * sizeof *grown);
     if (!grown)
         return;
@@ -361,8 +366,10 @@ static rb_status run_tests(rb_paper_job *j, double budget_s, rb_error *err)
 static void leave_out_set(rb_paper_job *j, const rb_grid_cost *cost)
 {
     rb_paper_leave_out(j, "%s: %s %d test%s, about %.0f s", j->what,
-                       cost->n_todo < cost->n_test ? "the other" : "all its", cost->n_todo,
-                       cost->n_todo > 1 ? "s" : "",
+                       cost->n_todo < cost->n_test ? "the other"
+                       : cost->n_todo > 1          ? "all its"
+                                                   : "its only",
+                       cost->n_todo, cost->n_todo > 1 ? "s" : "",
                        cost->open + cost->warmup + cost->once * j->set->least_reps);
 }
 

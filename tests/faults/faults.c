@@ -1,6 +1,7 @@
-/* Every fault that the product should survive, at every moment of small runs of every command, and
- * what became of each: the table of ../README.md ("What survives"). Usage: faults [--tap=FILE]
- * [--case NAME] [--fault NAME] [--at N]; with --tap, as run.sh calls it, a few moments of each.
+/* Every fault that the product should survive, at every moment of small runs of every command (of
+ * runs of seconds at some), and what became of each: the table of ../README.md ("What survives").
+ * Usage: faults [--tap=FILE] [--case NAME] [--fault NAME] [--at N]; with --tap, as run.sh calls it,
+ * a few moments of each.
  * Read next: inject.c (the moments), judge.c (what is wanted), cases.c (the runs). */
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -277,11 +278,17 @@ static int64_t moments(const harness *h, const fault_case *c, const row *r, cons
     return n;
 }
 
+/* Runs of seconds are not tried at every call, but at calls spread over all of them. */
+static int64_t tries_of_slow(const row *r)
+{
+    return r->most == SOME ? SOME / 4 : r->most < 2 * SOME ? r->most : 2 * SOME;
+}
+
 static void run_row(const harness *h, const fault_case *c, const row *r, const reference *ref,
                     sums *s)
 {
     const int64_t n = moments(h, c, r, ref), first = r->kind == DISK ? 0 : 1;
-    int64_t tries = h->few ? FEW : c->slow && r->most == SOME ? SOME / 4 : r->most;
+    int64_t tries = h->few ? FEW : c->slow ? tries_of_slow(r) : r->most;
     char path[160];
     file model = { 0 };
     snprintf(path, sizeof path, "%s/%s", h->base, c->model ? c->model : "");
