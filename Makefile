@@ -76,7 +76,7 @@ TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/%.o)
 TESTS := $(TEST_SRC:tests/%.c=$(B)/tests/%)
 FUZZERS := $(FUZZ_SRC:tests/%.c=$(B)/tests/%)
 
-.PHONY: all run test tests isa isa-tests asan asan-tests fuzz fuzzers coverage check instrument validate faults ledger cross format asm clean FORCE
+.PHONY: all run test tests isa isa-tests asan asan-tests fuzz fuzzers coverage check analyze instrument validate faults ledger cross format asm clean FORCE
 .SUFFIXES:
 .SECONDARY:
 
@@ -192,8 +192,9 @@ isa-tests: all tests
 	    $(filter-out $(UNCAPPED:%=$(B)/tests/test_%),$(TESTS))
 
 # What takes longest under sanitizers, of code that they see in others too: rows on random values,
-# costs, and the program, which leaks.sh drives.
-UNSANITIZED := again extremes cli_outputs cli_paper cli_place
+# costs, proofs (counting builds of kernels are plain, and verify proves too), and the program, which
+# leaks.sh drives.
+UNSANITIZED := again extremes proof cli_outputs cli_paper cli_place
 asan:
 	@sh .ci/deps test
 	@$(MAKE) --no-print-directory CONFIG=asan asan-tests
@@ -224,11 +225,14 @@ coverage:
 	@sh tests/run.sh $(READER_SUITES:%=build/coverage/tests/test_%)
 	@sh tests/coverage.sh build/coverage $(READERS)
 
+# Lints, and the analyser of gcc.
+LINT_ENV = KERNEL="$(KERNEL)" KERNEL_BF16="$(KERNEL_BF16)" EXAMPLE_KERNEL="$(EXAMPLE_KERNEL)" \
+           FLAGS_BF16="$(if $(filter avx512,$(ISAS_BF16)),$(ISAFLAGS_avx512) $(ISAFLAGS_bf16))" \
+           CC="$(CC)" FLAGS="$(filter-out -g,$(CFLAGS)) -isystem $(B)/include" LIB="$(B)/librbench.a"
 check: all $(B)/include/rbench.h
-	@KERNEL="$(KERNEL)" KERNEL_BF16="$(KERNEL_BF16)" EXAMPLE_KERNEL="$(EXAMPLE_KERNEL)" \
-	 FLAGS_BF16="$(if $(filter avx512,$(ISAS_BF16)),$(ISAFLAGS_avx512) $(ISAFLAGS_bf16))" \
-	 CC="$(CC)" FLAGS="$(filter-out -g,$(CFLAGS)) -isystem $(B)/include" \
-	 LIB="$(B)/librbench.a" sh tests/check.sh
+	@$(LINT_ENV) sh tests/check.sh
+analyze: $(B)/include/rbench.h
+	@$(LINT_ENV) sh tests/analyze.sh
 
 # What others build on, as it is installed: rbench.h and all that it or a kernel file reaches.
 PUBLIC := bench/rbench.h kernels/chunks.h kernels/dots.h
