@@ -145,7 +145,11 @@ static void judge_loop(const rb_kernel *k, rb_fault fault, rb_finding *f)
     rb_proof proof;
     bool assumed = false;
     rb_kernel_name(k, name, sizeof name);
-    if (!twin || rb_case_make(&c, twin, RB_FILL_RANDOM, SEED, &err) != RB_OK) {
+    const rb_status made =
+        twin ? rb_case_make(&c, twin, RB_FILL_RANDOM, SEED, &err) : RB_ERR_UNSUPPORTED;
+    if (made == RB_ERR_MEMORY)
+        rb_out_of_memory(); /* which is no finding */
+    if (made != RB_OK) {
         rb_finding_fail(f, name, "", "", "%s", twin ? err.text : "it has no counting twin");
         return;
     }

@@ -346,7 +346,10 @@ static void prove_case(const rb_kernel *k, const rb_kernel *twin, uint64_t seed,
     rb_error err;
     bool assumed = false;
     memset(proof, 0, sizeof *proof);
-    if (rb_case_make(&c, k, RB_FILL_RANDOM, seed, &err) != RB_OK) {
+    const rb_status made = rb_case_make(&c, k, RB_FILL_RANDOM, seed, &err);
+    if (made == RB_ERR_MEMORY)
+        rb_out_of_memory();
+    if (made != RB_OK) {
         mismatch(proof, "%.380s", err.text);
         return;
     }
