@@ -228,7 +228,7 @@ coverage:
 # Lints, and the analyser of gcc.
 LINT_ENV = KERNEL="$(KERNEL)" KERNEL_BF16="$(KERNEL_BF16)" EXAMPLE_KERNEL="$(EXAMPLE_KERNEL)" \
            FLAGS_BF16="$(if $(filter avx512,$(ISAS_BF16)),$(ISAFLAGS_avx512) $(ISAFLAGS_bf16))" \
-           CC="$(CC)" FLAGS="$(filter-out -g,$(CFLAGS)) -isystem $(B)/include" LIB="$(B)/librbench.a"
+           CC="$(CC)" FLAGS="$(filter-out -g -Werror,$(CFLAGS)) -isystem $(B)/include" LIB="$(B)/librbench.a"
 check: all $(B)/include/rbench.h
 	@$(LINT_ENV) sh tests/check.sh
 analyze: $(B)/include/rbench.h
