@@ -81,17 +81,19 @@ static void draw_minor(rb_draw *d, const rb_axis *a, double at, bool vertical)
     }
 }
 
-static void draw_axis(rb_draw *d, const rb_axis *a, const rb_axis *other, const double *tick, int n,
-                      bool vertical)
+/* Returns the width of its widest number. */
+static double draw_axis(rb_draw *d, const rb_axis *a, const rb_axis *other, const double *tick,
+                        int n, bool vertical)
 {
     const rb_pen rule = { .stroke = RB_RULE, .width = 1 };
     const rb_type type = { .size = 13, .color = RB_INK, .anchor = vertical ? RB_END : RB_MIDDLE };
     char text[32];
-    double step = n > 1 ? tick[1] - tick[0] : 0, free_from = -1e9;
+    double step = n > 1 ? tick[1] - tick[0] : 0, free_from = -1e9, widest = 0;
     for (int i = 0; i < n; i++) {
         double p = rb_axis_at(a, tick[i]);
         tick_text(a, tick[i], step, text, sizeof text);
         double half = rb_text_width(text, type.size) / 2;
+        widest = fmax(widest, 2 * half);
         if (vertical) {
             rb_draw_line(d, other->p0, p, other->p1, p, &rule);
             rb_draw_text(d, other->p0 - 8, p + 4.7, text, &type);
@@ -103,6 +105,7 @@ static void draw_axis(rb_draw *d, const rb_axis *a, const rb_axis *other, const 
         rb_draw_text(d, p, other->p0 + 19, text, &type);
         free_from = p + half + 6;
     }
+    return widest;
 }
 
 void rb_axis_draw(rb_draw *d, const rb_axis *x, const rb_axis *y, const char *x_title,
@@ -115,7 +118,7 @@ void rb_axis_draw(rb_draw *d, const rb_axis *x, const rb_axis *y, const char *x_
         draw_axis(d, x, y, x_tick, n_tick, false);
     else
         draw_axis(d, x, y, tick, rb_axis_ticks(x, tick), false);
-    draw_axis(d, y, x, tick, rb_axis_ticks(y, tick), true);
+    const double widest = draw_axis(d, y, x, tick, rb_axis_ticks(y, tick), true);
     if (!x_tick)
         draw_minor(d, x, y->p0, false);
     draw_minor(d, y, x->p0, true);
@@ -124,5 +127,5 @@ void rb_axis_draw(rb_draw *d, const rb_axis *x, const rb_axis *y, const char *x_
     rb_draw_text(d, (x->p0 + x->p1) / 2, y->p0 + 42, x_title, &title);
     rb_type side = title;
     side.angle = -90;
-    rb_draw_text(d, x->p0 - 52, (y->p0 + y->p1) / 2, y_title, &side);
+    rb_draw_text(d, x->p0 - fmax(52, widest + 18), (y->p0 + y->p1) / 2, y_title, &side);
 }

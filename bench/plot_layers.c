@@ -270,6 +270,7 @@ static void draw_dram(rb_draw *d, rb_placer *p, const column *c, int l, const rb
     const double x0 = rb_axis_at(x, (double)s->at[0].n_layer) - 4;
     const double x1 = rb_axis_at(x, (double)s->at[last].n_layer) + 4;
     rb_draw_line(d, x0, top, x1, top, &pen);
+    rb_placer_block_line(p, x0, top, x1, top, 1.5);
     rb_label_beside(d, p, "resident", color, &(rb_mark_spot){ x1, top, 4, 4 }, 120);
 }
 
