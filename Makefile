@@ -210,7 +210,7 @@ fuzz:
 # The lines of readers that the suites of readers run.
 READER_SUITES := gguf gguf_families gguf_hostile llama2c hf_config hf_hostile hf chat tokenizer \
                  tokenizer_hostile attn_files plot plot_files store compare_runs peer paper \
-                 paper_claims paper_report report cli cli_tokenize cli_convert synth \
+                 paper_claims paper_report report cli cli_text cli_tokenize synth \
                  text
 READERS := $(wildcard models/gguf*.c models/llama2c.c models/metadata.c models/refuse.c \
              models/source.c models/json.c models/text.c models/open.c models/tensors.c \

@@ -523,3 +523,40 @@ Test(hostile, noise)
     gguf_file g = gguf_make("llama");
     expect_noise_survived(&g, 4000, &state);
 }
+
+/* The same of a text. */
+Test(hostile, a_text_that_changes_behind_its_directory)
+{
+    gguf_file f = gguf_make("llama");
+    gguf_kv_string(&f, "x", "fine");
+    blob b = gguf_bytes(&f);
+    dir d = dir_make();
+    char *path = dir_file(&d, "f.gguf"), *text = NULL;
+    rb_source s;
+    rb_gguf g;
+    rb_error err = { 0 };
+    blob_write(&b, path);
+    cr_assert_eq(rb_source_open(&s, path, &err), RB_OK);
+    cr_assert_eq(rb_gguf_open(&g, s, path, &err), RB_OK, "%s", err.text);
+    const rb_gguf_kv *x = rb_gguf_find_kv(&g, "x");
+    cr_assert_eq(rb_gguf_text_read(&text, &g, x, 4, &err), RB_OK, "%s", err.text);
+    cr_expect_str_eq(text, "fine");
+    free(text);
+    cr_expect_eq(rb_gguf_text_read(&text, &g, x, 3, &err), RB_ERR_FORMAT);
+    cr_expect(strstr(err.text, "has 4 bytes; at most 3 are allowed"), "%s", err.text);
+    b.data[x->offset + 8 + 1 + 4]++; /* its length */
+    blob_write(&b, path);
+    cr_expect_eq(rb_gguf_text_read(&text, &g, x, 4, &err), RB_ERR_FORMAT);
+    cr_expect(strstr(err.text, "f.gguf: key 'x' is not the string that it should be"), "%s",
+              err.text);
+    cr_expect_null(text);
+    rb_gguf_kv cut = *x;
+    cut.bytes = 8 + 1 + 4; /* no room for a length */
+    cr_expect_eq(rb_gguf_text_read(&text, &g, &cut, 4, &err), RB_ERR_FORMAT);
+    cr_expect(strstr(err.text, "key 'x' is not the value that it should be"), "%s", err.text);
+    rb_gguf_close(&g);
+    free(path);
+    dir_remove(&d);
+    blob_free(&b);
+    gguf_free(&f);
+}

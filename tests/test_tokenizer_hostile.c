@@ -2,10 +2,13 @@
  * noise, which may pass or not, but neither crashes nor gives ids that are none. What right files
  * give is test_tokenizer.c's. Read next: tiny_vocab.h. */
 #define _GNU_SOURCE /* memmem */
+#include "files.h"
 #include "tiny_vocab.h"
 #include "wrong_vocabs.h"
 
 #include <criterion/criterion.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void expect_refused(const tiny_file *f, rb_status want, const char *words)
 {
@@ -256,4 +259,26 @@ Test(tokenizer_hostile, json_noise)
         rb_tokenizer_close(t);
     }
     cr_assert(opened > 10 && opened < 4000, "%d", opened);
+}
+
+/* ---- folders ---- */
+
+Test(tokenizer_hostile, files_of_a_folder_that_cannot_be_read)
+{
+    dir d = dir_make();
+    char *path = dir_file(&d, "tokenizer.json");
+    rb_tokenizer *t;
+    rb_error err = { 0 };
+    cr_assert_eq(mkdir(path, 0700), 0);
+    cr_expect_eq(rb_tokenizer_open(&t, d.path, &err), RB_ERR_IO);
+    cr_expect(!t && strstr(err.text, "tokenizer.json: not a regular file"), "%s", err.text);
+    cr_assert_eq(rmdir(path), 0);
+    FILE *f = fopen(path, "w");
+    cr_assert(f && ftruncate(fileno(f), (1 << 28) + 1) == 0); /* holes alone */
+    fclose(f);
+    cr_expect_eq(rb_tokenizer_open(&t, d.path, &err), RB_ERR_FORMAT);
+    cr_expect(!t && strstr(err.text, "268435457 bytes; at most 268435456 are read"), "%s",
+              err.text);
+    free(path);
+    dir_remove(&d);
 }
