@@ -24,12 +24,13 @@ WARN += $(if $(WERROR),-Werror)
 CFLAGS_release := -O3
 # Can run without booking: only to measure what booking costs.
 CFLAGS_nocount := -O3 -DRB_NOCOUNT=1
-CFLAGS_asan := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Of the readers: kernels are those of one ISA.
 CFLAGS_fuzz := -O1 -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all \
                -DRB_SCALAR_ONLY=1
 CFLAGS_coverage := -O0 --coverage -DRB_SCALAR_ONLY=1
-CFLAGS := $(KERNEL_FLAGS) -g -fopenmp $(WARN) $(CFLAGS_$(CONFIG)) \
+# Line numbers are what perf and backtraces need; all of -g doubles the time to compile.
+CFLAGS := $(KERNEL_FLAGS) -g1 -fopenmp $(WARN) $(CFLAGS_$(CONFIG)) \
           $(EXTRA_CFLAGS)
 LDFLAGS := -fopenmp $(filter -fsanitize=% --coverage,$(CFLAGS_$(CONFIG)))
 
@@ -228,7 +229,7 @@ coverage:
 # Lints, and the analyser of gcc.
 LINT_ENV = KERNEL="$(KERNEL)" KERNEL_BF16="$(KERNEL_BF16)" EXAMPLE_KERNEL="$(EXAMPLE_KERNEL)" \
            FLAGS_BF16="$(if $(filter avx512,$(ISAS_BF16)),$(ISAFLAGS_avx512) $(ISAFLAGS_bf16))" \
-           CC="$(CC)" FLAGS="$(filter-out -g -Werror,$(CFLAGS)) -isystem $(B)/include" LIB="$(B)/librbench.a"
+           CC="$(CC)" FLAGS="$(filter-out -g1 -Werror,$(CFLAGS)) -isystem $(B)/include" LIB="$(B)/librbench.a"
 check: all $(B)/include/rbench.h
 	@$(LINT_ENV) sh tests/check.sh
 analyze: $(B)/include/rbench.h
