@@ -18,7 +18,7 @@ static void resume(const uint8_t *data, size_t size)
 {
     rb_store *s;
     rb_error err = { 0 };
-    json_t *record = json_loads(FUZZ_RECORD, 0, NULL);
+    json_t *record = fuzz_full();
     const char *path = fuzz_file(data, size);
     const rb_status status = rb_store_open(&s, path, &err);
     if ((status == RB_OK) != (s != NULL) || (status != RB_OK && !err.text[0]))
@@ -34,7 +34,6 @@ static void resume(const uint8_t *data, size_t size)
             abort();
         rb_store_close(s);
     }
-    json_decref(record);
 }
 
 static void read_peers(const json_t *records)

@@ -52,10 +52,19 @@ static inline const char *fuzz_file(const void *data, size_t n)
     return path;
 }
 
+/* The full record, read once. */
+static inline json_t *fuzz_full(void)
+{
+    static json_t *full;
+    if (!full && !(full = json_loads(FUZZ_RECORD, 0, NULL)))
+        abort();
+    return full;
+}
+
 /* The records of an input, as its bytes are read and then completed; NULL: they are refused. */
 static inline json_t *fuzz_records(const uint8_t *data, size_t size, bool complete)
 {
-    json_t *records = NULL, *full, *o;
+    json_t *records = NULL, *o;
     rb_error err = { 0 };
     size_t i;
     const rb_status status = rb_records_read(fuzz_file(data, size), &records, NULL, &err);
@@ -67,9 +76,7 @@ static inline json_t *fuzz_records(const uint8_t *data, size_t size, bool comple
     }
     if (!complete)
         return records;
-    full = json_loads(FUZZ_RECORD, 0, NULL);
-    json_array_foreach(records, i, o) json_object_update_missing(o, full);
-    json_decref(full);
+    json_array_foreach(records, i, o) json_object_update_missing(o, fuzz_full());
     return records;
 }
 
