@@ -244,6 +244,30 @@ Test(paper_report, broken_records_cost_their_figures_alone)
     free(out);
 }
 
+/* Places that no axis holds: the figures of other things are drawn. */
+Test(paper_report, places_beyond_every_axis)
+{
+    dir d = dir_make();
+    rb_error err;
+    json_t *list = made_one_workload(100, 100, 100, 1), *o;
+    size_t i;
+    made_roofs(list);
+    json_array_foreach(list, i, o)
+    {
+        json_object_set_new(o, "flops", json_integer(INT64_MAX));
+        json_object_set_new(json_object_get(o, "bytes"), "weight", json_integer(1));
+    }
+    char *out = dir_file(&d, "out");
+    cr_assert_eq(report(list, out, &err), RB_OK, "%s", err.text);
+    char *md = page_of(out, "report.md");
+    cr_assert(strstr(md, "context.svg") && !strstr(md, "phi.svg") && !strstr(md, "roofline.svg"));
+    clear(out);
+    json_decref(list);
+    dir_remove(&d);
+    free(md);
+    free(out);
+}
+
 /* Records of several runs: the page is of the last machine, with one row a test, and says what it
  * left out. */
 Test(paper_report, other_runs_are_left_out_and_said)

@@ -189,8 +189,9 @@ static double phi_of(const rb_evidence *e, const rb_paper_row *r, double unit, d
     return phi.mixed;
 }
 
-/* Phi with rates in unit GFLOP/s against Phi without; adds what both order differently. */
-static void draw_phi(rb_draw *d, const rb_evidence *e, double unit, double x0, char *caption,
+/* Phi with rates in unit GFLOP/s against Phi without; adds what both order differently. false:
+ * nothing that the axes hold. */
+static bool draw_phi(rb_draw *d, const rb_evidence *e, double unit, double x0, char *caption,
                      size_t size)
 {
     const char *name = unit > 1 ? "TFLOP/s" : "GFLOP/s";
@@ -206,6 +207,7 @@ static void draw_phi(rb_draw *d, const rb_evidence *e, double unit, double x0, c
         n += isfinite(phi[n]) && isfinite(log[n]);
     }
     snprintf(text, sizeof text, "rates in %s", name);
+    const bool drawn = !rb_panel_empty(&p);
     rb_panel_axes(&p, text, "Phi as published (FLOP/byte and FLOP/s in one root)",
                   x0 < 200 ? "Phi_log" : "", NULL, 0);
     for (int i = 0; i < e->n; i++) {
@@ -226,20 +228,15 @@ static void draw_phi(rb_draw *d, const rb_evidence *e, double unit, double x0, c
                 name, pairs.disagree, pairs.agree + pairs.disagree + pairs.tied);
     free(phi);
     rb_panel_free(&p);
+    return drawn;
 }
 
 bool rb_figure_phi(rb_draw *d, const rb_evidence *e, char *caption, size_t size)
 {
     rb_legend l = { d, LEGEND, TOP, LEGEND_WIDTH };
-    bool any = false;
-    double log;
-    for (int i = 0; i < e->n; i++)
-        any = any ||
-              (in_figure(&e->row[i]) && isfinite(phi_of(e, &e->row[i], 1, &log)) && isfinite(log));
-    if (!any)
+    const bool drawn = draw_phi(d, e, 1, 90, caption, size);
+    if (!draw_phi(d, e, 1000, 530, caption, size) && !drawn)
         return false;
-    draw_phi(d, e, 1, 90, caption, size);
-    draw_phi(d, e, 1000, 530, caption, size);
     rb_legend_looks(&l, e, RB_ROW_WORKLOAD);
     rb_plot_put(caption, size,
                 "Phi adds two units, so its order depends on which; Phi_log has "

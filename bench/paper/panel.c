@@ -70,6 +70,8 @@ static void widen(rb_axis *a)
 void rb_panel_axes(rb_panel *p, const char *title, const char *x_title, const char *y_title,
                    const double *ticks, int n_ticks)
 {
+    if (rb_panel_empty(p))
+        return;
     widen(&p->x);
     widen(&p->y);
     rb_axis_draw(p->d, &p->x, &p->y, x_title, y_title, ticks, n_ticks);

@@ -30,7 +30,8 @@ void rb_panel_free(rb_panel *p);
 void rb_panel_hold(rb_panel *p, double x, double y);
 void rb_panel_hold_span(rb_panel *p, double x, const rb_span *y);
 bool rb_panel_empty(const rb_panel *p);
-/* Ranges with room at their ends, grid, numbers and titles; ticks: of x, NULL: its own. */
+/* Ranges with room at their ends, grid, numbers and titles; ticks: of x, NULL: its own. Nothing of
+ * a panel that is empty. */
 void rb_panel_axes(rb_panel *p, const char *title, const char *x_title, const char *y_title,
                    const double *ticks, int n_ticks);
 void rb_panel_line(rb_panel *p, double x0, double y0, double x1, double y1, const rb_pen *pen);
