@@ -1,10 +1,14 @@
 /* Fuzzes models of several files. After a 0 an input is the index of a folder with two safetensors
- * files, after another byte the second part of a split GGUF file. They are files in
- * build/fuzz/parts.files, since parts are found by name; build/fuzz/parts is the corpus.
- * Read next: ../models/hf/safetensors.c, ../models/gguf.c. */
+ * files, after another byte the second part of a split GGUF file. They are found by name in
+ * build/fuzz/parts.files, where a link leads to the input in memory; build/fuzz/parts is the
+ * corpus. Read next: ../models/hf/safetensors.c, ../models/gguf.c. */
+#define _GNU_SOURCE
 #include "../models/hf/hf.h"
 #include "fuzz_seeds.h"
 #include "tiny_vocab.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { MAX_INPUT = 512 };
 
@@ -29,6 +33,31 @@ static void put_file(const char *name, const void *data, size_t n)
 {
     FILE *f = fopen(path_of(name), "wb");
     if (!f || fwrite(data, 1, n, f) != n || fclose(f) != 0)
+        abort();
+}
+
+/* The file in memory that is the input. */
+static int input_fd(void)
+{
+    static int fd = -1;
+    if (fd < 0 && (fd = memfd_create("fuzz", MFD_CLOEXEC)) < 0)
+        abort();
+    return fd;
+}
+
+/* The input by this name: on a disk it would take most of the time. */
+static void link_input(const char *name)
+{
+    char memory[64];
+    snprintf(memory, sizeof memory, "/proc/self/fd/%d", input_fd());
+    unlink(path_of(name));
+    if (symlink(memory, path_of(name)) != 0)
+        abort();
+}
+
+static void put_input(const uint8_t *data, size_t n)
+{
+    if (ftruncate(input_fd(), 0) != 0 || pwrite(input_fd(), data, n, 0) != (ssize_t)n)
         abort();
 }
 
@@ -65,6 +94,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     put_tensor("b.safetensors", 'y');
     make_part(&f, 0);
     put_file("m-00001-of-00002.gguf", f.data, f.n);
+    link_input("m-00002-of-00002.gguf");
+    link_input("model.safetensors.index.json");
     for (int i = 0; corpus && i < N_INDEX; i++) {
         fuzz_write(corpus, i, "\0", 1, indices[i], strlen(indices[i]));
         fuzz_words(corpus, indices[i]);
@@ -86,7 +117,7 @@ static void open_index(const uint8_t *data, size_t size)
 {
     rb_safetensors s;
     rb_error err = { 0 };
-    put_file("model.safetensors.index.json", data, size);
+    put_input(data, size);
     check(rb_safetensors_open(&s, folder, &err), &err);
     rb_safetensors_close(&s);
 }
@@ -96,7 +127,7 @@ static void open_split(const uint8_t *data, size_t size)
     rb_gguf g;
     rb_source first;
     rb_error err = { 0 };
-    put_file("m-00002-of-00002.gguf", data, size);
+    put_input(data, size);
     const char *path = path_of("m-00001-of-00002.gguf");
     if (rb_source_open(&first, path, NULL) != RB_OK)
         abort();

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs test programs and Python checks one after another, each once per ISA cap in ISA_CAPS that the
-# machine has (default: once, uncapped), and adds up what they report. The last line is
+# machine has but its own, the last of them (default: once, uncapped), and adds up what they report.
+# The last line is
 # "N passed, N failed[, N skipped]"; a program that ends early counts as failed. Exit 1 on a failure.
 # RUNNER: what runs programs of another machine.
 # Usage: run.sh PROGRAM|SCRIPT.py...
@@ -83,14 +84,22 @@ has_isa() { # by the program that stands beside the tests
 if [ -z "${ISA_CAPS:-}" ]; then
     run_all "$@"
 else
+    own=
     for isa in $ISA_CAPS; do
         if has_isa "$1" "$isa"; then
+            caps="${caps:+$caps }$isa" own=$isa
+        else
+            echo "RBENCH_ISA=$isa: skipped, this machine does not have it"
+        fi
+    done
+    for isa in ${caps:-}; do
+        if [ "$isa" = "$own" ] && [ "$caps" != "$own" ]; then
+            echo "RBENCH_ISA=$isa: left out, as it is what runs without a cap"
+        else
             echo "RBENCH_ISA=$isa"
             export RBENCH_ISA="$isa"
             run_all "$@"
             unset RBENCH_ISA
-        else
-            echo "RBENCH_ISA=$isa: skipped, this machine does not have it"
         fi
     done
 fi
