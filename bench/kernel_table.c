@@ -23,14 +23,15 @@ static int collect(const rb_result *r, kernel_row *rows)
         for (int site = 0; site < RB_N_SITE; site++) {
             for (int op = 0; op < RB_N_OP; op++) {
                 const rb_tally *t = &r->ledger.at[phase][site][op];
+                if (!t->calls)
+                    continue;
                 const rb_op *known = t->kernel ? t->kernel->op : rb_op_get((rb_op_id)op);
-                if (t->calls)
-                    rows[n++] = (kernel_row){ rb_phase_name[phase],
-                                              rb_site_name[site],
-                                              known ? known->name : "?",
-                                              t,
-                                              t->ns,
-                                              &r->kernel[phase][site][op] };
+                rows[n++] = (kernel_row){ rb_phase_name[phase],
+                                          rb_site_name[site],
+                                          known ? known->name : "?",
+                                          t,
+                                          t->ns,
+                                          &r->kernel[phase][site][op] };
             }
         }
     }

@@ -91,9 +91,10 @@ const rb_kernel *rb_counting_twin(const rb_kernel *k)
 
 const rb_op *rb_op_get(rb_op_id id)
 {
-    for (int i = 0; i < rb_registry_size(); i++)
-        if (rb_registry_row(i)->op->id == id)
-            return rb_registry_row(i)->op;
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
+        for (int i = 0; i < lists[l]->n; i++)
+            if (lists[l]->row[i].op->id == id)
+                return lists[l]->row[i].op;
     return NULL;
 }
 

@@ -181,8 +181,9 @@ static void read_keys(meta *m, rb_config *c)
 /* Files that give the sizes of heads apart tell of their cache as of one head. */
 static void check_latent_head(meta *m, const rb_config *c)
 {
-    const int64_t key = c->kv_lora_rank + c->d_rot;
-    const bool right = c->n_head_kv == 1 && integer(m, "attention.key_length", key) == key &&
+    int64_t key; /* sizes are checked once all are read: until then they may be anything */
+    const bool right = !__builtin_add_overflow(c->kv_lora_rank, c->d_rot, &key) &&
+                       c->n_head_kv == 1 && integer(m, "attention.key_length", key) == key &&
                        integer(m, "attention.value_length", c->kv_lora_rank) == c->kv_lora_rank;
     if (!right && m->status == RB_OK)
         m->status = rb_fail(m->err, RB_ERR_FORMAT,

@@ -122,7 +122,7 @@ static bool is_small(const rb_args *args)
         const rb_opt_value *v = &args->opt[o];
         const rb_opt_kind kind = rb_option_at(args->cmd, o)->kind;
         for (int i = 0; v->given && v->num && i < v->n; i++)
-            if (v->num[i] > 64 && kind != RB_OPT_INT)
+            if (v->num[i] > 16 && kind != RB_OPT_INT)
                 return false;
         n *= v->given && v->n > 1 ? v->n : 1;
         if (n > 8)

@@ -142,6 +142,8 @@ Test(families, sizes_of_latent_heads)
         refuse_u64(family_make_split("plm"), "plm.attention.key_length_mla", bad[i], "d_head_k");
         refuse_u64(family_make_split("plm"), "plm.attention.value_length_mla", bad[i], "d_head_v");
     }
+    refuse_u64(family_make_split("plm"), "plm.attention.kv_lora_rank", INT64_MAX,
+               "not those of one latent head of 9223372036854775807 + ");
 }
 
 Test(families, a_rank_of_q)
