@@ -193,9 +193,9 @@ isa-tests: all tests
 	    $(filter-out $(UNCAPPED:%=$(B)/tests/test_%),$(TESTS))
 
 # What takes longest under sanitizers, of code that they see in others too: rows on random values,
-# costs, proofs (counting builds of kernels are plain, and verify proves too), and the program, which
-# leaks.sh drives.
-UNSANITIZED := again extremes proof cli_outputs cli_paper cli_place
+# costs and counts of whole models, statistics, proofs (counting builds of kernels are plain, and
+# verify proves too), and the program, which leaks.sh drives.
+UNSANITIZED := again extremes cost oracle law ranks crossing proof cli_outputs cli_paper cli_place
 asan:
 	@sh .ci/deps test
 	@$(MAKE) --no-print-directory CONFIG=asan asan-tests

@@ -10,7 +10,7 @@
 #include "../bench/paper/page.h"
 #include "../bench/paper/tables.h"
 
-enum { MAX_INPUT = 4096 };
+enum { MAX_INPUT = 8192 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
