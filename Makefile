@@ -77,7 +77,7 @@ TOOL_OBJ := $(TOOL_SRC:%.c=$(B)/%.o)
 TESTS := $(TEST_SRC:tests/%.c=$(B)/tests/%)
 FUZZERS := $(FUZZ_SRC:tests/%.c=$(B)/tests/%)
 
-.PHONY: all run test tests isa isa-tests asan asan-tests fuzz fuzzers coverage check analyze instrument validate faults ledger cross format asm clean FORCE
+.PHONY: all run test tests isa isa-tests asan asan-tests fuzz fuzzers corpora coverage check analyze instrument validate faults ledger cross format asm clean FORCE
 .SUFFIXES:
 .SECONDARY:
 
@@ -207,6 +207,10 @@ fuzz:
 	@sh .ci/deps fuzz
 	@$(MAKE) --no-print-directory CC=clang CONFIG=fuzz fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz.sh $(FUZZ_SRC:%.c=build/fuzz/%)
+# What the runs of fuzzers here found becomes what they start from everywhere.
+corpora:
+	@$(MAKE) --no-print-directory CC=clang CONFIG=fuzz fuzzers
+	@sh tests/fuzz.sh --keep $(FUZZ_SRC:%.c=build/fuzz/%)
 
 # The lines of readers that the suites of readers run.
 READER_SUITES := gguf gguf_families gguf_hostile llama2c hf_config hf_hostile hf chat tokenizer \

@@ -8,6 +8,7 @@
 #include "../bench/draw_list.h"
 #include "../bench/paper/figures.h"
 #include "../bench/paper/page.h"
+#include "../bench/paper/report.h"
 #include "../bench/paper/tables.h"
 
 enum { MAX_INPUT = 8192 };
@@ -80,16 +81,34 @@ static void report(const rb_evidence *e, size_t size)
     free(text);
 }
 
+/* Takes the records behind the middle out. */
+static json_t *second_half(json_t *records)
+{
+    json_t *half = json_array();
+    for (size_t from = (json_array_size(records) + 1) / 2; from < json_array_size(records);) {
+        json_array_append(half, json_array_get(records, from));
+        json_array_remove(records, from);
+    }
+    return half;
+}
+
+/* One machine's, or those of two, as the length of the input has it. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     json_t *records = fuzz_records(data, size, true);
+    json_t *other = records && size / RB_N_FIGURE % 2 ? second_half(records) : NULL;
     rb_evidence e;
     rb_error err = { 0 };
-    if (records && rb_evidence_read(&e, records, &err) == RB_OK) {
-        report(&e, size);
+    rb_status status = records ? rb_evidence_read(&e, records, &err) : RB_ERR_FORMAT;
+    if (status == RB_OK) {
+        status = rb_evidence_lay_over(&e, &(rb_plot_set){ other, "other" }, other != NULL, &err);
+        if (status == RB_OK)
+            report(&e, size);
         rb_evidence_free(&e);
-    } else if (records && !err.text[0])
-        abort();
+    }
+    if (records && status != RB_OK && !err.text[0])
+        abort(); /* a refusal says why */
     json_decref(records);
+    json_decref(other);
     return 0;
 }
