@@ -177,8 +177,8 @@ test:
 	@$(MAKE) --no-print-directory all tests
 	@sh tests/run.sh $(TESTS) $(FAULTS) $(wildcard tests/*.py)
 
-# At every cap below what this machine has; without what no cap changes: there each row of the registry is
-# tested by itself, or no kernel runs.
+# At every cap below what this machine has; without what no cap changes: there each row of the
+# registry is tested by itself, or no kernel runs.
 UNCAPPED := kernels proof shaped again alloc dtype gguf gguf_families gguf_hostile hf_config \
             hf_hostile llama2c mix convert cli_convert cli_hf cli_verify oracle peer place plot \
             plot_files pmu report schedule stats store trace ranks compare_runs law extremes reuse \

@@ -1,9 +1,8 @@
 #!/bin/sh
 # Runs test programs and Python checks one after another, each once per ISA cap in ISA_CAPS that the
 # machine has but its own, the last of them (default: once, uncapped), and adds up what they report.
-# The last line is
-# "N passed, N failed[, N skipped]"; a program that ends early counts as failed. Exit 1 on a failure.
-# RUNNER: what runs programs of another machine.
+# The last line is "N passed, N failed[, N skipped]"; a program that ends early counts as failed. Exit
+# 1 on a failure. RUNNER: what runs programs of another machine.
 # Usage: run.sh PROGRAM|SCRIPT.py...
 set -u
 
