@@ -1,5 +1,6 @@
 /* Changes JSON as a tree, for fuzzers whose inputs are JSON: bytes alone seldom give an input that
- * still parses. Half of all changes; the others are libFuzzer's. What follows a zero is left.
+ * still parses. Half of all changes; the others are libFuzzer's. What follows a zero is left, or,
+ * behind a head of FUZZ_JSON_HEAD bytes, what follows as many bytes as its last eight say.
  * Defines LLVMFuzzerCustomMutator. Read next: fuzz_vocab_json.c. */
 #ifndef RB_FUZZ_JSON_H
 #define RB_FUZZ_JSON_H
@@ -7,6 +8,10 @@
 #include "fuzz_seeds.h"
 
 #include <jansson.h>
+
+#ifndef FUZZ_JSON_HEAD
+#define FUZZ_JSON_HEAD 0
+#endif
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most); /* libFuzzer's */
 /* libFuzzer asks for it by name. */
@@ -112,30 +117,50 @@ static inline void fuzz_change(const fuzz_slot *slot, int n, unsigned random)
     json_decref(copy);
 }
 
+/* Bytes of JSON at the start of n behind the head. */
+static inline size_t fuzz_json_bytes(const uint8_t *json, size_t n)
+{
+    uint64_t told = n;
+    const uint8_t *zero = FUZZ_JSON_HEAD ? NULL : memchr(json, 0, n);
+    if (FUZZ_JSON_HEAD)
+        memcpy(&told, json - sizeof told, sizeof told);
+    return zero ? (size_t)(zero - json) : told < n ? (size_t)told : n;
+}
+
+/* JSON with one change, to be freed; NULL: it is none. */
+static inline char *fuzz_changed(const uint8_t *json, size_t n_json, unsigned random)
+{
+    static fuzz_slot slot[FUZZ_SLOTS];
+    const size_t flags = JSON_DECODE_ANY | JSON_ENCODE_ANY | JSON_COMPACT;
+    int n = 0;
+    json_t *root = json_loadb((const char *)json, n_json, flags, NULL);
+    fuzz_list_slots(root, slot, &n);
+    if (n > 0)
+        fuzz_change(slot, n, random);
+    char *text = n > 0 ? json_dumps(root, flags) : NULL;
+    json_decref(root);
+    return text;
+}
+
 /* libFuzzer asks for it by name. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed)
 {
-    static fuzz_slot slot[FUZZ_SLOTS];
-    const uint8_t *zero = memchr(data, 0, size);
-    const size_t n_json = zero ? (size_t)(zero - data) : size, n_rest = size - n_json;
-    const size_t flags = JSON_DECODE_ANY | JSON_ENCODE_ANY | JSON_COMPACT;
-    unsigned random = seed * 2654435761u ^ seed >> 15;
-    int n = 0;
-    json_t *root = random & 64 ? json_loadb((const char *)data, n_json, flags, NULL) : NULL;
-    fuzz_list_slots(root, slot, &n);
-    if (n > 0)
-        fuzz_change(slot, n, random >> 7);
-    char *text = n > 0 ? json_dumps(root, flags) : NULL;
-    const size_t n_text = text ? strlen(text) : 0;
-    json_decref(root);
-    if (!text || n_text + n_rest > most) {
+    const unsigned random = seed * 2654435761u ^ seed >> 15;
+    uint8_t *json = data + FUZZ_JSON_HEAD;
+    const size_t n_json = size > FUZZ_JSON_HEAD ? fuzz_json_bytes(json, size - FUZZ_JSON_HEAD) : 0;
+    const size_t n_rest = size - FUZZ_JSON_HEAD - n_json;
+    char *text = n_json && random & 64 ? fuzz_changed(json, n_json, random >> 7) : NULL;
+    const uint64_t n_text = text ? strlen(text) : 0;
+    if (!text || FUZZ_JSON_HEAD + n_text + n_rest > most) {
         free(text);
         return LLVMFuzzerMutate(data, size, most);
     }
-    memmove(data + n_text, data + n_json, n_rest);
-    memcpy(data, text, n_text);
+    memmove(json + n_text, json + n_json, n_rest);
+    memcpy(json, text, n_text);
+    if (FUZZ_JSON_HEAD)
+        memcpy(json - sizeof n_text, &n_text, sizeof n_text);
     free(text);
-    return n_text + n_rest;
+    return FUZZ_JSON_HEAD + n_text + n_rest;
 }
 
 #endif

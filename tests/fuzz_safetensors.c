@@ -1,7 +1,9 @@
 /* Fuzzes the way from a safetensors container to a loaded model: libFuzzer, clang, sanitizers. The
  * first byte of an input says of which family's config; build/fuzz/safetensors is the corpus.
  * Read next: fuzz_hf.h, ../models/hf/safetensors.c. */
+#define FUZZ_JSON_HEAD 9 /* that byte, and the length of the header */
 #include "fuzz_hf.h"
+#include "fuzz_json.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
