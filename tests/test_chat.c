@@ -294,6 +294,19 @@ Test(chat, runs_past_what_it_lacks)
     free(text);
 }
 
+/* Names of attributes have no blanks: neither one nor two names with one between are found. */
+Test(chat, blanks_name_no_attribute)
+{
+    rb_status status;
+    rb_error err;
+    char *text = apply("{{ messages | selectattr(' ') | list | length }}"
+                       "{{ messages | selectattr('clear copy') | list | length }}",
+                       &status, &err);
+    cr_assert_eq(status, RB_OK, "%s", err.text);
+    cr_expect_str_eq(text, "00");
+    free(text);
+}
+
 /* ---- bounds ---- */
 
 /* begin, n times open, middle, n times close, end */

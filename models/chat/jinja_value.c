@@ -287,7 +287,7 @@ static bool has_python_attribute(jinja *j, jinja_value v, jinja_string name)
     const char *all = python_attribute[v.kind];
     if (name.n > 1 && name.text[0] == '_' && name.text[1] == '_')
         return true;
-    if (!all || name.n == 0)
+    if (!all || name.n == 0 || memchr(name.text, ' ', name.n))
         return false;
     const jinja_string list = jinja_name(all);
     const char *at = rb_jinja_find(j, list, all, name);
