@@ -77,11 +77,16 @@ static jinja_value join_lists(jinja *j, const jinja_list *a, const jinja_list *b
     return all;
 }
 
+/* Twice as much with every step; too much ends where text is bounded. */
 static jinja_value repeat(jinja *j, jinja_string s, int64_t n)
 {
+    const size_t most = (size_t)JINJA_MAX_TEXT + 1;
     jinja_text t = { 0 };
-    for (int64_t i = 0; s.n > 0 && i < n; i++)
-        rb_jinja_put(j, &t, s.text, s.n);
+    if (s.n == 0 || n <= 0)
+        return jinja_text_of(t.text, t.n);
+    const size_t want = (uint64_t)n > most / s.n ? most : s.n * (size_t)n;
+    for (rb_jinja_put(j, &t, s.text, s.n); t.n < want;)
+        rb_jinja_put(j, &t, t.text, t.n < want - t.n ? t.n : want - t.n);
     return jinja_text_of(t.text, t.n);
 }
 
