@@ -4,11 +4,9 @@
  * corpus. Read next: ../models/hf/safetensors.c, ../models/gguf.c. */
 #define _GNU_SOURCE
 #include "../models/hf/hf.h"
+#include "fuzz_memory.h"
 #include "fuzz_seeds.h"
 #include "tiny_vocab.h"
-
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { MAX_INPUT = 512 };
 
@@ -36,28 +34,11 @@ static void put_file(const char *name, const void *data, size_t n)
         abort();
 }
 
-/* The file in memory that is the input. */
-static int input_fd(void)
-{
-    static int fd = -1;
-    if (fd < 0 && (fd = memfd_create("fuzz", MFD_CLOEXEC)) < 0)
-        abort();
-    return fd;
-}
-
-/* The input by this name: on a disk it would take most of the time. */
+/* The input by this name. */
 static void link_input(const char *name)
 {
-    char memory[64];
-    snprintf(memory, sizeof memory, "/proc/self/fd/%d", input_fd());
     unlink(path_of(name));
-    if (symlink(memory, path_of(name)) != 0)
-        abort();
-}
-
-static void put_input(const uint8_t *data, size_t n)
-{
-    if (ftruncate(input_fd(), 0) != 0 || pwrite(input_fd(), data, n, 0) != (ssize_t)n)
+    if (symlink(fuzz_file("", 0), path_of(name)) != 0)
         abort();
 }
 
@@ -117,7 +98,7 @@ static void open_index(const uint8_t *data, size_t size)
 {
     rb_safetensors s;
     rb_error err = { 0 };
-    put_input(data, size);
+    (void)fuzz_file(data, size);
     check(rb_safetensors_open(&s, folder, &err), &err);
     rb_safetensors_close(&s);
 }
@@ -127,7 +108,7 @@ static void open_split(const uint8_t *data, size_t size)
     rb_gguf g;
     rb_source first;
     rb_error err = { 0 };
-    put_input(data, size);
+    (void)fuzz_file(data, size);
     const char *path = path_of("m-00001-of-00002.gguf");
     if (rb_source_open(&first, path, NULL) != RB_OK)
         abort();

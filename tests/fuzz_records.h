@@ -5,10 +5,8 @@
 #define RB_FUZZ_RECORDS_H
 
 #include "../bench/record.h"
+#include "fuzz_memory.h"
 #include "fuzz_seeds.h"
-
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { FUZZ_RECORDS = 64 }; /* of an input at most */
 
@@ -37,20 +35,6 @@ enum { FUZZ_RECORDS = 64 }; /* of an input at most */
     "\"n_threads\":2,\"isa\":\"avx2\",\"ci95\":[9,11]},{\"name\":\"fma_f32\",\"kind\":"            \
     "\"compute\",\"value\":100,\"n_threads\":2,\"isa\":\"avx2\"},{\"name\":\"dot_i8\",\"kind\":"   \
     "\"compute\",\"value\":200,\"n_threads\":2,\"isa\":\"avx2\"}]}"
-
-/* The name of a file in memory that has these bytes until the next call. */
-static inline const char *fuzz_file(const void *data, size_t n)
-{
-    static char path[64];
-    static int fd = -1;
-    if (fd < 0) {
-        fd = memfd_create("fuzz", MFD_CLOEXEC);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    }
-    if (fd < 0 || ftruncate(fd, 0) != 0 || pwrite(fd, data, n, 0) != (ssize_t)n)
-        abort();
-    return path;
-}
 
 /* The full record, read once. */
 static inline json_t *fuzz_full(void)

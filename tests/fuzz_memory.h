@@ -1,0 +1,26 @@
+/* A file in memory for fuzzers of what is read by name: on a disk inputs would take most of the
+ * time. Who includes it defines _GNU_SOURCE. One file a process: each input takes the place of the
+ * one before. Read next: fuzz_records.h, fuzz_parts.c. */
+#ifndef RB_FUZZ_MEMORY_H
+#define RB_FUZZ_MEMORY_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The name of a file in memory that has these bytes until the next call. */
+static inline const char *fuzz_file(const void *data, size_t n)
+{
+    static char path[64];
+    static int fd = -1;
+    if (fd < 0) {
+        fd = memfd_create("fuzz", MFD_CLOEXEC);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    }
+    if (fd < 0 || ftruncate(fd, 0) != 0 || pwrite(fd, data, n, 0) != (ssize_t)n)
+        abort();
+    return path;
+}
+
+#endif
