@@ -3,7 +3,7 @@
 # it makes itself and the corpus of earlier runs in tests/corpora, and says how many inputs ran, how
 # many edges they reached, and about when the last new one came. Exit 1 if one finds anything; the
 # input that did it stays in build/fuzz. With --keep it runs none, but puts what build/fuzz has of
-# each target's corpus, as few inputs as reach the same, into tests/corpora.
+# each target's corpus, as few inputs as reach the same edges, into tests/corpora.
 # Usage: fuzz.sh [--keep] PROGRAM...
 set -u
 
@@ -42,8 +42,8 @@ keep() {
     name=$(basename "$1")
     name=${name#fuzz_}
     few=$(mktemp -d) || return 1
-    if "$1" -merge=1 -rss_limit_mb=2048 -timeout=10 "$few" "build/fuzz/$name" >"build/fuzz/$name.log" 2>&1
-    then
+    if "$1" -merge=1 -use_counters=0 -rss_limit_mb=2048 -timeout=10 "$few" "build/fuzz/$name" \
+        >"build/fuzz/$name.log" 2>&1; then
         tar -cf - --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$few" . |
             xz -9e >"tests/corpora/$name.tar.xz"
         echo "$name: $(find "$few" -type f | wc -l) inputs"
