@@ -2,7 +2,8 @@
 # every test, `make isa` runs them at each ISA cap, `make asan` under sanitizers, `make faults` lets
 # calls fail, `make fuzz` feeds the readers, `make check` runs the lints, `make asm` disassembles the
 # kernels; install, uninstall and deb are in tools/install.mk.
-# Everything built lives in build/<config>/; CONFIG=release|nocount|asan|fuzz|coverage, WERROR=1 for CI.
+# Everything built lives in build/<config>/; CONFIG=release|nocount|asan|fuzz|edges|coverage,
+# WERROR=1 for CI.
 
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -r -j$(shell nproc)
@@ -28,6 +29,8 @@ CFLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-o
 # Of the readers: kernels are those of one ISA.
 CFLAGS_fuzz := -O1 -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all \
                -DRB_SCALAR_ONLY=1
+# The fuzzers without checks, which are edges too: what inputs do not reach shows, and soon.
+CFLAGS_edges := -O1 -fsanitize=fuzzer-no-link -DRB_SCALAR_ONLY=1
 CFLAGS_coverage := -O0 --coverage -DRB_SCALAR_ONLY=1
 # Line numbers are what perf and backtraces need; all of -g doubles the time to compile.
 CFLAGS := $(KERNEL_FLAGS) -g1 -fopenmp $(WARN) $(CFLAGS_$(CONFIG)) \
@@ -150,7 +153,7 @@ $(TESTS): $(B)/tests/%: $(B)/tests/%.o $(TEST_LIB:%.c=$(B)/%.o) $(B)/librbench.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CRITERION) $(LDLIBS)
 
 # Of the program a fuzzer links all but main.
-ifeq ($(CONFIG),fuzz)
+ifneq ($(filter fuzz edges,$(CONFIG)),)
 $(B)/tools/rbench.o: CFLAGS += -Dmain=rb_main -Wno-missing-prototypes
 $(B)/tests/fuzz_command: $(TOOL_OBJ)
 endif
