@@ -27,24 +27,16 @@ int rb_main(int argc, char **argv); /* tools/rbench.c, under another name */
 
 /* ---- files and seeds ---- */
 
-static void make_file(char path[64], const void *data, size_t n)
-{
-    const int fd = memfd_create("fuzz", 0);
-    snprintf(path, 64, "/proc/self/fd/%d", fd);
-    if (fd < 0 || pwrite(fd, data, n, 0) != (ssize_t)n)
-        abort();
-}
-
 static void make_files(void)
 {
     static tiny_file f;
     int32_t file[256] = { 0 };
     const size_t n = 7 + 2 + 4 + 16 + 6 + 2 + 2;
     memcpy(file, (int32_t[]){ 2, 1, 1, 1, 1, 1, 64 }, 7 * sizeof *file); /* as fuzz_llama2c.c's */
-    make_file(model, file, (n + 126) * sizeof *file);
+    fuzz_fill(fuzz_memory(model), file, (n + 126) * sizeof *file);
     tiny_bpe(&f, "gpt-2");
-    make_file(vocab, f.data, f.n);
-    make_file(records, FUZZ_RECORD "\n", sizeof FUZZ_RECORD);
+    fuzz_fill(fuzz_memory(vocab), f.data, f.n);
+    fuzz_fill(fuzz_memory(records), FUZZ_RECORD "\n", sizeof FUZZ_RECORD);
 }
 
 static void seed_option(const char *corpus, int *i, const char *command, const rb_option *o)
